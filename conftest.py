@@ -1,10 +1,10 @@
 """What every test of the workspace runs under.
 
-Owns the `--long` option, the Hypothesis profiles and the path of the browser. Never starts a server and holds no
-fixture that only one package needs: those stand in the package's own conftest.
+Owns the `--long` option, the Hypothesis profiles and the path of the browser. Never starts a server
+and holds no fixture that only one package needs: those stand in the package's own conftest.
 
-Invariant: a plain run repeats exactly: property tests draw the same examples each time, and a failure prints the blob
-that reproduces it.
+Invariant: a plain run repeats exactly: property tests draw the same examples each time, and a
+failure prints the blob that reproduces it.
 """
 
 from __future__ import annotations
