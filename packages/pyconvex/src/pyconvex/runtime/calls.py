@@ -1,0 +1,235 @@
+"""A call to a function, how it ended, and the host that runs it: what the edges see of the runtime.
+
+Owns the values that cross that seam and the protocols behind it. Never runs anything, and never
+decodes arguments or results: both stay tagged JSON bytes. One invariant: whatever a host returned
+is durable, so an edge may send it at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Literal, NamedTuple, Protocol
+
+import msgspec
+
+from pyconvex.identity import Identity
+
+FunctionKind = Literal["query", "mutation", "action"]
+
+#: Who made the call, in the words of Convex's execution records.
+Origin = Literal["webSocket", "httpApi", "httpEndpoint", "cron", "scheduler", "action", "tester"]
+
+_EXPORT = re.compile(r"(?!_+\Z)[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
+_MODULE = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_./-]*\Z")
+
+
+class FunctionCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One function to run, for whom, and why.
+
+    `path` is in the form that `canonical_path` returns. `component` is "" for the app itself.
+    `args` is a JSON object in the tagged encoding; only that it is JSON has been checked. With
+    `public_only`, internal functions, functions of components and `_system` modules answer as if
+    they were missing: `Could not find public function for 'mod:fn'.`, otherwise `Could not find
+    function for 'mod:fn'.`.
+    """
+
+    kind: FunctionKind
+    path: str
+    args: bytes
+    identity: Identity
+    request_id: str
+    origin: Origin
+    component: str = ""
+    public_only: bool = True
+
+
+class Replay(NamedTuple):
+    """Names one mutation of one client for ever, so that a repeat returns the stored outcome."""
+
+    #: Hyphenated, lower case.
+    session_id: str
+    request_id: int
+
+
+class Success(msgspec.Struct, frozen=True):
+    """A function returned.
+
+    `value` is tagged JSON. `ts` is the commit for a mutation (the snapshot if it wrote nothing, the
+    original commit if it was replayed), the snapshot for a query, the newest for an action.
+    """
+
+    value: bytes
+    log_lines: tuple[str, ...] = ()
+    ts: int = 0
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A function could not start or did not return: the developer's error, not the server's.
+
+    `message` is the error text alone, such as `Uncaught ValueError: no` and frames, without the
+    `[Request ID: …] Server Error` line, which `error_text` adds. `data` is the tagged JSON of a
+    `ConvexError` (`b"null"` is data too) and None for every other error.
+    """
+
+    message: str
+    data: bytes | None = None
+    log_lines: tuple[str, ...] = ()
+
+
+Outcome = Success | Failure
+
+
+class QueryResult(msgspec.Struct, frozen=True, eq=False, weakref=True):
+    """The result of one execution of a query, shared by everybody who watches it.
+
+    The object's identity means "the same execution": edges encode each object once.
+    """
+
+    outcome: Outcome
+    #: Decisions to repeat when the query runs again; only paginated queries have them.
+    journal: str | None = None
+
+
+class HostError(Exception):
+    """The host could not carry out a call, through no fault of the function; nothing was committed.
+
+    Status and code are Convex's: 503 `OptimisticConcurrencyControlFailure` when retries ran out,
+    429 `TooManyConcurrentRequests` when queues are full, 500 `InternalServerError` otherwise; 400
+    for an environment change that is refused.
+    """
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+class Watch(Protocol):
+    """Interest in one query, held by one client."""
+
+    def close(self) -> None:
+        """End the interest; `on_stale` is not called any more. Harmless when repeated."""
+
+
+class Settled(NamedTuple):
+    """Results that are all true at one timestamp, in the order of the watches that were given."""
+
+    ts: int
+    results: Sequence[QueryResult]
+
+
+class Queries(Protocol):
+    """The subscribed queries of all clients."""
+
+    def watch(self, call: FunctionCall, journal: str | None, on_stale: Callable[[], None]) -> Watch:
+        """Take an interest in a query; it runs at the next `settle` that names the watch.
+
+        `on_stale` is called on the event loop, and must return at once, when a commit changed
+        something that the last settled result has read: at the latest after that `settle` returned,
+        at most once until the next `settle` of this watch. A failed result is watched the same way.
+        Never called before the first `settle`.
+        """
+
+    async def settle(self, watches: Sequence[Watch], not_before_ts: int) -> Settled:
+        """A durable timestamp, at or after `not_before_ts`, and every watch's result at it.
+
+        A query runs once for everybody who watches it with equal arguments and, where it looked at
+        the caller, equal identity. With no watches, the newest durable timestamp. Raises
+        `HostError` when the host cannot; the watches stay as they were. May be cancelled.
+        """
+
+
+class Host(Protocol):
+    """What runs functions. Every call is awaited until its outcome is durable.
+
+    `run_*` raise `HostError` when the fault is not the function's. A missing function, one of
+    another kind, or arguments that don't validate are a `Failure`.
+    """
+
+    @property
+    def queries(self) -> Queries:
+        """The subscribed queries."""
+
+    @property
+    def durable_ts(self) -> int:
+        """The newest timestamp at which everything is durable: nanoseconds, never going back."""
+
+    def kind_of(self, component: str, path: str, *, public_only: bool) -> FunctionKind | None:
+        """What kind of function this is; None when it is missing or hidden by `public_only`."""
+
+    async def run_query(self, call: FunctionCall) -> Outcome:
+        """Run a query on the newest snapshot."""
+
+    async def run_mutation(self, call: FunctionCall, replay: Replay | None = None) -> Outcome:
+        """Run a mutation until it commits, fails or is out of retries.
+
+        With `replay`, a success is recorded in the same transaction, and a repeat returns the
+        record without running anything; failures are not recorded. Once started it is not undone
+        by cancelling the caller.
+        """
+
+    async def run_action(self, call: FunctionCall) -> Outcome:
+        """Run an action, once."""
+
+
+class EnvChange(msgspec.Struct, frozen=True):
+    """One variable to set, or with None to remove."""
+
+    name: str
+    value: str | None = None
+
+
+class Environment(Protocol):
+    """The deployment's environment variables."""
+
+    async def list(self) -> dict[str, str]:
+        """All variables that an operator has set."""
+
+    async def apply(self, changes: Sequence[EnvChange]) -> None:
+        """Make all changes in one transaction, or raise `HostError` (400) and make none."""
+
+
+class PathError(ValueError):
+    """A function path that names nothing; the message says what is wrong with it."""
+
+
+# Clients repeat few paths at high rates; failures are not kept.
+@lru_cache(maxsize=4096)
+def canonical_path(path: str) -> str:
+    """The one form of a function path: module without `.js`, and the export always written out.
+
+    Raises `PathError` when no function can have this path.
+
+    >>> canonical_path("messages.js:list"), canonical_path("foo/bar")
+    ('messages:list', 'foo/bar:default')
+    """
+    module, colon, export = path.rpartition(":")
+    if not colon:
+        module, export = path, "default"
+    module = module.removesuffix(".js")
+    if not _MODULE.match(module) or any(part in ("", ".", "..") for part in module.split("/")):
+        raise PathError(
+            f"'{path}' is not a path to a function: the module '{module}' is not valid."
+        )
+    if "." in module:
+        raise PathError(
+            f"'{path}' is not a path to a function: a module's extension can only be .js."
+        )
+    if not _EXPORT.match(export):
+        raise PathError(f"'{path}' is not a path to a function: '{export}' is not an identifier.")
+    return f"{module}:{export}"
+
+
+def error_text(failure: Failure, request_id: str, *, redact: bool) -> str:
+    """What a client reads of a failure; with `redact` only that there was one.
+
+    >>> error_text(Failure("Uncaught ValueError: no"), "9f1c22aa03b4de51", redact=False)
+    '[Request ID: 9f1c22aa03b4de51] Server Error\\nUncaught ValueError: no\\n'
+    """
+    head = f"[Request ID: {request_id}] Server Error"
+    if redact:
+        return head
+    return f"{head}\n{failure.message.rstrip()}\n"
