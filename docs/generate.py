@@ -1,0 +1,131 @@
+"""The parts of the docs that the code writes: the list of every module, and the commands.
+
+Owns what stands between the marks `<!-- begin NAME -->` and `<!-- end NAME -->` in docs/*.md; never
+touches a line outside them. `python docs/generate.py` rewrites the parts, `--check` only compares.
+
+Invariant: a module without an opening docstring has no row to stand in, so the check fails for it.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = {
+    "pyconvex": "pyconvex",
+    "posthog-convex": "posthog_convex",
+    "posthog-local": "posthog_local",
+}
+
+
+def main(arguments: list[str]) -> int:
+    stale = []
+    for page, text in pages():
+        if page.read_text() == text:
+            continue
+        stale.append(page.relative_to(ROOT).as_posix())
+        if "--check" not in arguments:
+            page.write_text(text)
+    if stale and "--check" in arguments:
+        print(f"{', '.join(stale)} no longer says what the code does: ./run fix rewrites it")
+        return 1
+    return 0
+
+
+def pages() -> Iterator[tuple[Path, str]]:
+    """Each page with generated parts, and what it should read."""
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        text = page.read_text()
+        for name, write in PARTS.items():
+            begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
+            if begin in text:
+                head, rest = text.split(begin)
+                text = f"{head}{begin}\n{write().strip()}\n\n{end}{rest.split(end)[1]}"
+        yield page, text
+
+
+def modules() -> str:
+    """A table of modules for each room, in the order of the tree."""
+    lines: list[str] = []
+    for folder, package in PACKAGES.items():
+        source = ROOT / "packages" / folder / "src" / package
+        lines += [f"### {package}", ""]
+        for room, files in rooms(source):
+            lines += [f"**{room}**" if room else "**the package itself**", ""]
+            lines += ["| file | what it owns |", "|---|---|"]
+            for file in files:
+                name = file.relative_to(source).as_posix()
+                link = f"../packages/{folder}/src/{package}/{name}"
+                lines.append(f"| [`{name}`]({link}) | {opening(file)} |")
+            lines.append("")
+    return "\n".join(lines)
+
+
+def rooms(source: Path) -> list[tuple[str, list[Path]]]:
+    """Modules by the room that they stand in; a module of the package's own stands in ""."""
+    found: dict[str, list[Path]] = {}
+    for file in sorted(source.rglob("*.py")):
+        if not file.read_text().strip():
+            continue  # an empty __init__.py owns nothing
+        parts = file.relative_to(source).parts
+        found.setdefault(parts[0] if len(parts) > 1 else "", []).append(file)
+    return sorted(found.items())
+
+
+def opening(file: Path) -> str:
+    """The first sentence of a module's docstring."""
+    text = ast.get_docstring(ast.parse(file.read_text()))
+    if not text:
+        raise SystemExit(f"{file.relative_to(ROOT)} has no docstring that says what it owns")
+    return cell(text.split("\n\n")[0])
+
+
+def cell(text: str) -> str:
+    """Text that stays in its table cell."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def commands() -> str:
+    """Every command of the two command lines, with its options, as `--help` tells them."""
+    from posthog_local.cli import main as posthog_local
+
+    from pyconvex.cli import main as pyconvex
+
+    lines: list[str] = []
+    for name, command in (("pyconvex", pyconvex), ("posthog-local", posthog_local)):
+        lines += command_lines(name, command)
+    return "\n".join(lines)
+
+
+def command_lines(path: str, command: click.Command) -> Iterator[str]:
+    context = click.Context(command, info_name=path)
+    yield from (f"### `{path}`", "", command.get_short_help_str(limit=200), "")
+    rows = [
+        record
+        for parameter in command.params
+        if not getattr(parameter, "hidden", False)
+        and (record := parameter.get_help_record(context))
+    ]
+    arguments = [p.make_metavar(context) for p in command.params if isinstance(p, click.Argument)]
+    if arguments:
+        yield from (f"Arguments: {', '.join(f'`{a}`' for a in arguments)}", "")
+    if rows:
+        yield from ("| option | what it does |", "|---|---|")
+        for option, text in rows:
+            yield f"| `{cell(option)}` | {cell(text)} |"
+        yield ""
+    if isinstance(command, click.Group):
+        for name, child in sorted(command.commands.items()):
+            if not child.hidden:
+                yield from command_lines(f"{path} {name}", child)
+
+
+PARTS: dict[str, Callable[[], str]] = {"modules": modules, "commands": commands}
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,128 @@
+"""The docs name what the code has: modules, commands, settings, endpoints, dependencies.
+
+Each test reads the code and asks the docs, so that adding a thing without a word about it fails.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted(ROOT.glob("packages/*/src/*/"))
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("packages/*/README.md")])
+
+SETTING = re.compile(r"(PYCONVEX|POSTHOG|CONVEX|VITE|NEXT_PUBLIC)_[A-Z0-9_]*[A-Z0-9]")
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def modules() -> Iterator[Path]:
+    for source in SOURCES:
+        yield from (file for file in source.rglob("*.py") if file.read_text().strip())
+
+
+def strings(file: Path) -> Iterator[str]:
+    """String constants of a module, docstrings left out."""
+    tree = ast.parse(file.read_text())
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+            yield node.value
+
+
+def test_generated_parts_say_what_the_code_does() -> None:
+    done = subprocess.run(
+        [sys.executable, "docs/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_architecture_names_every_module() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    missing = [f for f in modules() if f"../{f.relative_to(ROOT).as_posix()})" not in text]
+    assert missing == []
+
+
+def test_reference_names_every_setting() -> None:
+    named = set(re.findall(r"`([A-Z0-9_]+)`", (ROOT / "docs/reference.md").read_text()))
+    used = {text for file in modules() for text in strings(file) if SETTING.fullmatch(text)}
+    assert used - named == set()
+
+
+def test_notices_name_every_dependency() -> None:
+    notices = (ROOT / "THIRD_PARTY_NOTICES").read_text()
+    words = set(re.findall(r"[@\w][\w@/.-]*", notices))
+    pinned = re.findall(r"^([\w.-]+)==", (ROOT / "requirements/runtime.txt").read_text(), re.M)
+    named = re.findall(r"^([\w.-]+)", (ROOT / "requirements/dev.in").read_text(), re.M)
+    npm = [
+        name
+        for file in tracked("*package.json")
+        for kind in ("dependencies", "devDependencies")
+        for name in json.loads(file.read_text()).get(kind, {})
+    ]
+    assert pinned
+    assert {*pinned, *named, *npm} - words == set()
+
+
+def test_packages_declare_what_the_pins_install() -> None:
+    pinned = set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements/runtime.txt").read_text(), re.M))
+    for package in ("pyconvex", "posthog-convex", "posthog-local"):
+        wanted = {
+            re.split(r"[^\w.-]", need)[0]
+            for need in importlib.metadata.requires(package) or []
+            if "extra ==" not in need
+        }
+        assert wanted - pinned - {"pyconvex"} == set(), package
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    broken = [
+        target
+        for target in LINK.findall(page.read_text())
+        if not re.match(r"[a-z]+:", target) and not reachable(page, target)
+    ]
+    assert broken == []
+
+
+def reachable(page: Path, target: str) -> bool:
+    path, _, anchor = target.partition("#")
+    file = (page.parent / path).resolve() if path else page
+    if not file.exists() or not anchor:
+        return file.exists()
+    headings = re.findall(r"^#+ (.*)$", file.read_text(), re.M)
+    return anchor in {re.sub(r"[^\w -]", "", h).strip().lower().replace(" ", "-") for h in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_fenced_python_compiles_and_imports_what_is_there(page: Path) -> None:
+    for block in FENCE.findall(page.read_text()):
+        tree = compile(block, str(page), "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in OURS:
+                lines = ast.unparse(node)
+                exec(compile(lines, str(page), "exec"), {})
+
+
+OURS = {"pyconvex", "posthog_convex", "posthog_local"}
+
+
+def test_docs_say_that_this_is_unofficial() -> None:
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert "Not affiliated with or endorsed by Convex or PostHog" in readme
+
+
+def tracked(pattern: str) -> list[Path]:
+    done = subprocess.run(
+        ["git", "ls-files", pattern], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return [ROOT / line for line in done.stdout.splitlines()]
