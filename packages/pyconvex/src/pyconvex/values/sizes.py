@@ -1,0 +1,63 @@
+"""How large and how deep a value is, by Convex's count.
+
+Owns the formula that all byte limits use. Never measures encoded text: a limit must not depend on
+how a value is written. One invariant: the size of a part is never larger than that of the whole.
+
+null and bool 1; number and Int64 9; str and bytes 2 + n (UTF-8); array 2 + elements; object 2 + for
+each field its name, 1 and its value.
+"""
+
+from __future__ import annotations
+
+from pyconvex.values.errors import InvalidValue
+from pyconvex.values.types import UNSET
+
+
+def size_of(value: object) -> int:
+    """Bytes that a value counts for.
+
+    >>> size_of({"name": "Ada"})
+    12
+    """
+    if isinstance(value, str):
+        return 2 + (len(value) if value.isascii() else len(value.encode()))
+    if value is None or value is True or value is False:
+        return 1
+    if isinstance(value, (float, int)):
+        return 9
+    if isinstance(value, dict):
+        return 2 + sum(
+            len(name) + 1 + size_of(field) for name, field in value.items() if field is not UNSET
+        )
+    if isinstance(value, (list, tuple)):
+        return 2 + sum(map(size_of, value))
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return 2 + len(value)
+    raise InvalidValue(f"{type(value).__name__} is not a Convex type")
+
+
+def nesting_of(value: object) -> int:
+    """Levels of arrays and objects in a value; 0 for a plain one.
+
+    >>> nesting_of("a"), nesting_of([]), nesting_of({"a": [1.0]})
+    (0, 1, 2)
+    """
+    if isinstance(value, dict):
+        return 1 + max(map(nesting_of, value.values()), default=0)
+    if isinstance(value, (list, tuple)):
+        return 1 + max(map(nesting_of, value), default=0)
+    return 0
+
+
+def format_size(count: int) -> str:
+    """A number of bytes for an error message, as Convex prints it.
+
+    >>> format_size(1048576), format_size(1048577 + 524288), format_size(12)
+    ('1 MiB', '1.50 MiB', '12 B')
+    """
+    amount, unit = float(count), "B"
+    for unit in ("B", "KiB", "MiB", "GiB"):  # noqa: B007  # the last unit reached is printed
+        if amount < 1024:
+            break
+        amount /= 1024
+    return f"{amount:.0f} {unit}" if amount == int(amount) else f"{amount:.2f} {unit}"
