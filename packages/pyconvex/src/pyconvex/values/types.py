@@ -84,4 +84,4 @@ class Unset(enum.Enum):
 UNSET: Final = Unset.UNSET
 
 #: Every Convex value in its canonical Python form.
-Value: TypeAlias = Union[None, bool, float, Int64, str, bytes, list["Value"], dict[str, "Value"]]
+Value: TypeAlias = bool | float | Int64 | str | bytes | list["Value"] | dict[str, "Value"] | None
