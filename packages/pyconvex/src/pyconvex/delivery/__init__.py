@@ -1,0 +1,40 @@
+"""Lanes: what carries queue rows out of the host and keeps outside facts fresh.
+
+Owns delivery of everything that leaves: batching, retries, splitting, back-off, and the process
+that does it. Never runs app code. One invariant: a row leaves its queue only when its receiver
+accepted it or when it was set aside with the reason. This page is what component authors import.
+"""
+
+from __future__ import annotations
+
+from pyconvex.delivery.batch import Limits
+from pyconvex.delivery.lane import CallFailed, LaneContext, QueueLane, TimerLane
+from pyconvex.delivery.transport import Request, Response, Transport, Unreachable
+from pyconvex.delivery.verdict import (
+    Accepted,
+    Refused,
+    Retry,
+    TooLarge,
+    Verdict,
+    classify,
+    retry_after_s,
+)
+
+__all__ = [
+    "Accepted",
+    "CallFailed",
+    "LaneContext",
+    "Limits",
+    "QueueLane",
+    "Refused",
+    "Request",
+    "Response",
+    "Retry",
+    "TimerLane",
+    "TooLarge",
+    "Transport",
+    "Unreachable",
+    "Verdict",
+    "classify",
+    "retry_after_s",
+]

@@ -1,0 +1,95 @@
+"""What a component author writes to carry something out of, or into, the host.
+
+Owns the two base classes and the context that a lane's code gets. Never runs in an isolate, takes
+no slot from the app: lanes share one process that imports their classes by path. One invariant: a
+lane holds no state that matters; its queue, its component's tables and its variables do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Protocol
+
+from pyconvex.delivery.batch import Limits
+from pyconvex.delivery.transport import Request, Response, Transport
+from pyconvex.delivery.verdict import Verdict, classify
+from pyconvex.values import Value
+
+
+class QueueLane:
+    """Sends the rows of one of the component's queues to an HTTP receiver, in order, at least once.
+
+    The host reads rows, cuts batches, retries, splits, backs off and deletes what was accepted. The
+    same bytes are sent at every attempt; after a crash the same rows may be sent in other batches,
+    so rows carry whatever the receiver deduplicates by.
+
+        class MailLane(QueueLane):
+            queue = "mails"
+            needs = ("MAIL_KEY",)
+
+            def encode(self, rows, env):
+                return Request("POST", "https://mail.example/send",
+                               (("Authorization", f"Bearer {env['MAIL_KEY']}"),), to_json(rows))
+    """
+
+    #: The queue's name, as the component declares it.
+    queue: ClassVar[str]
+    #: Variables without which nothing can be sent: until all are set, rows wait in the queue.
+    needs: ClassVar[tuple[str, ...]] = ()
+    #: When a batch is full.
+    limits: ClassVar[Limits] = Limits()
+
+    def encode(self, rows: Sequence[Value], env: Mapping[str, str]) -> Request:
+        """The request that delivers `rows`; the same for the same arguments, whenever it is called.
+
+        What it raises is taken as the rows' fault: the host halves the batch until the row that
+        can't be encoded is alone, and sets it aside.
+        """
+        raise NotImplementedError
+
+    def classify(self, response: Response) -> Verdict:
+        """What an answer means; override where a receiver differs from plain HTTP."""
+        return classify(response)
+
+
+class LaneContext(Protocol):
+    """What a timer lane may use."""
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """The component's variables as they are now."""
+
+    @property
+    def transport(self) -> Transport:
+        """HTTP, with a deadline of its own."""
+
+    async def run_query(self, path: str, args: Mapping[str, Value]) -> Value:
+        """Run a query of the own component, such as "flags:etag". Raises `CallFailed`."""
+
+    async def run_mutation(self, path: str, args: Mapping[str, Value]) -> Value:
+        """Run a mutation of the own component; durable when it returns. Raises `CallFailed`."""
+
+    def log(self, level: str, text: str) -> None:
+        """A line for whoever runs the server; level is "info", "warn" or "error"."""
+
+    def jitter(self) -> float:
+        """A random factor between 0.9 and 1.1, so that many hosts don't ask in step."""
+
+
+class CallFailed(Exception):
+    """A component function that a lane called failed, or the server is gone."""
+
+
+class TimerLane:
+    """Does something again and again: polls, refreshes, expires.
+
+    `tick` runs when the lane starts, when the component's variables change, and then after as many
+    seconds as it returned. A tick that raises is logged and tried again with growing pauses.
+    """
+
+    #: Variables without which there is nothing to do: until all are set, `tick` is not called.
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    async def tick(self, ctx: LaneContext) -> float | None:
+        """Do it once; seconds until the next time, or None to rest until variables change."""
+        raise NotImplementedError

@@ -1,0 +1,139 @@
+"""What the server and the lane process say to each other.
+
+Owns the frames' types, their encoding, and the description of a component's lanes. Never interprets
+them. One invariant: arguments, results and rows pass as bytes; the server decodes none of them.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class LaneComponent(msgspec.Struct, frozen=True, array_like=True):
+    """One component instance that has lanes."""
+
+    #: The instance's path; "" is the app.
+    path: str
+    #: Import paths of lane classes, such as "shop_mail.lanes:MailLane".
+    lanes: tuple[str, ...]
+    #: Queue ids by the names that the component declares.
+    queues: dict[str, int]
+    #: The component's variables that have a value.
+    env: dict[str, str]
+
+
+class LaneStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How one lane is doing; counts are since the server started."""
+
+    component: str
+    lane: str
+    queue: str | None
+    #: In words, such as "collecting rows", "sending", "waiting for settings" or "broken".
+    state: str
+    #: The circuit breaker: "closed", "open" or "half open".
+    circuit: str = "closed"
+    #: Variables that must be set before the lane starts.
+    missing: tuple[str, ...] = ()
+    #: Rows read and neither accepted nor set aside yet; more may wait in the queue.
+    in_hand: int = 0
+    #: Commit timestamp of the oldest of them.
+    oldest_ts: int | None = None
+    sent: int = 0
+    failed: int = 0
+    set_aside: int = 0
+    last_error: str | None = None
+
+
+class Frame(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Base of all messages; the class name is the tag."""
+
+
+class Configure(Frame, frozen=True, array_like=True, tag=True):
+    """Server: run these lanes from now on; others stop. Sent first, and after each deploy."""
+
+    data_path: str
+    durable_ts: int
+    components: tuple[LaneComponent, ...]
+
+
+class Wake(Frame, frozen=True, array_like=True, tag=True):
+    """Server: rows up to this timestamp are durable and may leave."""
+
+    durable_ts: int
+
+
+class EnvChanged(Frame, frozen=True, array_like=True, tag=True):
+    """Server: a component's variables, all of them, as they are now."""
+
+    component: str
+    env: dict[str, str]
+
+
+class CallResult(Frame, frozen=True, array_like=True, tag=True):
+    """Server: how a `Call` ended; `value` is tagged JSON, None when it failed with `error`."""
+
+    call_id: int
+    value: bytes | None
+    error: str = ""
+
+
+class Stop(Frame, frozen=True, array_like=True, tag=True):
+    """Server: finish what is in flight within the deadline, start nothing, and end."""
+
+    deadline_s: float
+
+
+class Ack(Frame, frozen=True, array_like=True, tag=True):
+    """Lane: delete the queue's rows up to and including this position."""
+
+    queue: int
+    ts: int
+    seq: int
+
+
+class SetAsideRow(Frame, frozen=True, array_like=True, tag=True):
+    """Lane: move this row out of the queue, keep it with the reason."""
+
+    queue: int
+    ts: int
+    seq: int
+    reason: str
+
+
+class Call(Frame, frozen=True, array_like=True, tag=True):
+    """Lane: run a function of the component; `kind` is "query" or "mutation"."""
+
+    call_id: int
+    kind: str
+    component: str
+    path: str
+    args: bytes
+
+
+class Log(Frame, frozen=True, array_like=True, tag=True):
+    """Lane: a line for whoever runs the server; level is "info", "warn" or "error"."""
+
+    component: str
+    lane: str
+    level: str
+    text: str
+
+
+class Status(Frame, frozen=True, array_like=True, tag=True):
+    """Lane: how all lanes are doing, after something changed and at most once a second."""
+
+    lanes: tuple[LaneStatus, ...]
+
+
+FromServer = Configure | Wake | EnvChanged | CallResult | Stop
+FromLanes = Ack | SetAsideRow | Call | Log | Status
+
+_encoder = msgspec.msgpack.Encoder()
+
+decode_from_server = msgspec.msgpack.Decoder(FromServer).decode
+decode_from_lanes = msgspec.msgpack.Decoder(FromLanes).decode
+
+
+def encode(message: FromServer | FromLanes) -> bytes:
+    """The message's bytes, without length prefix."""
+    return _encoder.encode(message)

@@ -1,0 +1,163 @@
+"""The lanes that run in this process, and what they share.
+
+Owns starting, replacing and stopping lanes, and their calls to the server. Never imports app code:
+only lane classes, by import path. One invariant: a lane that can't be made leaves its queue alone
+and the others running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import random
+from collections.abc import Callable
+from itertools import count
+
+from pyconvex.delivery.lane import CallFailed, QueueLane, TimerLane
+from pyconvex.delivery.messages import (
+    Call,
+    CallResult,
+    Configure,
+    EnvChanged,
+    FromLanes,
+    LaneComponent,
+    LaneStatus,
+    Log,
+    Wake,
+)
+from pyconvex.delivery.queue_rows import DurableRows
+from pyconvex.delivery.runner import LaneRunner, QueueRunner, Surroundings, TimerRunner
+from pyconvex.delivery.transport import Transport
+
+#: Lanes are told apart by component and import path.
+LaneKey = tuple[str, str]
+
+
+class Roster:
+    """Runs the lanes that the server configured.
+
+    `post` sends a message to the server; `crashed` hears of a lane whose loop ended with an error,
+    after which the process should end and be started again.
+    """
+
+    def __init__(
+        self,
+        post: Callable[[FromLanes], None],
+        crashed: Callable[[BaseException], None],
+        transport: Transport,
+    ) -> None:
+        self._post = post
+        self._crashed = crashed
+        self._rows = DurableRows()
+        self._world = Surroundings(
+            transport,
+            self._rows,
+            post,
+            self._call,
+            random.Random(),  # noqa: S311 - jitter, not a secret
+        )
+        self._runners: dict[LaneKey, LaneRunner] = {}
+        self._tasks: dict[LaneKey, asyncio.Task[None]] = {}
+        #: Lanes that can't run, with the reason; tried again at the next deploy.
+        self._broken: dict[LaneKey, LaneStatus] = {}
+        self._components: dict[str, LaneComponent] = {}
+        self._calls: dict[int, asyncio.Future[bytes]] = {}
+        self._call_ids = count(1)
+
+    def receive(self, message: Configure | Wake | EnvChanged | CallResult) -> None:
+        """Do what the server says."""
+        match message:
+            case Configure(data_path, durable_ts, components):
+                self._rows.open(data_path)
+                self._configure(components)
+                self._wake(durable_ts)
+            case Wake(durable_ts):
+                self._wake(durable_ts)
+            case EnvChanged(component, env):
+                for (path, _), runner in self._runners.items():
+                    if path == component:
+                        runner.set_env(env)
+            case CallResult(call_id, value, error):
+                self._returned(call_id, value, error)
+
+    def statuses(self) -> tuple[LaneStatus, ...]:
+        """How all lanes are doing."""
+        return (*(r.status() for r in self._runners.values()), *self._broken.values())
+
+    async def stop(self, deadline_s: float) -> None:
+        """Let requests in flight finish within the deadline; start nothing."""
+        for key, runner in self._runners.items():
+            runner.stop()
+            if not runner.finishes:
+                self._tasks[key].cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=deadline_s)
+
+    def _configure(self, components: tuple[LaneComponent, ...]) -> None:
+        wanted = {(c.path, lane): c for c in components for lane in c.lanes}
+        self._broken.clear()
+        for key in list(self._runners):
+            if key not in wanted or wanted[key].queues != self._components[key[0]].queues:
+                del self._runners[key]
+                self._tasks.pop(key).cancel()
+        self._components = {c.path: c for c in components}
+        for key, component in wanted.items():
+            if key in self._runners:
+                self._runners[key].set_env(component.env)
+            else:
+                self._start(key, component)
+
+    def _start(self, key: LaneKey, component: LaneComponent) -> None:
+        try:
+            runner = self._make(key[1], component)
+        except Exception as error:  # whatever the import of a lane raises, the others go on
+            name, reason = key[1].rpartition(":")[2], f"{type(error).__name__}: {error}"
+            self._broken[key] = LaneStatus(
+                component=key[0], lane=name, queue=None, state="broken", last_error=reason
+            )
+            text = f"lane {key[1]} can't run ({reason}); its rows stay in the queue"
+            self._post(Log(key[0], name, "error", text))
+            return
+        runner.set_env(component.env)
+        self._runners[key] = runner
+        self._tasks[key] = asyncio.create_task(runner.run(), name=key[1])
+        self._tasks[key].add_done_callback(self._ended)
+
+    def _make(self, import_path: str, component: LaneComponent) -> LaneRunner:
+        module, _, attribute = import_path.partition(":")
+        lane = getattr(importlib.import_module(module), attribute)()
+        if isinstance(lane, TimerLane):
+            return TimerRunner(component.path, lane, self._world)
+        if not isinstance(lane, QueueLane):
+            raise TypeError(f"{import_path} is neither a QueueLane nor a TimerLane")
+        queue = component.queues.get(lane.queue)
+        if queue is None:
+            raise LookupError(f"the component declares no queue named {lane.queue!r}")
+        if any(isinstance(r, QueueRunner) and r.queue == queue for r in self._runners.values()):
+            raise ValueError(f"another lane drains the queue {lane.queue!r} already")
+        return QueueRunner(component.path, lane, queue, self._world)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._crashed(error)
+
+    def _wake(self, durable_ts: int) -> None:
+        self._rows.durable_ts = max(self._rows.durable_ts, durable_ts)
+        for runner in self._runners.values():
+            runner.wake()
+
+    def _call(self, kind: str, component: str, path: str, args: bytes) -> asyncio.Future[bytes]:
+        call_id = next(self._call_ids)
+        future = self._calls[call_id] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(lambda _: self._calls.pop(call_id, None))
+        self._post(Call(call_id, kind, component, path, args))
+        return future
+
+    def _returned(self, call_id: int, value: bytes | None, error: str) -> None:
+        future = self._calls.get(call_id)
+        if future is None or future.done():
+            return
+        if value is None:
+            future.set_exception(CallFailed(error))
+        else:
+            future.set_result(value)

@@ -1,0 +1,251 @@
+"""Running one lane on an event loop.
+
+Owns the loops around `Drain` and around a timer's `tick`. Never decides anything about rows: the
+drain does. One invariant: a lane's own mistake stays in its lane; only a queue that can't be read
+ends the process, which the server then starts again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from pyconvex.delivery.breaker import Backoff, Breaker
+from pyconvex.delivery.drain import Acknowledge, Drain, Phase, Read, Say, Send, SetAside, Wait
+from pyconvex.delivery.lane import QueueLane, TimerLane
+from pyconvex.delivery.messages import Ack, FromLanes, LaneStatus, Log, SetAsideRow
+from pyconvex.delivery.transport import Request, Transport, Unreachable
+from pyconvex.delivery.verdict import Retry, Verdict
+from pyconvex.storage import Position, QueueRow
+from pyconvex.values import Value, codec
+
+
+class RowSource(Protocol):
+    """Reads durable queue rows."""
+
+    def read(
+        self, queue: int, after: Position, max_rows: int, max_bytes: int
+    ) -> tuple[Sequence[QueueRow], bool]:
+        """Rows after a position, about as many as asked for; True when there may be more."""
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What the process gives each lane."""
+
+    transport: Transport
+    source: RowSource
+    #: Sends a message to the server.
+    post: Callable[[FromLanes], None]
+    #: Asks the server to run a function: kind, component, path, arguments.
+    call: Callable[[str, str, str, bytes], asyncio.Future[bytes]]
+    chance: random.Random
+
+
+class LaneRunner:
+    """What both kinds of lanes have: a name, live variables, and something to wait on."""
+
+    #: Whether work in progress is worth waiting for when the process stops.
+    finishes = True
+
+    def __init__(self, component: str, lane: str, needs: tuple[str, ...], world: Surroundings):
+        self.component = component
+        self.lane = lane
+        self.env: Mapping[str, str] = {}
+        self._needs = needs
+        self._world = world
+        self._stopping = False
+        self._stirred = asyncio.Event()
+        #: The missing variables that were logged last, so that each set is said once.
+        self._said_missing: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Variables that must be set first."""
+        return tuple(name for name in self._needs if not self.env.get(name, "").strip())
+
+    async def run(self) -> None:
+        """Work until stopped or cancelled."""
+        raise NotImplementedError
+
+    def status(self) -> LaneStatus:
+        """How the lane is doing."""
+        raise NotImplementedError
+
+    def wake(self) -> None:
+        """There may be new rows."""
+        self._stirred.set()
+
+    def set_env(self, env: Mapping[str, str]) -> None:
+        """Variables changed."""
+        self.env = dict(env)
+        missing = self.missing
+        if missing and missing != self._said_missing:
+            self.log("info", f"waits until {' and '.join(missing)} is set; nothing is lost")
+        self._said_missing = missing
+        self._stirred.set()
+
+    def stop(self) -> None:
+        """Finish what is in flight and end."""
+        self._stopping = True
+        self._stirred.set()
+
+    def log(self, level: str, text: str) -> None:
+        """A line for whoever runs the server."""
+        self._world.post(Log(self.component, self.lane, level, text))
+
+    async def _wait(self, until: float | None) -> None:
+        """Until something stirs, or until this moment of the loop's clock."""
+        try:
+            async with asyncio.timeout_at(until):
+                await self._stirred.wait()
+        except TimeoutError:
+            pass
+        self._stirred.clear()
+
+
+class QueueRunner(LaneRunner):
+    """Drains a queue through its lane class."""
+
+    def __init__(self, component: str, lane: QueueLane, queue: int, world: Surroundings) -> None:
+        super().__init__(component, type(lane).__name__, lane.needs, world)
+        self._lane = lane
+        self.queue = queue
+        self._breaker = Breaker(world.chance)
+        self._drain = Drain(lane.limits, self._freeze, self._breaker)
+
+    async def run(self) -> None:
+        now = asyncio.get_running_loop().time
+        while True:
+            match self._drain.poll(now()):
+                case Say(level, text):
+                    self.log(level, text)
+                case Acknowledge(position):
+                    self._world.post(Ack(self.queue, position.ts, position.seq))
+                case SetAside(position, reason):
+                    self._world.post(SetAsideRow(self.queue, position.ts, position.seq, reason))
+                case _ if self._stopping:
+                    return
+                case Read(after, max_rows, max_bytes):
+                    rows, more = self._world.source.read(self.queue, after, max_rows, max_bytes)
+                    self._drain.add(rows, more=more, now=now())
+                case Send(request):
+                    self._drain.settle(await self._send(request), now())
+                case Wait(until):
+                    await self._wait(until)
+
+    def wake(self) -> None:
+        self._drain.wake()
+        super().wake()
+
+    def set_env(self, env: Mapping[str, str]) -> None:
+        super().set_env(env)
+        self._drain.settings_changed(complete=not self.missing)
+
+    def status(self) -> LaneStatus:
+        oldest, counters = self._drain.oldest, self._drain.counters
+        pausing = self._breaker.failures and self._drain.phase is not Phase.IN_FLIGHT
+        return LaneStatus(
+            component=self.component,
+            lane=self.lane,
+            queue=self._lane.queue,
+            state="pausing after a failure" if pausing else self._drain.phase.value,
+            circuit=self._breaker.circuit.value,
+            missing=self.missing,
+            in_hand=self._drain.in_hand,
+            oldest_ts=oldest.ts if oldest else None,
+            sent=counters.sent,
+            failed=counters.failed,
+            set_aside=counters.set_aside,
+            last_error=counters.last_error,
+        )
+
+    def _freeze(self, rows: Sequence[QueueRow]) -> Request:
+        return self._lane.encode([codec.decode(row.body) for row in rows], self.env)
+
+    async def _send(self, request: Request) -> Verdict:
+        try:
+            response = await self._world.transport.send(request)
+        except Unreachable as error:
+            return Retry(str(error))
+        try:
+            return self._lane.classify(response)
+        except Exception as error:  # the lane's own mistake: keep the rows
+            return Retry(f"the answer {response.status} was not understood: {error!r}")
+
+
+class TimerRunner(LaneRunner):
+    """Ticks a timer lane, and is the `LaneContext` that its ticks get."""
+
+    finishes = False  # a tick happens again anyway
+
+    def __init__(self, component: str, lane: TimerLane, world: Surroundings) -> None:
+        super().__init__(component, type(lane).__name__, lane.needs, world)
+        self._lane = lane
+        self._state = "resting"
+        self._ticks = 0
+        self._failed = 0
+        self._failures_in_a_row = 0
+        self._last_error: str | None = None
+
+    @property
+    def transport(self) -> Transport:
+        return self._world.transport
+
+    async def run(self) -> None:
+        while not self._stopping:
+            self._stirred.clear()
+            pause = None if self.missing else await self._tick()
+            now = asyncio.get_running_loop().time()
+            await self._wait(None if pause is None else now + pause)
+
+    def wake(self) -> None:
+        """New rows are nothing to a timer."""
+
+    def status(self) -> LaneStatus:
+        return LaneStatus(
+            component=self.component,
+            lane=self.lane,
+            queue=None,
+            state="waiting for settings" if self.missing else self._state,
+            missing=self.missing,
+            sent=self._ticks,
+            failed=self._failed,
+            last_error=self._last_error,
+        )
+
+    def jitter(self) -> float:
+        return self._world.chance.uniform(0.9, 1.1)
+
+    async def run_query(self, path: str, args: Mapping[str, Value]) -> Value:
+        return await self._call("query", path, args)
+
+    async def run_mutation(self, path: str, args: Mapping[str, Value]) -> Value:
+        return await self._call("mutation", path, args)
+
+    async def _call(self, kind: str, path: str, args: Mapping[str, Value]) -> Value:
+        body = codec.encode(dict(args))
+        return codec.decode(await self._world.call(kind, self.component, path, body))
+
+    async def _tick(self) -> float | None:
+        self._state = "ticking"
+        try:
+            pause = await self._lane.tick(self)
+        except Exception as error:  # the lane's own mistake, or a call that failed
+            return self._tick_failed(error)
+        finally:
+            self._state = "resting"
+        self._ticks += 1
+        self._failures_in_a_row = 0
+        return pause
+
+    def _tick_failed(self, error: Exception) -> float:
+        self._failed += 1
+        self._failures_in_a_row += 1
+        self._last_error = f"{type(error).__name__}: {error}"
+        if self._failures_in_a_row == 1:
+            self.log("error", f"failed ({self._last_error}); tried again with growing pauses")
+        return Backoff(1.0, 60.0).pause_s(self._failures_in_a_row, self._world.chance)

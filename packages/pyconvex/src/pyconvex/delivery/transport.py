@@ -1,0 +1,81 @@
+"""HTTP for lanes: one request out, one response back.
+
+Owns the request and response values and the only place that knows an HTTP library. Never retries,
+never follows redirects, never decides what a response means. One invariant: a send ends within its
+deadline, as a response or as `Unreachable`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Protocol
+
+import httpx2
+import msgspec
+
+#: A receiver that has not answered by then is treated as unreachable; PostHog's SDKs wait 10-15 s.
+SEND_DEADLINE_S = 10.0
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A frozen HTTP request: the same bytes at every attempt."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+class Response(msgspec.Struct, frozen=True):
+    """What came back; header names are lower-case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    def excerpt(self) -> str:
+        """The beginning of the body on one line, for a log line or a reason."""
+        return " ".join(self.body[:400].decode("utf-8", "replace").split())[:200]
+
+
+class Unreachable(Exception):
+    """No response: nobody knows whether the receiver took the request."""
+
+
+class Transport(Protocol):
+    """The way out of the machine, so that tests can stand in for it."""
+
+    async def send(self, request: Request) -> Response:
+        """Send once. Raises `Unreachable` when no complete response came in time."""
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+
+
+class HttpTransport:
+    """A `Transport` over one connection pool, which all lanes of a process share."""
+
+    def __init__(self, *, deadline_s: float = SEND_DEADLINE_S) -> None:
+        self._deadline_s = deadline_s
+        self._client = httpx2.AsyncClient(timeout=deadline_s)
+
+    async def send(self, request: Request) -> Response:
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                answer = await self._client.request(
+                    request.method,
+                    request.url,
+                    headers=list(request.headers),
+                    content=request.body or None,
+                )
+        except TimeoutError:
+            raise Unreachable(f"no answer within {self._deadline_s:g} s") from None
+        except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
+            raise Unreachable(f"{type(error).__name__}: {error}") from None
+        return Response(
+            answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, answer.content
+        )
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
