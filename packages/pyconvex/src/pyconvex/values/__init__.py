@@ -4,9 +4,10 @@ Owns Convex's types in Python, their JSON encoding, their order, document ids, v
 limits. Never does I/O and imports nothing else of this package.
 """
 
-from pyconvex.values import codec, ids, limits, order, sizes
+from pyconvex.values import codec, ids, limits, names, order, sizes
 from pyconvex.values.errors import (
     InvalidId,
+    InvalidName,
     InvalidValidator,
     InvalidValue,
     MalformedJson,
@@ -14,22 +15,30 @@ from pyconvex.values.errors import (
 )
 from pyconvex.values.ids import DocumentId
 from pyconvex.values.types import UNSET, Id, Int64, Unset, Value
+from pyconvex.values.validators import NO_TABLES, TableNumbers, ValidationFailed, Validator, v
 
 __all__ = [
+    "NO_TABLES",
     "UNSET",
     "DocumentId",
     "Id",
     "Int64",
     "InvalidId",
+    "InvalidName",
     "InvalidValidator",
     "InvalidValue",
     "MalformedJson",
+    "TableNumbers",
     "UnknownFormat",
     "Unset",
+    "ValidationFailed",
+    "Validator",
     "Value",
     "codec",
     "ids",
     "limits",
+    "names",
     "order",
     "sizes",
+    "v",
 ]

@@ -7,20 +7,11 @@ error about a part of a value says where that part is, as `.field[index]`.
 from __future__ import annotations
 
 
-class InvalidValue(ValueError):
-    """A Python object is no Convex value, or a value breaks a limit.
+class Located(ValueError):
+    """An error that learns, while it travels up, where in a value it happened."""
 
-    >>> from pyconvex.values import codec
-    >>> codec.encode({"tags": ["a", {1, 2}]})
-    Traceback (most recent call last):
-    ...
-    pyconvex.values.errors.InvalidValue: set is not a Convex type (at .tags[1]). ...
-    """
-
-    def __init__(self, reason: str, advice: str = "") -> None:
-        super().__init__(reason, advice)
-        self.reason = reason
-        self.advice = advice
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
         self._reversed_path: list[str] = []
 
     @property
@@ -29,8 +20,24 @@ class InvalidValue(ValueError):
         return "".join(reversed(self._reversed_path))
 
     def inside(self, segment: str) -> None:
-        """Note, while the error travels up, that it happened inside `segment`."""
+        """Note that what is known so far happened inside `segment`."""
         self._reversed_path.append(segment)
+
+
+class InvalidValue(Located):
+    """A Python object is no Convex value, or a value breaks a limit.
+
+    >>> from pyconvex.values import codec
+    >>> codec.encode({"tags": ["a", {1, 2}]})
+    Traceback (most recent call last):
+    ...
+    pyconvex.values.errors.InvalidValue: set is not a Convex type (at .tags[1]). Use ...
+    """
+
+    def __init__(self, reason: str, advice: str = "") -> None:
+        super().__init__(reason, advice)
+        self.reason = reason
+        self.advice = advice
 
     def __str__(self) -> str:
         where = f" (at {self.path})" if self._reversed_path else ""
@@ -40,6 +47,10 @@ class InvalidValue(ValueError):
 
 class MalformedJson(InvalidValue):
     """Text that should be a value in Convex's JSON encoding is not."""
+
+
+class InvalidName(InvalidValue):
+    """A field, table, index or export can't have this name."""
 
 
 class UnknownFormat(ValueError):

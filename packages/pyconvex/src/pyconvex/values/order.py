@@ -15,8 +15,8 @@ import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from pyconvex.values.encoding import HALF_SURROGATE, not_convex, number
 from pyconvex.values.errors import InvalidValue
-from pyconvex.values.limits import MAX_SAFE_INTEGER
 from pyconvex.values.types import UNSET, Int64
 
 # The first byte of each value. The numbers are the backend's own; the payloads below are not: its
@@ -75,14 +75,14 @@ def _encode(value: object) -> bytes:
     for base, encode in _BY_BASE:
         if isinstance(value, base):
             return encode(value)
-    raise InvalidValue(f"{type(value).__name__} is not a Convex type")
+    raise not_convex(value)
 
 
 def _string(value: str) -> bytes:
     try:
         return _STRING + _escape(value.encode())
     except UnicodeEncodeError:
-        raise InvalidValue("str contains half of a surrogate pair, which is no character") from None
+        raise InvalidValue(HALF_SURROGATE) from None
 
 
 def _escape(raw: bytes) -> bytes:
@@ -100,9 +100,7 @@ def _float(value: float) -> bytes:
 
 
 def _number(value: int) -> bytes:
-    if not -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
-        raise InvalidValue(f"{value} is too large for a number", "Use Int64 for it.")
-    return _float(float(value))
+    return _float(number(value))
 
 
 def _int64(value: int) -> bytes:

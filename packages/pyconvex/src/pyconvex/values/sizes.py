@@ -9,7 +9,16 @@ each field its name, 1 and its value.
 
 from __future__ import annotations
 
+from collections.abc import Sized
+from typing import Final
+
 from pyconvex.values.errors import InvalidValue
+from pyconvex.values.limits import (
+    MAX_ARRAY_LENGTH,
+    MAX_NESTING,
+    MAX_OBJECT_FIELDS,
+    MAX_VALUE_BYTES,
+)
 from pyconvex.values.types import UNSET
 
 
@@ -47,6 +56,38 @@ def nesting_of(value: object) -> int:
     if isinstance(value, (list, tuple)):
         return 1 + max(map(nesting_of, value), default=0)
     return 0
+
+
+def check_container(container: Sized, depth: int) -> None:
+    """Refuse an array or object, `depth` levels deep, that is too long or too deep."""
+    count = len(container)
+    if isinstance(container, dict):
+        if count > MAX_OBJECT_FIELDS:
+            raise InvalidValue(
+                f"Object has too many fields ({count} > maximum number {MAX_OBJECT_FIELDS})"
+            )
+    elif count > MAX_ARRAY_LENGTH:
+        raise InvalidValue(
+            f"Array length is too long ({count} > maximum length {MAX_ARRAY_LENGTH})"
+        )
+    if depth > MAX_NESTING:
+        raise InvalidValue(
+            f"Value is too nested (nested {depth} levels deep > maximum nesting {MAX_NESTING})"
+        )
+
+
+# An element such as `0.0,` has four bytes of text and counts for nine.
+_SUSPECT_TEXT_BYTES: Final = MAX_VALUE_BYTES // 4
+
+
+def check_size(value: object, text_bytes: int) -> None:
+    """Refuse a value that is too large; only measures it when its text, `text_bytes`, is long."""
+    if text_bytes <= _SUSPECT_TEXT_BYTES:
+        return
+    size = size_of(value)
+    if size > MAX_VALUE_BYTES:
+        limit = format_size(MAX_VALUE_BYTES)
+        raise InvalidValue(f"Value is too large ({format_size(size)} > maximum size {limit})")
 
 
 def format_size(count: int) -> str:

@@ -1,0 +1,195 @@
+"""Values from tagged JSON.
+
+Owns the strict reading of what clients send and the disk keeps. Never guesses: what the encoding
+doesn't define is refused. One invariant: what comes out has canonical Python forms only and keeps
+every limit on names, counts, depth and size.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+import msgspec
+
+from pyconvex.values.encoding import FLOAT64_LAYOUT, INT64_LAYOUT, base64
+from pyconvex.values.errors import InvalidValue, MalformedJson
+from pyconvex.values.limits import (
+    MAX_ARRAY_LENGTH,
+    MAX_FIELD_NAME_LENGTH,
+    MAX_NESTING,
+    MAX_OBJECT_FIELDS,
+)
+from pyconvex.values.names import check_field_names
+from pyconvex.values.sizes import check_container, check_size
+from pyconvex.values.types import Int64, Value
+
+
+def decode(text: bytes | str) -> Value:
+    """The value that tagged JSON stands for; every plain number becomes a float.
+
+    The last of duplicate keys counts. Raises `MalformedJson` for text that is no JSON (half
+    surrogate pairs included) and for bad tags, and `InvalidValue`, its base, for reserved or
+    non-ASCII field names and broken limits.
+
+    >>> decode('{"n": 1, "i": {"$integer": "BwAAAAAAAAA="}}')
+    {'n': 1.0, 'i': Int64(7)}
+    """
+    raw = text if isinstance(text, bytes) else _utf8(text)
+    value = _parse(raw)
+    if _may_hide_something(raw):
+        value = _settle(value, 1)
+        check_size(value, len(raw))
+    return cast(Value, value)
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise MalformedJson("Invalid JSON: half of a surrogate pair") from None
+
+
+#: Levels of arrays and objects that the typed parser knows: its size doubles with each.
+_SHALLOW = 7
+
+
+def _numbers_are_floats(depth: int) -> Any:
+    """The type of values of at most `depth` levels, for which msgspec makes ints floats in C."""
+    scalar = float | str | bool | None
+    value: Any = scalar
+    for _ in range(depth):
+        value = scalar | list[value] | dict[str, value]
+    return value
+
+
+_parse_shallow = msgspec.json.Decoder(_numbers_are_floats(_SHALLOW)).decode
+_parse_any_depth = msgspec.json.Decoder().decode
+
+
+def _parse(raw: bytes) -> Any:
+    try:
+        try:
+            return _parse_shallow(raw)
+        except msgspec.ValidationError:
+            # Deeper than the type, or a number out of range; ints stay ints until `_settle`.
+            return _parse_any_depth(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedJson(f"Invalid JSON: {error}") from None
+    except RecursionError:
+        raise MalformedJson(f"Value is too nested (maximum nesting {MAX_NESTING})") from None
+
+
+def _may_hide_something(raw: bytes) -> bool:
+    """False only if the text can't hold a tag, a bad name or a broken limit.
+
+    That is so for short text without escapes, because names then stand as they are written, and
+    with so few brackets that the typed parser has seen all of it.
+    """
+    return (
+        len(raw) > MAX_FIELD_NAME_LENGTH
+        or not raw.isascii()
+        or b'"$' in raw
+        or b"\\" in raw
+        or b"\x7f" in raw
+        or raw.count(b"[") + raw.count(b"{") > _SHALLOW
+    )
+
+
+#: Types that `_settle` may replace or must look into.
+_UNSETTLED = frozenset((dict, list, int))
+
+
+def _settle(value: Any, depth: int) -> Any:
+    """Check a parsed value and put what they stand for in place of tags and ints."""
+    kind = type(value)
+    if kind is dict:
+        return _settle_object(value, depth)
+    if kind is list:
+        return _settle_array(value, depth)
+    return _settle_int(value) if kind is int else value
+
+
+def _settle_int(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise MalformedJson("Invalid JSON: Number out of range") from None
+
+
+def _settle_object(fields: dict[str, Any], depth: int) -> Any:
+    if len(fields) == 1:
+        ((name, content),) = fields.items()
+        untag = _TAGS.get(name)
+        if untag is not None:
+            return untag(content)
+    check_field_names(fields)
+    if len(fields) > MAX_OBJECT_FIELDS or depth > MAX_NESTING:
+        check_container(fields, depth)
+    name = ""
+    try:
+        for name, value in fields.items():
+            if type(value) in _UNSETTLED:
+                fields[name] = _settle(value, depth + 1)
+    except InvalidValue as error:
+        error.inside(f".{name}")
+        raise
+    return fields
+
+
+def _settle_array(items: list[Any], depth: int) -> list[Any]:
+    if len(items) > MAX_ARRAY_LENGTH or depth > MAX_NESTING:
+        check_container(items, depth)
+    if _UNSETTLED.isdisjoint(map(type, items)):
+        return items
+    index = 0
+    try:
+        for index, item in enumerate(items):
+            items[index] = _settle(item, depth + 1)
+    except InvalidValue as error:
+        error.inside(f"[{index}]")
+        raise
+    return items
+
+
+def _untag_integer(content: object) -> Int64:
+    return Int64(INT64_LAYOUT.unpack(_eight_bytes(content, "$integer", "Int64"))[0])
+
+
+def _untag_float(content: object) -> float:
+    number: float = FLOAT64_LAYOUT.unpack(_eight_bytes(content, "$float", "Float64"))[0]
+    if number and number - number == 0:
+        raise MalformedJson(f"Float64 {number!r} should be encoded as a number")
+    return number
+
+
+def _untag_bytes(content: object) -> bytes:
+    return _unbase64(content, "$bytes")
+
+
+def _eight_bytes(content: object, tag: str, type_name: str) -> bytes:
+    raw = _unbase64(content, tag)
+    if len(raw) != 8:
+        raise MalformedJson(f"{type_name} must be exactly eight bytes")
+    return raw
+
+
+def _unbase64(content: object, tag: str) -> bytes:
+    if not isinstance(content, str):
+        raise MalformedJson(f"Malformed {tag} field: not a string")
+    try:
+        raw = binascii.a2b_base64(content, strict_mode=True)
+    except ValueError:
+        raise MalformedJson(f"Malformed {tag} field: not base 64") from None
+    # Even strict mode lets spare bits pass that are set.
+    if base64(raw) != content:
+        raise MalformedJson(f"Malformed {tag} field: not base 64")
+    return raw
+
+
+_TAGS: Final[dict[str, Callable[[object], object]]] = {
+    "$integer": _untag_integer,
+    "$float": _untag_float,
+    "$bytes": _untag_bytes,
+}
