@@ -7,6 +7,7 @@ is durable, so an edge may send it at once.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -90,6 +91,8 @@ class QueryResult(msgspec.Struct, frozen=True, eq=False, weakref=True):
     outcome: Outcome
     #: Decisions to repeat when the query runs again; only paginated queries have them.
     journal: str | None = None
+    #: Names the execution in what clients read of a failure.
+    request_id: str = ""
 
 
 class HostError(Exception):
@@ -192,6 +195,27 @@ class Environment(Protocol):
         """Make all changes in one transaction, or raise `HostError` (400) and make none."""
 
 
+class ArgumentsError(ValueError):
+    """Arguments that are not one object; the message says so."""
+
+
+def one_object(args: bytes) -> bytes:
+    """The arguments object of a call, which clients send bare or as the only element of an array.
+
+    >>> one_object(b'[{"a": 1}]'), one_object(b'{"a": 1}')
+    (b'{"a": 1}', b'{"a": 1}')
+    """
+    if args.startswith(b"{"):
+        return args
+    if not args.startswith(b"["):
+        raise ArgumentsError("The arguments of a Convex function must be an object.")
+    elements = msgspec.json.decode(args, type=list[msgspec.Raw])
+    only = bytes(elements[0]) if len(elements) == 1 else b""
+    if elements and not only.startswith(b"{"):
+        raise ArgumentsError("The arguments of a Convex function must be one object in an array.")
+    return only or b"{}"
+
+
 class PathError(ValueError):
     """A function path that names nothing; the message says what is wrong with it."""
 
@@ -221,6 +245,15 @@ def canonical_path(path: str) -> str:
     if not _EXPORT.match(export):
         raise PathError(f"'{path}' is not a path to a function: '{export}' is not an identifier.")
     return f"{module}:{export}"
+
+
+def encode_ts(ts: int) -> str:
+    """A timestamp as clients get it: base64 of 64 bits, little endian.
+
+    >>> encode_ts(0), encode_ts(1)
+    ('AAAAAAAAAAA=', 'AQAAAAAAAAA=')
+    """
+    return base64.b64encode(ts.to_bytes(8, "little")).decode("ascii")
 
 
 def error_text(failure: Failure, request_id: str, *, redact: bool) -> str:

@@ -1,0 +1,10 @@
+"""The HTTP edge: functions over plain requests, and what tools ask a deployment.
+
+Owns routes, envelopes, formats and error codes. Never runs functions, verifies credentials or
+speaks the sync protocol; all three come in as arguments. One invariant: a failed function is a 200
+with `status: "error"`, and every other failure is a status with `code` and `message`.
+"""
+
+from pyconvex.http.app import Deployment, create_app
+
+__all__ = ["Deployment", "create_app"]

@@ -1,0 +1,159 @@
+"""The ASGI application of a deployment.
+
+Owns the table of routes and what happens around every request: CORS, errors, the way to the sync
+endpoint. Never has middleware: one call decides and answers. One invariant: every response, also of
+a failure, can be read by a page of any origin.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from pyconvex.http.caller import Callers
+from pyconvex.http.deployment import DeploymentRoutes
+from pyconvex.http.exchange import Gone, Request, RequestError, Response, refusal, text
+from pyconvex.http.functions import FunctionRoutes
+from pyconvex.identity import AuthenticationError, Authenticator
+from pyconvex.runtime.calls import Environment, Host, HostError
+
+_SLASHES = re.compile(r"//+")
+#: npm clients put their version into the path; Rust, Python and independent ones don't.
+_SYNC = re.compile(r"/api/(?:[^/]+/)?sync\Z")
+#: Where the official CLI uploads TypeScript.
+_DEPLOY = re.compile(r"/api/(?:deploy2/|get_config|push_config|run_test_function)")
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+_log = logging.getLogger(__name__)
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+    """What the edges need to know of a deployment; with `redact`, clients see no error texts."""
+
+    name: str
+    version: str
+    redact: bool = False
+
+
+def create_app(
+    host: Host,
+    *,
+    authenticator: Authenticator,
+    environment: Environment,
+    sync: ASGIApp,
+    deployment: Deployment,
+    new_request_id: Callable[[], str] = lambda: secrets.token_hex(8),
+) -> ASGIApp:
+    """The application that official clients and tools talk to; serve it at the root of an origin.
+
+    `sync` gets the WebSockets. Nothing is started or stopped here: the host lives longer.
+    """
+    callers = Callers(authenticator)
+    functions = FunctionRoutes(
+        host, callers, redact=deployment.redact, new_request_id=new_request_id
+    )
+    tools = DeploymentRoutes(callers, environment, name=deployment.name, version=deployment.version)
+    return _Application(_routes(functions, tools), functions.run, sync)
+
+
+def _routes(functions: FunctionRoutes, tools: DeploymentRoutes) -> dict[str, dict[str, Endpoint]]:
+    return {
+        "/api/query": {"POST": functions.query, "GET": functions.query_by_get},
+        "/api/mutation": {"POST": functions.mutation},
+        "/api/action": {"POST": functions.action},
+        "/api/function": {"POST": functions.function},
+        "/api/query_batch": {"POST": functions.query_batch},
+        "/api/query_ts": {"POST": functions.query_ts},
+        "/api/query_at_ts": {"POST": functions.query},
+        "/api/check_admin_key": {"GET": tools.check_admin_key},
+        "/api/list_environment_variables": {"GET": tools.list_variables},
+        "/api/v1/list_environment_variables": {"GET": tools.list_variables},
+        "/api/update_environment_variables": {"POST": tools.update_variables},
+        "/api/v1/update_environment_variables": {"POST": tools.update_variables},
+        "/version": {"GET": tools.version},
+        "/instance_version": {"GET": tools.version},
+        "/instance_name": {"GET": tools.name},
+        "/echo": {"POST": tools.echo},
+        "/": {"GET": tools.home},
+    }
+
+
+class _Application:
+    def __init__(
+        self, routes: dict[str, dict[str, Endpoint]], run: Endpoint, sync: ASGIApp
+    ) -> None:
+        self._routes = routes
+        self._run = run
+        self._sync = sync
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await _lifespan(receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, _SLASHES.sub("/", scope["path"]))
+        try:
+            response = await self._answer(request)
+        except (RequestError, AuthenticationError, HostError) as error:
+            response = refusal(error.status, error.code, error.message)
+        except Gone:
+            return
+        except Exception:
+            _log.exception("A request to %s could not be answered.", request.path)
+            response = refusal(
+                500,
+                "InternalServerError",
+                "Your request couldn't be completed. Try again later.",
+            )
+        await response.send(request, send)
+
+    async def _answer(self, request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return text("")
+        methods = self._routes.get(request.path)
+        if methods is None:
+            if request.path.startswith("/api/run/") and request.method == "POST":
+                return await self._run(request)
+            return _nothing_here(request.path)
+        endpoint = methods.get("GET" if request.method == "HEAD" else request.method)
+        if endpoint is None:
+            allowed = ", ".join(methods)
+            refused = refusal(405, "MethodNotAllowed", f"{request.path} answers {allowed} only.")
+            return refused._replace(headers=((b"allow", allowed.encode()),))
+        return await endpoint(request)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if _SYNC.match(_SLASHES.sub("/", scope["path"])):
+            await self._sync(scope, receive, send)
+        else:
+            await send({"type": "websocket.close"})
+
+
+def _nothing_here(path: str) -> Response:
+    if _DEPLOY.match(path):
+        return refusal(
+            400,
+            "UnsupportedEndpoint",
+            "This deployment runs functions in Python, and the npm CLI uploads TypeScript: deploy "
+            "with `pyconvex deploy` instead.",
+        )
+    if path.startswith("/api/"):
+        # Not 404: the official CLI repeats that for tens of seconds.
+        return refusal(400, "UnsupportedEndpoint", f"This deployment does not serve {path}.")
+    return refusal(404, "NotFound", f"There is nothing at {path}.")
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while (await receive())["type"] != "lifespan.shutdown":
+        await send({"type": "lifespan.startup.complete"})
+    await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,134 @@
+"""One HTTP request and its response, over ASGI.
+
+Owns reading headers, query and body, and writing a whole response. Never routes. One invariant: a
+body over its cap is refused before more than the cap has been read.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+JSON = b"application/json"
+TEXT = b"text/plain; charset=utf-8"
+
+
+class RequestError(Exception):
+    """A request that can't be carried out: an HTTP status, Convex's code, and a message."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+class Gone(Exception):
+    """The client left before its request was complete; there is nobody to answer."""
+
+
+class Request:
+    """What a client asks."""
+
+    def __init__(self, scope: Scope, receive: Receive, path: str) -> None:
+        self.method: str = scope["method"]
+        #: Without doubled slashes.
+        self.path = path
+        self._headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._query_string: bytes = scope["query_string"]
+        self._receive = receive
+
+    def header(self, name: bytes) -> str | None:
+        """A header's value; the name in lower case."""
+        value = self._headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    @cached_property
+    def query(self) -> dict[str, str]:
+        """The query parameters; of a repeated one, the last."""
+        if not self._query_string:
+            return {}
+        return dict(parse_qsl(self._query_string.decode("latin-1"), keep_blank_values=True))
+
+    async def body(self, max_bytes: int) -> bytes:
+        """The whole body; raises `RequestError` (413) beyond `max_bytes`."""
+        declared = self._headers.get(b"content-length", b"")
+        if declared.isdigit() and int(declared) > max_bytes:
+            raise _too_large(max_bytes)
+        message = await self._receive()
+        chunk: bytes = message.get("body", b"")
+        if message["type"] == "http.request" and not message.get("more_body"):
+            if len(chunk) > max_bytes:
+                raise _too_large(max_bytes)
+            return chunk
+        chunks, size = [chunk], len(chunk)
+        while message.get("more_body"):
+            message = await self._receive()
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > max_bytes:
+                raise _too_large(max_bytes)
+        if message["type"] != "http.request":
+            raise Gone
+        return b"".join(chunks)
+
+    def cors(self) -> list[tuple[bytes, bytes]]:
+        """The headers that let a page of any origin read the response."""
+        origin = self._headers.get(b"origin")
+        if origin is None:
+            return []
+        asked = self._headers.get(b"access-control-request-headers", b"")
+        return [
+            (b"access-control-allow-origin", origin),
+            (b"access-control-allow-credentials", b"true"),
+            (b"access-control-allow-methods", b"GET,POST,PUT,PATCH,DELETE,OPTIONS"),
+            (b"access-control-allow-headers", asked or b"content-type,convex-client,authorization"),
+            (b"access-control-max-age", b"86400"),
+            (b"vary", b"Origin"),
+        ]
+
+
+class Response(NamedTuple):
+    """What a client gets."""
+
+    status: int
+    body: bytes
+    content_type: bytes = JSON
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    async def send(self, request: Request, send: Send) -> None:
+        """Send the response, in one piece, with a length."""
+        headers = [
+            (b"content-type", self.content_type),
+            (b"content-length", b"%d" % len(self.body)),
+            *self.headers,
+            *request.cors(),
+        ]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        body = b"" if request.method == "HEAD" else self.body
+        await send({"type": "http.response.body", "body": body})
+
+
+def text(content: str) -> Response:
+    """Plain text."""
+    return Response(200, content.encode(), TEXT)
+
+
+def json(content: object) -> Response:
+    """Plain data as JSON; not for Convex values."""
+    return Response(200, msgspec.json.encode(content))
+
+
+def refusal(status: int, code: str, message: str) -> Response:
+    """A failure outside of any function."""
+    return Response(status, msgspec.json.encode({"code": code, "message": message}))
+
+
+def _too_large(max_bytes: int) -> RequestError:
+    return RequestError(
+        413, "PayloadTooLarge", f"The body is larger than the maximum of {max_bytes} bytes."
+    )
