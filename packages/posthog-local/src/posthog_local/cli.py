@@ -1,0 +1,97 @@
+"""The command `posthog-local`.
+
+Owns what people type and read. Never serves by itself: `server` does. A problem that the user can
+solve ends with a sentence and status 2, without a traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from posthog_local import __version__
+
+_DEFAULT_PORT = 8010
+_DEFAULT_DATA = Path(".posthog-local")
+
+
+@click.group()
+@click.version_option(__version__, prog_name="posthog-local")
+def main() -> None:
+    """A PostHog-compatible server in one process, for development and CI. Not PostHog."""
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=_DEFAULT_PORT, show_default=True, help="0 takes a free port.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=_DEFAULT_DATA,
+    show_default=True,
+    help="Folder that keeps events, persons, flags and keys.",
+)
+@click.option("--temp", is_flag=True, help="Keep data in a temporary folder, removed at the end.")
+@click.option("--token", help="Project token to show instead of the kept one (phc_…).")
+@click.option("--secret-key", help="Secret key to use instead of the kept one (phs_…).")
+@click.option("--allow-host", multiple=True, help="Another host name of this server. Repeatable.")
+@click.option("--allow-remote", is_flag=True, help="Let other machines use pages and control API.")
+@click.option("--json", "as_json", is_flag=True, help="Say what started as one line of JSON.")
+def start(
+    host: str,
+    port: int,
+    data: Path,
+    temp: bool,
+    token: str | None,
+    secret_key: str | None,
+    allow_host: tuple[str, ...],
+    allow_remote: bool,
+    as_json: bool,
+) -> None:
+    """Start the server and keep it running until Ctrl-C."""
+    from posthog_local.http.server import CannotListen
+    from posthog_local.server import Settings, run
+    from posthog_local.store.folder import FolderError
+    from posthog_local.store.schema import UnknownFormat
+
+    settings = Settings(
+        host=host,
+        port=port,
+        data=None if temp else data,
+        project_token=token,
+        secret_key=secret_key,
+        allowed_hosts=allow_host,
+        allow_remote=allow_remote,
+    )
+    try:
+        run(settings, _say_json if as_json else _say)
+    except (FolderError, UnknownFormat, CannotListen) as error:
+        click.echo(f"posthog-local: {error}.", err=True)
+        sys.exit(2)
+
+
+def _say_json(started: object) -> None:
+    click.echo(msgspec.json.encode(started).decode())
+    sys.stdout.flush()
+
+
+def _say(started: object) -> None:
+    from posthog_local.server import Started
+
+    assert isinstance(started, Started)
+    click.echo(
+        f"PostHog Local {started.version} is ready at {started.url}\n"
+        f"  project token  {started.project_token}\n"
+        f"  secret key     {started.secret_key}\n"
+        f"  data           {started.data or 'temporary, removed at the end'}\n"
+        "Point a host of yours at it:\n"
+        f"  pyconvex env set POSTHOG_PROJECT_TOKEN {started.project_token}\n"
+        f"  pyconvex env set POSTHOG_HOST {started.url}\n"
+        "and, for flags evaluated there:\n"
+        f"  pyconvex env set POSTHOG_PERSONAL_API_KEY {started.secret_key}\n"
+        "Stop with Ctrl-C. Unofficial: not PostHog, and not for production."
+    )
+    sys.stdout.flush()

@@ -1,0 +1,68 @@
+"""Stored things as the JSON of the control API: times as ISO 8601, names as PostHog's.
+
+Owns those shapes alone, so that the API and the command line show the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from posthog_local.ingest.clock import format_time
+from posthog_local.store.reader import StoredEvent, StoredPerson, StoredWarning
+
+
+def event_json(event: StoredEvent) -> dict[str, Any]:
+    """One event with everything that is kept of it."""
+    return {
+        "seq": event.seq,
+        "uuid": event.uuid,
+        "event": event.event,
+        "distinct_id": event.distinct_id,
+        "person_id": event.person_id,
+        "person_mode": event.person_mode,
+        "timestamp": format_time(event.timestamp_us),
+        "received_at": format_time(event.received_us),
+        "session_id": event.session_id,
+        "properties": event.properties,
+    }
+
+
+def timeline_json(events: Sequence[StoredEvent]) -> list[dict[str, Any]]:
+    """A person's events as the entries of one timeline, in the given order."""
+    return [
+        {
+            "at": format_time(event.timestamp_us),
+            "kind": "event",
+            "event": event.event,
+            "distinct_id": event.distinct_id,
+            "uuid": event.uuid,
+            "source": event.properties.get("$lib"),
+            "properties": event.properties,
+        }
+        for event in events
+    ]
+
+
+def person_json(person: StoredPerson) -> dict[str, Any]:
+    """A person with their ids."""
+    return {
+        "id": person.id,
+        "distinct_ids": person.distinct_ids,
+        "properties": person.properties,
+        "is_identified": person.is_identified,
+        "created_at": format_time(person.created_at_us),
+    }
+
+
+def warning_json(warning: StoredWarning) -> dict[str, Any]:
+    """An ingestion warning."""
+    return {
+        "seq": warning.seq,
+        "at": format_time(warning.at_us),
+        "kind": warning.kind,
+        "event": warning.event,
+        "uuid": warning.uuid,
+        "distinct_id": warning.distinct_id,
+        "details": warning.details,
+    }

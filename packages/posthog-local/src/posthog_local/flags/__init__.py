@@ -1,0 +1,1 @@
+"""Feature flags: definitions, PostHog's server-side evaluation, and the routes of both."""

@@ -1,0 +1,1 @@
+"""Ingestion: requests of the capture routes become events, by the rules of PostHog's capture."""

@@ -1,0 +1,48 @@
+"""One accepted event, as every later room reads it.
+
+Owns the shape between the wire and the store. Whoever holds an `IncomingEvent` knows: the distinct
+id is non-empty and at most 200 characters, the uuid is canonical, the time is final.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+MAX_DISTINCT_ID_CHARACTERS = 200
+
+
+class IncomingEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that will be stored, before persons were worked out.
+
+    `properties` hold what the caller sent, with top-level `$set`, `$set_once` and `$unset` merged
+    in. Times are microseconds since 1970.
+    """
+
+    uuid: str
+    event: str
+    distinct_id: str
+    timestamp_us: int
+    received_us: int
+    properties: dict[str, Any]
+
+
+class Intake(msgspec.Struct, frozen=True, kw_only=True):
+    """What one request brought: token, events in order, how many were dropped by rule."""
+
+    token: str
+    events: tuple[IncomingEvent, ...]
+    dropped: int = 0
+
+
+def text_id(value: object) -> str:
+    """A distinct id as text: other JSON is written as JSON; null and empty give an empty string.
+
+    >>> text_id(12), text_id({"a": 1}), text_id(None)
+    ('12', '{"a":1}', '')
+    """
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return text[:MAX_DISTINCT_ID_CHARACTERS].replace("\0", "\ufffd")

@@ -1,0 +1,88 @@
+"""The capture routes: a request becomes events on disk, then an answer.
+
+Owns paths, caps and responses of PostHog's v0 ingestion. An answer of 200 means that every event of
+the request is durable; a refused request left nothing behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from uuid import UUID
+
+from posthog_local.http.exchange import Request, Response, json_response, text_response
+from posthog_local.http.router import Endpoint
+from posthog_local.ingest.decode import Payload, decode
+from posthog_local.ingest.event import IncomingEvent
+from posthog_local.ingest.refusal import Refusal
+from posthog_local.ingest.shapes import Receipt, read_events
+
+_MEGABYTE = 1024 * 1024
+# Caps of PostHog's capture service.
+_BATCH_BYTES = 20 * _MEGABYTE
+_EVENT_BYTES = 2 * _MEGABYTE
+_BATCH_PATHS = ("/batch", "/i/v0/ai/batch")
+_LEGACY_PATHS = frozenset(["/e", "/capture", "/track", "/engage"])
+_EVENT_PATHS = ("/i/v0/e", *_LEGACY_PATHS)
+_ACCEPTED = json_response({"status": 1})
+_OVER_QUOTA = json_response({"status": 1, "quota_limited": ["events"]})
+_log = logging.getLogger(__name__)
+
+AddEvents = Callable[[Sequence[IncomingEvent]], Awaitable[None]]
+
+
+def capture_endpoints(add_events: AddEvents) -> Iterable[Endpoint]:
+    """The v0 capture routes over a sink that returns once events are durable."""
+
+    async def capture(request: Request) -> Response:
+        return await _capture(request, add_events)
+
+    yield Endpoint(paths=_BATCH_PATHS, handler=capture, max_body_bytes=_BATCH_BYTES)
+    yield Endpoint(paths=_EVENT_PATHS, handler=capture, max_body_bytes=_EVENT_BYTES)
+
+
+def new_uuid7(now_us: int) -> str:
+    """A UUIDv7 of this moment, for events that came without one."""
+    random = int.from_bytes(os.urandom(10), "big")
+    value = (now_us // 1000) << 80 | 0x7 << 76 | (random >> 68 & 0xFFF) << 64
+    return str(UUID(int=value | 0b10 << 62 | random & (1 << 62) - 1))
+
+
+async def _capture(request: Request, add_events: AddEvents) -> Response:
+    path = request.path.rstrip("/")
+    now_us = time.time_ns() // 1000
+    document = decode(payload_of(request, legacy=path in _LEGACY_PATHS))
+    intake = read_events(
+        document,
+        Receipt(
+            now_us=now_us,
+            query=request.query,
+            new_uuid=lambda: new_uuid7(now_us),
+            engage=path == "/engage",
+        ),
+    )
+    if request.quota_limited:
+        return _OVER_QUOTA
+    if intake.events:
+        try:
+            await add_events(intake.events)
+        except Exception:
+            _log.exception("events could not be stored")
+            return text_response(503, "the events could not be stored; send them again")
+    return Response(status=204) if request.query.get("beacon") == "1" else _ACCEPTED
+
+
+def payload_of(request: Request, *, legacy: bool) -> Payload:
+    """What decoding needs to know of a request."""
+    if request.method == "GET" and not request.query.get("data"):
+        raise Refusal(400, "empty payload: send events as JSON")
+    return Payload(
+        method=request.method,
+        query=request.query,
+        content_type=request.header("content-type"),
+        content_encoding=request.header("content-encoding"),
+        body=request.body,
+        legacy=legacy,
+    )

@@ -1,0 +1,138 @@
+"""The whole server, put together: folder, store, routes, pages, and the loop that serves them.
+
+Owns composition and life cycle, no behaviour. Everything a room needs is passed to it here; rooms
+never reach for each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+
+from posthog_local import __version__
+from posthog_local.control.guard import Guard
+from posthog_local.control.routes import ControlRoutes
+from posthog_local.flags.book import FlagBook
+from posthog_local.flags.routes import FlagRoutes
+from posthog_local.http import server as http_server
+from posthog_local.http.faults import FaultBook
+from posthog_local.http.router import Router
+from posthog_local.ingest.routes import capture_endpoints
+from posthog_local.store.folder import Folder, Keys
+from posthog_local.store.store import Store
+
+# The writer's thread must not hold up the event loop for the default 5 ms at a time.
+_SWITCH_INTERVAL_S = 0.001
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can be set from outside; `data` None keeps the data in a temporary folder."""
+
+    host: str = "127.0.0.1"
+    port: int = 8010
+    data: Path | None = None
+    project_token: str | None = None
+    secret_key: str | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    allow_remote: bool = False
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """What a started server says about itself; also the line of `start --json`."""
+
+    url: str
+    project_token: str
+    secret_key: str
+    personal_api_key: str
+    data: str | None
+    pid: int
+    version: str
+
+
+def run(settings: Settings, on_ready: Callable[[Started], None]) -> None:
+    """Serves until SIGINT or SIGTERM.
+
+    Raises `FolderError`, `UnknownFormat` or `CannotListen` before anything was announced.
+    """
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    folder = Folder(settings.data)
+    try:
+        keys = folder.keys(settings.project_token, settings.secret_key)
+        listener = http_server.bind(settings.host, settings.port)
+        started = _started(settings, folder, keys, listener.getsockname()[1])
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(settings, folder, keys, listener, lambda: on_ready(started)))
+    finally:
+        folder.close()
+
+
+async def _serve(
+    settings: Settings, folder: Folder, keys: Keys, listener: Any, on_ready: Callable[[], None]
+) -> None:
+    store = Store(folder)
+    faults = FaultBook()
+
+    def stopping() -> None:
+        store.changes.close()
+        faults.remove()
+
+    try:
+        app = build_app(settings, store, faults, keys)
+        await http_server.serve(app, listener, on_ready=on_ready, on_stopping=stopping)
+    finally:
+        await store.close()
+
+
+def build_app(settings: Settings, store: Store, faults: FaultBook, keys: Keys) -> Router:
+    """The ASGI application over an open store."""
+    local = Starlette(routes=[*ControlRoutes(store, faults).routes()])
+    guarded = Guard(
+        local,
+        allowed_hosts=frozenset((settings.host, *settings.allowed_hosts)),
+        allow_remote=settings.allow_remote,
+    )
+    flag_routes = FlagRoutes(_Facts(store), (keys.secret_key, keys.personal_api_key))
+    endpoints = [*capture_endpoints(store.add_events), *flag_routes.endpoints()]
+    return Router(endpoints, guarded, faults)
+
+
+class _Facts:
+    """The store as flag evaluation asks it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.person_properties = store.reader.person_properties
+        self.group_types = store.reader.group_types
+        self.group_properties = store.reader.group_properties
+
+    @property
+    def flags(self) -> FlagBook:
+        return self._store.flags
+
+
+def _started(settings: Settings, folder: Folder, keys: Keys, port: int) -> Started:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return Started(
+        url=f"http://{host}:{port}",
+        project_token=keys.project_token,
+        secret_key=keys.secret_key,
+        personal_api_key=keys.personal_api_key,
+        data=None if folder.temporary else str(folder.path.resolve()),
+        pid=os.getpid(),
+        version=__version__,
+    )
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,1 @@
+"""The store: one SQLite file, one writer that commits in groups, readers beside it."""

@@ -1,0 +1,102 @@
+"""Flags and cohorts in the store: saving, deleting, replacing, loading.
+
+Owns every SQL statement on them. Each change that alters a definition raises its version by one;
+saving the same definition again changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import apsw
+import msgspec
+
+from posthog_local.flags.definition import complete
+from posthog_local.store.transaction import Transaction
+from posthog_local.store.writer import Job
+
+
+def load(connection: apsw.Connection) -> tuple[list[dict[str, Any]], dict[int, dict[str, Any]]]:
+    """Every flag in the order of its id, and every cohort by number."""
+    flags = [
+        msgspec.json.decode(text)
+        for (text,) in connection.execute("SELECT definition FROM flags ORDER BY id")
+    ]
+    rows = connection.execute("SELECT id, definition FROM cohorts ORDER BY id")
+    return flags, {number: msgspec.json.decode(text) for number, text in rows}
+
+
+def save(given: dict[str, Any], now_us: int) -> Job[dict[str, Any]]:
+    """A job that saves one flag and gives its full definition; may raise `InvalidDefinition`."""
+
+    def job(transaction: Transaction) -> dict[str, Any]:
+        return _save(transaction.connection, given, now_us)
+
+    return job
+
+
+def delete(key: str) -> Job[bool]:
+    """A job that deletes one flag and says whether it was there."""
+
+    def job(transaction: Transaction) -> bool:
+        transaction.connection.execute("DELETE FROM flags WHERE key = ?", (key,))
+        return transaction.connection.changes() > 0
+
+    return job
+
+
+def replace_all(
+    flags: Sequence[dict[str, Any]], cohorts: Mapping[str, dict[str, Any]], now_us: int
+) -> Job[None]:
+    """A job that makes these the only flags and cohorts; nothing changes if one is invalid."""
+
+    def job(transaction: Transaction) -> None:
+        connection = transaction.connection
+        keys = {flag.get("key") for flag in flags}
+        for (key,) in connection.execute("SELECT key FROM flags").fetchall():
+            if key not in keys:
+                connection.execute("DELETE FROM flags WHERE key = ?", (key,))
+        for flag in flags:
+            _save(connection, flag, now_us)
+        connection.execute("DELETE FROM cohorts")
+        for number, cohort in cohorts.items():
+            text = msgspec.json.encode(cohort).decode()
+            connection.execute("INSERT INTO cohorts VALUES (?,?)", (int(number), text))
+
+    return job
+
+
+def _save(connection: apsw.Connection, given: dict[str, Any], now_us: int) -> dict[str, Any]:
+    known = connection.execute(
+        "SELECT id, version, definition FROM flags WHERE key = ?", (str(given.get("key")),)
+    ).fetchone()
+    if known is None:
+        return _insert(connection, given, now_us)
+    flag_id, version, text = known
+    same = complete(given, flag_id=flag_id, version=version)
+    if same == msgspec.json.decode(text):
+        return same
+    flag = complete(given, flag_id=flag_id, version=version + 1)
+    connection.execute(
+        "UPDATE flags SET version = ?, definition = ?, updated_at_us = ? WHERE id = ?",
+        (flag["version"], msgspec.json.encode(flag).decode(), now_us, flag_id),
+    )
+    return flag
+
+
+def _insert(connection: apsw.Connection, given: dict[str, Any], now_us: int) -> dict[str, Any]:
+    wanted = given.get("id")
+    taken = connection.execute("SELECT 1 FROM flags WHERE id = ?", (wanted,)).get
+    flag_id = wanted if isinstance(wanted, int) and not taken else _next_id(connection)
+    flag = complete(given, flag_id=flag_id, version=1)
+    connection.execute(
+        "INSERT INTO flags (id, key, version, definition, updated_at_us) VALUES (?,?,?,?,?)",
+        (flag_id, flag["key"], 1, msgspec.json.encode(flag).decode(), now_us),
+    )
+    return flag
+
+
+def _next_id(connection: apsw.Connection) -> int:
+    last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'flags'").get
+    return int(last or 0) + 1

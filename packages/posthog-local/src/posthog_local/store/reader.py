@@ -1,0 +1,207 @@
+"""Questions about events and persons, answered from the latest commit.
+
+Owns every SQL statement that reads events, persons and warnings. Never writes; whose event it is
+gets resolved here, at query time, so that a merge shows at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import apsw
+import msgspec
+
+from posthog_local.persons.ids import person_uuid
+
+_EVENT_FIELDS = (
+    "e.seq, e.uuid, e.event, e.distinct_id, l.person_id, e.person_mode, e.timestamp_us,"
+    " e.received_us, e.session_id, e.properties"
+)
+_EVENTS = (
+    f"SELECT {_EVENT_FIELDS} FROM events e LEFT JOIN person_distinct_ids l USING (distinct_id)"  # noqa: S608
+)
+_SAME_PERSON = (
+    "e.distinct_id IN (SELECT :distinct_id UNION SELECT other.distinct_id"
+    " FROM person_distinct_ids mine JOIN person_distinct_ids other USING (person_id)"
+    " WHERE mine.distinct_id = :distinct_id)"
+)
+
+
+class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as it is kept, with the person it belongs to now."""
+
+    seq: int
+    uuid: str
+    event: str
+    distinct_id: str
+    person_id: str
+    person_mode: str
+    timestamp_us: int
+    received_us: int
+    session_id: str | None
+    properties: dict[str, Any]
+
+
+class StoredPerson(msgspec.Struct, frozen=True, kw_only=True):
+    """A person with every distinct id that is theirs."""
+
+    id: str
+    distinct_ids: tuple[str, ...]
+    properties: dict[str, Any]
+    created_at_us: int
+    is_identified: bool
+
+
+class StoredWarning(msgspec.Struct, frozen=True, kw_only=True):
+    """An ingestion warning with the event that caused it."""
+
+    seq: int
+    at_us: int
+    kind: str
+    event: str | None
+    uuid: str | None
+    distinct_id: str | None
+    details: dict[str, Any]
+
+
+class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events to read; a distinct id stands for every id of its person."""
+
+    event: str | None = None
+    distinct_id: str | None = None
+    uuid: str | None = None
+    after_seq: int = 0
+
+
+class Reader:
+    """Answers from the latest commit; every call sees one consistent state."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def events(self, wanted: EventFilter, limit: int) -> list[StoredEvent]:
+        """Matching events in the order of arrival, the oldest first."""
+        where, bindings = _conditions(wanted)
+        sql = f"{_EVENTS} WHERE {where} ORDER BY e.seq LIMIT :limit"
+        return list(self._events(sql, {**bindings, "limit": limit}))
+
+    def latest_events(self, wanted: EventFilter, limit: int) -> list[StoredEvent]:
+        """Matching events, the last to arrive first."""
+        where, bindings = _conditions(wanted)
+        sql = f"{_EVENTS} WHERE {where} ORDER BY e.seq DESC LIMIT :limit"
+        return list(self._events(sql, {**bindings, "limit": limit}))
+
+    def timeline(self, distinct_id: str, limit: int) -> list[StoredEvent]:
+        """The last `limit` events of the person who holds this id, the earliest first."""
+        sql = (
+            f"{_EVENTS} WHERE {_SAME_PERSON} ORDER BY e.timestamp_us DESC, e.seq DESC LIMIT :limit"
+        )
+        found = list(self._events(sql, {"distinct_id": distinct_id, "limit": limit}))
+        return found[::-1]
+
+    def last_seq(self) -> int:
+        """The number of the newest event, 0 without any."""
+        return int(self._connection.execute("SELECT max(seq) FROM events").get or 0)
+
+    def person_properties(self, distinct_id: str) -> dict[str, Any] | None:
+        """What is known about the person of this id; None for nobody."""
+        text = self._connection.execute(
+            "SELECT properties FROM person_distinct_ids JOIN persons ON id = person_id"
+            " WHERE distinct_id = ?",
+            (distinct_id,),
+        ).get
+        return None if text is None else msgspec.json.decode(text, type=dict[str, Any])
+
+    def person(self, distinct_id: str) -> StoredPerson | None:
+        """The person who holds this id."""
+        found = self._persons(
+            "id = (SELECT person_id FROM person_distinct_ids WHERE distinct_id = :value)",
+            {"value": distinct_id},
+        )
+        return next(found, None)
+
+    def persons(self, limit: int) -> list[StoredPerson]:
+        """The newest persons first."""
+        return list(
+            self._persons("true ORDER BY created_at_us DESC LIMIT :limit", {"limit": limit})
+        )
+
+    def group_types(self) -> dict[int, str]:
+        """Group numbers and the names of their types."""
+        rows = self._connection.execute("SELECT type_index, name FROM group_types ORDER BY 1")
+        return dict(rows)
+
+    def group_properties(self, index: int, key: str) -> dict[str, Any]:
+        """What is known about one group; empty for an unknown one."""
+        text = self._connection.execute(
+            "SELECT properties FROM groups WHERE type_index = ? AND key = ?", (index, key)
+        ).get
+        return {} if text is None else msgspec.json.decode(text, type=dict[str, Any])
+
+    def warnings(self, limit: int) -> list[StoredWarning]:
+        """The newest warnings first."""
+        rows = self._connection.execute(
+            "SELECT seq, at_us, kind, event, uuid, distinct_id, details FROM warnings"
+            " ORDER BY seq DESC LIMIT ?",
+            (limit,),
+        )
+        return [
+            StoredWarning(
+                seq=row[0],
+                at_us=row[1],
+                kind=row[2],
+                event=row[3],
+                uuid=row[4],
+                distinct_id=row[5],
+                details=msgspec.json.decode(row[6]),
+            )
+            for row in rows
+        ]
+
+    def _events(self, sql: str, bindings: dict[str, Any]) -> Iterator[StoredEvent]:
+        for row in self._connection.execute(sql, bindings):
+            yield StoredEvent(
+                seq=row[0],
+                uuid=str(UUID(bytes=row[1])),
+                event=row[2],
+                distinct_id=row[3],
+                person_id=row[4] or person_uuid(row[3]),
+                person_mode=row[5],
+                timestamp_us=row[6],
+                received_us=row[7],
+                session_id=row[8],
+                properties=msgspec.json.decode(row[9]),
+            )
+
+    def _persons(self, where: str, bindings: dict[str, Any]) -> Iterator[StoredPerson]:
+        row: tuple[Any, ...]
+        sql = f"SELECT id, properties, created_at_us, is_identified FROM persons WHERE {where}"  # noqa: S608
+        for row in self._connection.execute(sql, bindings).fetchall():
+            ids = self._connection.execute(
+                "SELECT distinct_id FROM person_distinct_ids WHERE person_id = ? ORDER BY 1",
+                (row[0],),
+            )
+            yield StoredPerson(
+                id=row[0],
+                distinct_ids=tuple(distinct_id for (distinct_id,) in ids),
+                properties=msgspec.json.decode(row[1]),
+                created_at_us=row[2],
+                is_identified=bool(row[3]),
+            )
+
+
+def _conditions(wanted: EventFilter) -> tuple[str, dict[str, Any]]:
+    parts = ["e.seq > :after"]
+    bindings: dict[str, Any] = {"after": wanted.after_seq}
+    if wanted.event is not None:
+        parts.append("e.event = :event")
+        bindings["event"] = wanted.event
+    if wanted.uuid is not None:
+        parts.append("e.uuid = :uuid")
+        bindings["uuid"] = UUID(wanted.uuid).bytes
+    if wanted.distinct_id is not None:
+        parts.append(_SAME_PERSON)
+        bindings["distinct_id"] = wanted.distinct_id
+    return " AND ".join(parts), bindings

@@ -1,0 +1,115 @@
+"""What the SQLite file holds, and the version of that format.
+
+Owns table definitions and nothing else. Times are microseconds since 1970, JSON is text. An event
+row names no person: its distinct id does, through `person_distinct_ids`, so that a merge re-points
+every earlier event at once.
+"""
+
+from __future__ import annotations
+
+import apsw
+
+# Written to `user_version`; raised with every change that an older release could not read.
+FORMAT_VERSION = 1
+APPLICATION_ID = 0x50484C31
+
+EVENT_COLUMNS = (
+    "seq, uuid, event, distinct_id, person_mode, timestamp_us, received_us, "
+    "session_id, window_id, group_0, group_1, group_2, group_3, group_4, properties"
+)
+
+_TABLES = """
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY,
+    uuid BLOB NOT NULL UNIQUE,
+    event TEXT NOT NULL,
+    distinct_id TEXT NOT NULL,
+    person_mode TEXT NOT NULL,
+    timestamp_us INTEGER NOT NULL,
+    received_us INTEGER NOT NULL,
+    session_id TEXT,
+    window_id TEXT,
+    group_0 TEXT, group_1 TEXT, group_2 TEXT, group_3 TEXT, group_4 TEXT,
+    properties TEXT NOT NULL
+);
+CREATE INDEX events_by_distinct_id ON events (distinct_id, timestamp_us);
+CREATE INDEX events_by_name ON events (event, timestamp_us);
+
+CREATE TABLE persons (
+    id TEXT PRIMARY KEY,
+    properties TEXT NOT NULL,
+    created_at_us INTEGER NOT NULL,
+    is_identified INTEGER NOT NULL
+);
+CREATE TABLE person_distinct_ids (
+    distinct_id TEXT PRIMARY KEY,
+    person_id TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX person_distinct_ids_by_person ON person_distinct_ids (person_id);
+
+CREATE TABLE group_types (name TEXT PRIMARY KEY, type_index INTEGER NOT NULL UNIQUE) WITHOUT ROWID;
+CREATE TABLE groups (
+    type_index INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    properties TEXT NOT NULL,
+    created_at_us INTEGER NOT NULL,
+    PRIMARY KEY (type_index, key)
+) WITHOUT ROWID;
+
+CREATE TABLE flags (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL UNIQUE,
+    version INTEGER NOT NULL,
+    definition TEXT NOT NULL,
+    updated_at_us INTEGER NOT NULL
+);
+CREATE TABLE cohorts (id INTEGER PRIMARY KEY, definition TEXT NOT NULL);
+CREATE TABLE flag_hash_keys (
+    person_id TEXT NOT NULL,
+    flag_key TEXT NOT NULL,
+    hash_key TEXT NOT NULL,
+    PRIMARY KEY (person_id, flag_key)
+) WITHOUT ROWID;
+
+CREATE TABLE warnings (
+    seq INTEGER PRIMARY KEY,
+    at_us INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    event TEXT,
+    uuid TEXT,
+    distinct_id TEXT,
+    details TEXT NOT NULL
+);
+"""
+
+# What `reset` empties. Flags are apart, because a test may want to keep them.
+DATA_TABLES = [
+    "events",
+    "persons",
+    "person_distinct_ids",
+    "group_types",
+    "groups",
+    "flag_hash_keys",
+    "warnings",
+]
+FLAG_TABLES = ("flags", "cohorts")
+
+
+class UnknownFormat(Exception):
+    """The data folder was written by a newer release; nothing in it was changed."""
+
+
+def prepare(connection: apsw.Connection) -> None:
+    """Creates the tables in an empty file; refuses a file of another program or a newer release."""
+    version = connection.pragma("user_version")
+    if version == FORMAT_VERSION:
+        return
+    if version != 0 or connection.execute("SELECT count(*) FROM sqlite_schema").get:
+        raise UnknownFormat(
+            f"the data is of format {version}, this release reads {FORMAT_VERSION}; "
+            "nothing was changed. Use a newer posthog-local or another --data folder"
+        )
+    with connection:
+        connection.execute(_TABLES)
+        connection.pragma("application_id", APPLICATION_ID)
+        connection.pragma("user_version", FORMAT_VERSION)

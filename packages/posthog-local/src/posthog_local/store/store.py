@@ -1,0 +1,72 @@
+"""The store as the rest of the server sees it: submit work, read, wait for changes.
+
+Owns the parts' life: folder, writer, reader and the flag book that follows the flags' table. Never
+knows HTTP. `open_store` inside a running event loop; `close` finishes what was accepted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TypeVar
+
+from posthog_local.flags.book import FlagBook
+from posthog_local.ingest.event import IncomingEvent
+from posthog_local.store import flagshelf
+from posthog_local.store.changes import Changes
+from posthog_local.store.folder import Folder
+from posthog_local.store.reader import EventFilter, Reader, StoredEvent
+from posthog_local.store.transaction import Transaction
+from posthog_local.store.writer import Job, Writer
+
+T = TypeVar("T")
+
+
+class Store:
+    """Everything the server keeps."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.changes = Changes()
+        self._writer = Writer(folder, self.changes.announce)
+        self._connection = folder.connect_reader()
+        self.reader = Reader(self._connection)
+        self.flags = FlagBook(*flagshelf.load(self._connection))
+
+    async def add_events(self, events: Sequence[IncomingEvent]) -> None:
+        """Returns when all are on disk; an event that was there already stays as it is."""
+
+        def job(transaction: Transaction) -> None:
+            for event in events:
+                transaction.ingest(event)
+
+        await self._writer.submit(job)
+
+    async def change_flags(self, job: Job[T]) -> T:
+        """Runs a job of `flagshelf`; when it returns, the new definitions are the ones in force."""
+        result = await self._writer.submit(job)
+        self.flags = FlagBook(*flagshelf.load(self._connection))
+        return result
+
+    async def reset(self, *, keep_flags: bool) -> None:
+        """Empties the project."""
+        await self.change_flags(lambda transaction: transaction.reset(keep_flags=keep_flags))
+
+    async def wait_for_events(
+        self, wanted: EventFilter, *, count: int, limit: int, wait_s: float
+    ) -> list[StoredEvent]:
+        """Matching events as soon as `count` are there, or what is there once `wait_s` is over."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait_s
+        while True:
+            seen = self.changes.version
+            found = self.reader.events(wanted, limit)
+            left = deadline - loop.time()
+            if len(found) >= count or left <= 0 or self.changes.closed:
+                return found
+            await self.changes.wait(seen, left)
+
+    async def close(self) -> None:
+        """Wakes who waits, commits what was accepted, and closes the files."""
+        self.changes.close()
+        await self._writer.close()
+        self._connection.close()

@@ -1,0 +1,184 @@
+"""What one write transaction can do: the shelves of persons and groups, and appending events.
+
+Owns every SQL statement that writes events, persons and groups. Lives on the writer's thread;
+nothing here commits. Invariant: an event's uuid is stored once, whoever sends it how often.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import apsw
+import msgspec
+
+from posthog_local.ingest.event import IncomingEvent
+from posthog_local.persons.attribution import Attribution, IngestionWarning, attribute
+from posthog_local.persons.groups import Groups
+from posthog_local.persons.people import People, Person
+from posthog_local.store import schema
+
+_INSERT_EVENT = (
+    f"INSERT INTO events ({schema.EVENT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+)
+_encode = msgspec.json.Encoder().encode
+
+
+class Transaction:
+    """The writer's hands. One object lives as long as the writer and serves every transaction."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self.connection = connection
+        self.people = People(_PersonShelf(connection))
+        self.groups = Groups(_GroupShelf(connection))
+        last = connection.execute("SELECT max(seq) FROM events").get
+        self._seq: Iterator[int] = itertools.count((last or 0) + 1)
+
+    def ingest(self, event: IncomingEvent) -> None:
+        """Processes and stores one event; does nothing when its uuid is already stored."""
+        uuid = bytes.fromhex(event.uuid.replace("-", ""))
+        known = self.connection.execute(
+            "SELECT event, distinct_id FROM events WHERE uuid = ?", (uuid,)
+        ).fetchone()
+        if known is not None:
+            self._note_reuse(event, known)
+            return
+        result = attribute(event, self.people, self.groups)
+        for warning in result.warnings:
+            self.warn(warning, event)
+        if result.kept:
+            self._append(uuid, event, result)
+
+    def warn(self, warning: IngestionWarning, event: IncomingEvent) -> None:
+        """Keeps an ingestion warning beside the event that caused it."""
+        self.connection.execute(
+            "INSERT INTO warnings (at_us, kind, event, uuid, distinct_id, details)"
+            " VALUES (?,?,?,?,?,?)",
+            (
+                event.received_us,
+                warning.kind,
+                event.event,
+                event.uuid,
+                event.distinct_id,
+                _encode(warning.details).decode(),
+            ),
+        )
+
+    def flush(self) -> None:
+        """Writes what is still in memory; the writer calls it before every commit."""
+        self.people.flush()
+
+    def forget(self) -> None:
+        """Drops memory that may be ahead of the file, after a rollback or a reset."""
+        self.people.forget()
+        self.groups.forget()
+
+    def reset(self, *, keep_flags: bool) -> None:
+        """Empties the project. Sequence numbers go on, so that a follower never sees one twice."""
+        tables = [*schema.DATA_TABLES, *(() if keep_flags else schema.FLAG_TABLES)]
+        for table in tables:
+            self.connection.execute(f"DELETE FROM {table}")  # noqa: S608
+        self.forget()
+
+    def _append(self, uuid: bytes, event: IncomingEvent, result: Attribution) -> None:
+        properties = result.properties
+        self.connection.execute(
+            _INSERT_EVENT,
+            (
+                next(self._seq),
+                uuid,
+                event.event,
+                event.distinct_id,
+                result.mode.value,
+                event.timestamp_us,
+                event.received_us,
+                _text_or_none(properties.get("$session_id")),
+                _text_or_none(properties.get("$window_id")),
+                *(result.groups.get(index) for index in range(5)),
+                _encode(properties).decode(),
+            ),
+        )
+
+    def _note_reuse(self, event: IncomingEvent, known: tuple[Any, ...]) -> None:
+        if known != (event.event, event.distinct_id):
+            details = {"kept": {"event": known[0], "distinct_id": known[1]}}
+            self.warn(IngestionWarning(kind="uuid_reused_by_another_event", details=details), event)
+
+
+class _PersonShelf:
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def find(self, distinct_id: str) -> Person | None:
+        row = self._connection.execute(
+            "SELECT id, properties, created_at_us, is_identified FROM person_distinct_ids"
+            " JOIN persons ON id = person_id WHERE distinct_id = ?",
+            (distinct_id,),
+        ).fetchone()
+        if row is None:
+            return None
+        return Person(
+            id=row[0],
+            properties=msgspec.json.decode(row[1]),
+            created_at_us=row[2],
+            is_identified=bool(row[3]),
+        )
+
+    def link(self, distinct_id: str, person_id: str) -> None:
+        self._connection.execute(
+            "INSERT INTO person_distinct_ids (distinct_id, person_id) VALUES (?,?)",
+            (distinct_id, person_id),
+        )
+
+    def move_links(self, from_person_id: str, to_person_id: str) -> None:
+        self._connection.execute(
+            "UPDATE person_distinct_ids SET person_id = ? WHERE person_id = ?",
+            (to_person_id, from_person_id),
+        )
+
+    def save(self, person: Person) -> None:
+        self._connection.execute(
+            "INSERT INTO persons (id, properties, created_at_us, is_identified) VALUES (?,?,?,?)"
+            " ON CONFLICT (id) DO UPDATE SET properties = excluded.properties,"
+            " created_at_us = excluded.created_at_us, is_identified = excluded.is_identified",
+            (
+                person.id,
+                _encode(person.properties).decode(),
+                person.created_at_us,
+                int(person.is_identified),
+            ),
+        )
+
+    def delete(self, person_id: str) -> None:
+        self._connection.execute("DELETE FROM persons WHERE id = ?", (person_id,))
+
+
+class _GroupShelf:
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def group_types(self) -> dict[str, int]:
+        return dict(self._connection.execute("SELECT name, type_index FROM group_types"))
+
+    def add_group_type(self, name: str, index: int) -> None:
+        self._connection.execute("INSERT INTO group_types VALUES (?,?)", (name, index))
+
+    def group(self, index: int, key: str) -> dict[str, Any] | None:
+        text = self._connection.execute(
+            "SELECT properties FROM groups WHERE type_index = ? AND key = ?", (index, key)
+        ).get
+        return None if text is None else msgspec.json.decode(text, type=dict[str, Any])
+
+    def save_group(
+        self, index: int, key: str, properties: dict[str, Any], created_at_us: int
+    ) -> None:
+        self._connection.execute(
+            "INSERT INTO groups (type_index, key, properties, created_at_us) VALUES (?,?,?,?)"
+            " ON CONFLICT DO UPDATE SET properties = excluded.properties",
+            (index, key, _encode(properties).decode(), created_at_us),
+        )
+
+
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None
