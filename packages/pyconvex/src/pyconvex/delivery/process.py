@@ -42,17 +42,22 @@ async def serve(sock: socket.socket, transport: Transport) -> None:
 
     roster = Roster(post, inbox.put_nowait, transport)
     reporter = asyncio.create_task(_report(roster, channel))
-    while (arrived := await inbox.get()) is not None:
-        if isinstance(arrived, BaseException):
-            raise arrived
-        message = decode_from_server(arrived)
-        if isinstance(message, Stop):
-            reporter.cancel()
-            await roster.stop(message.deadline_s)
-            post(Status(roster.statuses()))
-            await _say_goodbye(channel, inbox)
-            return
-        roster.receive(message)
+    try:
+        while (arrived := await inbox.get()) is not None:
+            if isinstance(arrived, BaseException):
+                raise arrived
+            message = decode_from_server(arrived)
+            if isinstance(message, Stop):
+                await roster.stop(message.deadline_s)
+                post(Status(roster.statuses()))
+                await _say_goodbye(channel, inbox)
+                return
+            roster.receive(message)
+    finally:
+        reporter.cancel()
+        roster.abandon()
+        channel.close()
+        await transport.aclose()
 
 
 def main() -> None:

@@ -28,9 +28,14 @@ class DurableRows:
         """Read this data folder from now on."""
         if folder == self._folder:
             return
+        self.close()
+        self._folder, self._reader = folder, Reader(database_path(Path(folder)))
+
+    def close(self) -> None:
+        """Let go of the data folder."""
         if self._reader is not None:
             self._reader.close()
-        self._folder, self._reader = folder, Reader(database_path(Path(folder)))
+        self._folder = self._reader = None
 
     def read(
         self, queue: int, after: Position, max_rows: int, max_bytes: int

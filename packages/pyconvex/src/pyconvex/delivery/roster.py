@@ -93,6 +93,12 @@ class Roster:
         if self._tasks:
             await asyncio.wait(self._tasks.values(), timeout=deadline_s)
 
+    def abandon(self) -> None:
+        """Drop everything as it is; the queues still have it."""
+        for task in self._tasks.values():
+            task.cancel()
+        self._rows.close()
+
     def _configure(self, components: tuple[LaneComponent, ...]) -> None:
         wanted = {(c.path, lane): c for c in components for lane in c.lanes}
         self._broken.clear()
