@@ -37,8 +37,8 @@ def decode(text: bytes | str) -> Value:
     {'n': 1.0, 'i': Int64(7)}
     """
     raw = text if isinstance(text, bytes) else _utf8(text)
-    value = _parse(raw)
-    if _may_hide_something(raw):
+    value, is_shallow = _parse(raw)
+    if not is_shallow or _may_hide_something(raw):
         value = _settle(value, 1)
         check_size(value, len(raw))
     return cast(Value, value)
@@ -68,13 +68,13 @@ _parse_shallow = msgspec.json.Decoder(_numbers_are_floats(_SHALLOW)).decode
 _parse_any_depth = msgspec.json.Decoder().decode
 
 
-def _parse(raw: bytes) -> Any:
+def _parse(raw: bytes) -> tuple[Any, bool]:
+    """What the text says, and whether the typed parser could read it, so that no ints are left."""
     try:
         try:
-            return _parse_shallow(raw)
+            return _parse_shallow(raw), True
         except msgspec.ValidationError:
-            # Deeper than the type, or a number out of range; ints stay ints until `_settle`.
-            return _parse_any_depth(raw)
+            return _parse_any_depth(raw), False
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedJson(f"Invalid JSON: {error}") from None
     except RecursionError:
@@ -82,10 +82,9 @@ def _parse(raw: bytes) -> Any:
 
 
 def _may_hide_something(raw: bytes) -> bool:
-    """False only if the text can't hold a tag, a bad name or a broken limit.
+    """False only if a text that the typed parser read holds no tag, bad name or broken limit.
 
-    That is so for short text without escapes, because names then stand as they are written, and
-    with so few brackets that the typed parser has seen all of it.
+    That is sure for short text without escapes, because names then stand as they are written.
     """
     return (
         len(raw) > MAX_FIELD_NAME_LENGTH
@@ -93,7 +92,6 @@ def _may_hide_something(raw: bytes) -> bool:
         or b'"$' in raw
         or b"\\" in raw
         or b"\x7f" in raw
-        or raw.count(b"[") + raw.count(b"{") > _SHALLOW
     )
 
 

@@ -96,9 +96,8 @@ def format_size(count: int) -> str:
     >>> format_size(1048576), format_size(1048577 + 524288), format_size(12)
     ('1 MiB', '1.50 MiB', '12 B')
     """
-    amount, unit = float(count), "B"
-    for unit in ("B", "KiB", "MiB", "GiB"):  # noqa: B007  # the last unit reached is printed
-        if amount < 1024:
-            break
+    amount, units = float(count), ["B", "KiB", "MiB", "GiB"]
+    while amount >= 1024 and len(units) > 1:
         amount /= 1024
-    return f"{amount:.0f} {unit}" if amount == int(amount) else f"{amount:.2f} {unit}"
+        units.pop(0)
+    return f"{amount:.0f} {units[0]}" if amount == int(amount) else f"{amount:.2f} {units[0]}"

@@ -37,6 +37,7 @@ from pyconvex.values.validators.leaves import (
 class Builders:
     """Makes validators.
 
+    >>> from pyconvex.values import NO_TABLES
     >>> user = v.object({"name": v.string(), "age": v.optional(v.int())})
     >>> user.check({"name": "Ada", "age": 36.0}, NO_TABLES)
     {'name': 'Ada', 'age': 36}
