@@ -36,6 +36,9 @@ _SCAN_IDS = (
     " WHERE tablet = ?1 AND id >= ?2 {upper} ORDER BY id {order} LIMIT ?4"
 )
 
+#: As a `limit`: all there is.
+NO_LIMIT = -1
+
 Row = tuple[bytes, bytes, int, bytes]
 """Index key, document id, version timestamp, document."""
 

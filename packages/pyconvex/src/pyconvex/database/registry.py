@@ -1,0 +1,239 @@
+"""What deploys and first inserts write into the registries.
+
+Owns creating tables, declaring and filling indexes, and the rows of queues, variables and
+components. Never commits: these are ordinary buffered writes, so a deploy is one transaction and
+whoever depends on what it changes conflicts or goes stale. One invariant: tablet and index numbers
+are never used again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from pyconvex.database.catalog import (
+    BY_CREATION_TIME,
+    BY_ID,
+    COMPONENTS,
+    ENV,
+    FIRST_SYSTEM_NUMBER,
+    FIRST_USER_NUMBER,
+    QUEUES,
+    TABLES,
+    IndexInfo,
+    TableInfo,
+    new_table,
+    with_ties,
+)
+from pyconvex.database.documents import decode_document
+from pyconvex.database.errors import DatabaseError
+from pyconvex.storage import IndexEntry
+from pyconvex.storage.model import FIRST_DATA_TABLET, INDEXES_PER_TABLET
+from pyconvex.values import Value, codec, ids, limits, order
+
+if TYPE_CHECKING:
+    from pyconvex.database.transaction import Transaction
+
+MAX_INDEXES = 64  # Convex: MAX_INDEXES_PER_TABLE
+MAX_INDEX_FIELDS = 16
+_INDEX_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+
+
+class ComponentRow(NamedTuple):
+    """What is deployed at a path; `version` None means nothing."""
+
+    path: str
+    version: str | None
+    definition: str
+
+
+def create_table(tx: Transaction, component: str, name: str) -> TableInfo:
+    """Register a new table, empty and with its built-in indexes."""
+    first = FIRST_SYSTEM_NUMBER if name.startswith("_") else FIRST_USER_NUMBER
+    table = new_table(component, name, _next_number(tx, component, first), _next_tablet(tx))
+    _set_row(tx, TABLES, None, table.row())
+    return table
+
+
+def declare_table(
+    tx: Transaction, component: str, name: str, indexes: Mapping[str, tuple[str, ...]]
+) -> None:
+    """Make a table have exactly `indexes`; fills new ones, lets go of those that are gone."""
+    check_indexes(name, indexes)
+    table = tx.table_named(component, name) or create_table(tx, component, name)
+    wanted = {index: with_ties(fields) for index, fields in indexes.items()}
+    kept = {
+        index: info
+        for index, info in table.indexes.items()
+        if index == BY_CREATION_TIME or wanted.get(index) == info.fields
+    }
+    added = [(index, fields) for index, fields in wanted.items() if index not in kept]
+    dropped = [info.id for index, info in table.indexes.items() if index not in kept]
+    if not added and not dropped:
+        return
+    if tx.buffer.touches(table.tablet):
+        raise DatabaseError(
+            "IndexNotReady", f"Declare the indexes of {name} before writing to it, not after."
+        )
+    serial = table.next_serial
+    new = [
+        IndexInfo.over(table.tablet + serial + place, index, fields)
+        for place, (index, fields) in enumerate(added)
+    ]
+    kept.update((info.name, info) for info in new)
+    changed = table._replace(indexes=kept, next_serial=serial + len(new))
+    _set_row(tx, TABLES, _find(tx, TABLES, "by_tablet", table.tablet), changed.row())
+    tx.buffer.dropped_indexes.extend(dropped)
+    _fill(tx, table, new)
+
+
+def check_indexes(table: str, indexes: Mapping[str, tuple[str, ...]]) -> None:
+    """Raise `DatabaseError` when Convex would refuse these declarations."""
+    if len(indexes) > MAX_INDEXES:
+        raise DatabaseError(
+            "TooManyIndexes",
+            f'Table "{table}" cannot have more than {MAX_INDEXES} indexes.',
+        )
+    seen: dict[tuple[str, ...], str] = {}
+    for name, fields in indexes.items():
+        _check_index(table, name, fields)
+        if fields in seen:
+            raise DatabaseError(
+                "IndexNotUnique",
+                f'In table "{table}" the indexes "{seen[fields]}" and "{name}" have the same '
+                "fields.",
+            )
+        seen[fields] = name
+
+
+def _check_index(table: str, name: str, fields: tuple[str, ...]) -> None:
+    where = f'In table "{table}" the index "{name}" is invalid because'
+    if name in (BY_ID, BY_CREATION_TIME) or name.startswith("_"):
+        raise DatabaseError("IndexNameReserved", f"{where} its name is reserved.")
+    if not _INDEX_NAME.fullmatch(name):
+        raise DatabaseError(
+            "InvalidIndexName",
+            f"{where} its name must start with a letter, hold only letters, digits and "
+            "underscores, and have at most 64 characters.",
+        )
+    if not fields:
+        raise DatabaseError("EmptyIndex", f"{where} it has no fields.")
+    if len(fields) > MAX_INDEX_FIELDS:
+        raise DatabaseError("TooManyFields", f"{where} it has more than {MAX_INDEX_FIELDS} fields.")
+    if len(set(fields)) < len(fields):
+        raise DatabaseError("DuplicateField", f"{where} it names a field twice.")
+    for field in fields:
+        if field == "_id":
+            raise DatabaseError("IndexFieldsContainId", f"{where} `_id` is always its last field.")
+        if field == "_creationTime":
+            raise DatabaseError(
+                "IndexFieldsContainCreationTime",
+                f"{where} `_creationTime` is added to every index by itself.",
+            )
+        if field.startswith("_") or not all(field.split(".")):
+            raise DatabaseError("InvalidField", f"{where} {field!r} is not a field of documents.")
+
+
+def declare_queue(tx: Transaction, component: str, name: str) -> int:
+    """The number of a queue, which is registered if it is new."""
+    rows = tx.registry_rows(QUEUES, "by_name", component, name)
+    if rows:
+        return whole(rows[0]["number"])
+    last = tx.last_registry_row(QUEUES, "by_number", b"", None)
+    number = whole(last["number"]) + 1 if last is not None else 1
+    _set_row(tx, QUEUES, None, {"component": component, "name": name, "number": number})
+    return number
+
+
+def set_env(tx: Transaction, component: str, name: str, value: str | None) -> None:
+    """Set or remove a variable; the same value again changes nothing."""
+    found = _find(tx, ENV, "by_name", component, name)
+    row = None if value is None else {"component": component, "name": name, "value": value}
+    _set_row(tx, ENV, found, row)
+
+
+def component_at(tx: Transaction, path: str) -> ComponentRow | None:
+    rows = tx.registry_rows(COMPONENTS, "by_path", path)
+    return _component(rows[0]) if rows else None
+
+
+def all_components(tx: Transaction) -> list[ComponentRow]:
+    """Everything that is deployed, the root first; a read of the whole list."""
+    return [_component(row) for row in tx.registry_rows(COMPONENTS, "by_path")]
+
+
+def set_component(tx: Transaction, component: ComponentRow) -> None:
+    found = _find(tx, COMPONENTS, "by_path", component.path)
+    row: dict[str, object] | None = None
+    if component.version is not None:
+        row = dict(component._asdict())
+    _set_row(tx, COMPONENTS, found, row)
+
+
+def table_names(tx: Transaction, component: str) -> list[str]:
+    return [str(row["name"]) for row in tx.registry_rows(TABLES, "by_name", component)]
+
+
+def whole(number: Value) -> int:
+    """A registry's number as an int."""
+    return int(cast(float, number))
+
+
+def _component(row: Mapping[str, Value]) -> ComponentRow:
+    return ComponentRow(str(row["path"]), str(row["version"]), str(row["definition"]))
+
+
+def _next_number(tx: Transaction, component: str, first: int) -> int:
+    start = order.encode_key([component, first])
+    last_number = FIRST_USER_NUMBER if first < FIRST_USER_NUMBER else limits.MAX_SAFE_INTEGER
+    end = order.encode_key([component, last_number])
+    last = tx.last_registry_row(TABLES, "by_number", start, end)
+    return first if last is None else whole(last["number"]) + 1
+
+
+def _next_tablet(tx: Transaction) -> int:
+    last = tx.last_registry_row(TABLES, "by_tablet", b"", None)
+    return FIRST_DATA_TABLET if last is None else whole(last["tablet"]) + INDEXES_PER_TABLET
+
+
+def _find(
+    tx: Transaction, table: TableInfo, index: str, *values: object
+) -> dict[str, Value] | None:
+    rows = tx.registry_rows(table, index, *values)
+    return rows[0] if rows else None
+
+
+def _set_row(
+    tx: Transaction,
+    table: TableInfo,
+    found: Mapping[str, Value] | None,
+    row: Mapping[str, object] | None,
+) -> None:
+    """Replace a registry row that was found, or add one; None as `row` removes it."""
+    if found is None and row is None:
+        return
+    if found is None:
+        internal = tx.new_id()
+        id = ids.encode_id(table.number, internal)
+    else:
+        id = str(found["_id"])
+        internal = ids.decode_id(id).internal
+    before = tx.fetch(table, internal, counted=False)
+    if row is None:
+        tx.put(table, internal, before, None)
+        return
+    doc = codec.encode({**row, "_id": id})
+    if before is None or before.doc != doc:
+        tx.put(table, internal, before, (doc, decode_document(doc)))
+
+
+def _fill(tx: Transaction, table: TableInfo, indexes: list[IndexInfo]) -> None:
+    """Give every existing document its places in new indexes; a read of the whole table."""
+    if not indexes:
+        return
+    rows = tx.scan(table.tablet, table.tablet, b"", None, counted=False)
+    for row in rows:
+        document = decode_document(row.doc)
+        for index in indexes:
+            tx.add_backfill(IndexEntry(index.id, index.key_of(document), row.id))

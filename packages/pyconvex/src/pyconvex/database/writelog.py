@@ -1,0 +1,121 @@
+"""The newest commits, kept in memory to judge reads of a little while ago.
+
+Owns which index positions each commit touched and for how long that is remembered. Never holds
+documents. One invariant: for every timestamp in (`covers_after`, newest commit] all touched
+positions are here; a question that reaches further back is refused, never answered with "nothing".
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Sequence
+
+import msgspec
+
+from pyconvex.database.reads import ReadSet
+from pyconvex.storage import DocumentWrite
+
+RETENTION_NS = 60 * 10**9  # Convex keeps 30 to 300 s
+TRIM_EVERY_NS = 10 * 10**9
+MAX_TOUCHES = 500_000  # about 150 MB; a deployment this busy keeps less than RETENTION_NS
+
+
+class Overlap(msgspec.Struct, frozen=True):
+    """The commit that changed something that was read, and one document that it changed."""
+
+    ts: int
+    tablet: int
+    id: bytes
+
+
+class OutOfRetention(Exception):
+    """The log does not reach back to the asked timestamp: read again at a newer snapshot."""
+
+
+class _Touches:
+    """The touched positions of one index, oldest first."""
+
+    __slots__ = ("keys", "timestamps", "writes")
+
+    def __init__(self) -> None:
+        self.timestamps: list[int] = []
+        self.keys: list[bytes] = []
+        self.writes: list[DocumentWrite] = []
+
+
+class WriteLog:
+    """Remembers commits from `start_ts` (exclusive) on."""
+
+    def __init__(
+        self, start_ts: int, retention_ns: int = RETENTION_NS, max_touches: int = MAX_TOUCHES
+    ) -> None:
+        self._covers_after = start_ts
+        self._retention_ns = retention_ns
+        self._max_touches = max_touches
+        self._indexes: dict[int, _Touches] = {}
+        self._commits: deque[tuple[int, int]] = deque()  # timestamp, positions that it touched
+        self._size = 0
+        self._trimmed_ts = start_ts
+
+    @property
+    def covers_after(self) -> int:
+        """The oldest snapshot that can still be judged."""
+        return self._covers_after
+
+    def append(self, ts: int, writes: Sequence[DocumentWrite]) -> None:
+        """Remember a commit; timestamps come in ascending order."""
+        before = self._size
+        for write in writes:
+            for index_id, key in write.touched():
+                touches = self._indexes.get(index_id)
+                if touches is None:
+                    touches = self._indexes[index_id] = _Touches()
+                touches.timestamps.append(ts)
+                touches.keys.append(key)
+                touches.writes.append(write)
+                self._size += 1
+        self._commits.append((ts, self._size - before))
+        if self._size > self._max_touches or ts - self._trimmed_ts > TRIM_EVERY_NS:
+            self._trim(ts)
+
+    def first_overlap(
+        self, reads: ReadSet, after_ts: int, through_ts: int | None = None
+    ) -> Overlap | None:
+        """The earliest commit in (after_ts, through_ts] that touched what was read.
+
+        None as `through_ts` means up to the newest. Raises `OutOfRetention`.
+        """
+        if after_ts < self._covers_after:
+            raise OutOfRetention(f"the log begins after {self._covers_after}")
+        best: Overlap | None = None
+        for index_id, read in reads.indexes.items():
+            touches = self._indexes.get(index_id)
+            if touches is None or touches.timestamps[-1] <= after_ts:
+                continue
+            limit = through_ts if best is None else best.ts - 1
+            for place in range(bisect_right(touches.timestamps, after_ts), len(touches.keys)):
+                ts = touches.timestamps[place]
+                if limit is not None and ts > limit:
+                    break
+                if touches.keys[place] in read:
+                    best = Overlap(ts, touches.writes[place].tablet, touches.writes[place].id)
+                    break
+        return best
+
+    def _trim(self, now_ts: int) -> None:
+        self._trimmed_ts = now_ts
+        target = self._max_touches // 2 if self._size > self._max_touches else self._size
+        while self._commits:
+            ts, touched = self._commits[0]
+            if self._size <= target and ts > now_ts - self._retention_ns:
+                break
+            self._commits.popleft()
+            self._size -= touched
+            self._covers_after = ts
+        for index_id, touches in list(self._indexes.items()):
+            cut = bisect_right(touches.timestamps, self._covers_after)
+            if cut == len(touches.keys):
+                del self._indexes[index_id]
+            elif cut:
+                del touches.timestamps[:cut], touches.keys[:cut], touches.writes[:cut]
