@@ -19,7 +19,7 @@ from pyconvex.values.limits import (
     MAX_OBJECT_FIELDS,
     MAX_VALUE_BYTES,
 )
-from pyconvex.values.types import UNSET
+from pyconvex.values.types import UNSET, Int64
 
 
 def size_of(value: object) -> int:
@@ -28,21 +28,31 @@ def size_of(value: object) -> int:
     >>> size_of({"name": "Ada"})
     12
     """
+    fixed = _FIXED.get(type(value))
+    if fixed is not None:
+        return fixed
     if isinstance(value, str):
         return 2 + (len(value) if value.isascii() else len(value.encode()))
-    if value is None or value is True or value is False:
-        return 1
-    if isinstance(value, (float, int)):
-        return 9
     if isinstance(value, dict):
-        return 2 + sum(
-            len(name) + 1 + size_of(field) for name, field in value.items() if field is not UNSET
-        )
+        return _object_size(value)
     if isinstance(value, (list, tuple)):
         return 2 + sum(map(size_of, value))
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return 2 + len(value)
+        return 2 + memoryview(value).nbytes
+    if isinstance(value, (float, int)):
+        return _FIXED[float]
     raise InvalidValue(f"{type(value).__name__} is not a Convex type")
+
+
+_FIXED: Final[dict[type, int]] = {type(None): 1, bool: 1, float: 9, Int64: 9, int: 9}
+
+
+def _object_size(fields: dict[str, object]) -> int:
+    size = 2
+    for name, field in fields.items():
+        if field is not UNSET:
+            size += len(name) + 1 + (_FIXED.get(type(field)) or size_of(field))
+    return size
 
 
 def nesting_of(value: object) -> int:
