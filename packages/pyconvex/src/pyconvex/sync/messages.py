@@ -81,8 +81,14 @@ class Authenticate(_FromClient, frozen=True, tag=True):
     token_type: str
     value: str | None = None
     #: The identity to act as: npm's name for it, and the Rust client's.
-    impersonating: msgspec.Raw | None = None
-    acting_as: msgspec.Raw | None = msgspec.field(default=None, name="acting_as")
+    impersonating: msgspec.Raw = msgspec.Raw()
+    acting_as: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="acting_as")
+
+    @property
+    def identity_json(self) -> bytes | None:
+        """The identity to act as; None when there is none."""
+        given = (bytes(self.impersonating), bytes(self.acting_as))
+        return next((raw for raw in given if raw not in (b"", b"null")), None)
 
 
 class Event(_FromClient, frozen=True, tag=True):

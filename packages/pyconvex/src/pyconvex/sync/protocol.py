@@ -348,15 +348,8 @@ class SyncProtocol:
             return self._become(Verified(ANONYMOUS))
         if message.token_type not in ("User", "Admin"):
             return self._fail("The token type of Authenticate is not User, Admin or None.", now)
-        acting_as = message.impersonating or message.acting_as
         self._verifying = True
-        self._effects.append(
-            Verify(
-                message.token_type,
-                message.value or "",
-                None if acting_as is None else bytes(acting_as),
-            )
-        )
+        self._effects.append(Verify(message.token_type, message.value or "", message.identity_json))
 
     def _become(self, caller: Verified) -> None:
         self._caller = caller
