@@ -1,1 +1,57 @@
-"""Placeholder."""
+"""A function host in Python that speaks Convex's client protocol.
+
+Write queries, mutations and actions; any official Convex client calls them and follows them live.
+Unofficial: not affiliated with or endorsed by Convex.
+"""
+
+from pyconvex.functions import (
+    ActionCtx,
+    Arg,
+    ConvexError,
+    Document,
+    MutationCtx,
+    QueryCtx,
+    action,
+    api,
+    components,
+    define_app,
+    define_component,
+    define_schema,
+    define_table,
+    internal,
+    internal_action,
+    internal_mutation,
+    internal_query,
+    mutation,
+    query,
+)
+from pyconvex.values import UNSET, Id, Int64, Value, v
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "UNSET",
+    "ActionCtx",
+    "Arg",
+    "ConvexError",
+    "Document",
+    "Id",
+    "Int64",
+    "MutationCtx",
+    "QueryCtx",
+    "Value",
+    "action",
+    "api",
+    "components",
+    "define_app",
+    "define_component",
+    "define_schema",
+    "define_table",
+    "internal",
+    "internal_action",
+    "internal_mutation",
+    "internal_query",
+    "mutation",
+    "query",
+    "v",
+]

@@ -1,0 +1,43 @@
+"""The `.env.local` file: where a project's frontend and tools find the deployment.
+
+Owns reading it and writing our lines into it. Never touches other lines. One invariant: the file is
+readable by its owner only, because it holds the admin key.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+FILE_NAME = ".env.local"
+URL_VARIABLE = "CONVEX_SELF_HOSTED_URL"
+KEY_VARIABLE = "CONVEX_SELF_HOSTED_ADMIN_KEY"
+BROWSER_URL_VARIABLE = "VITE_CONVEX_URL"
+
+
+def read(folder: Path) -> dict[str, str]:
+    """The variables in the folder's `.env.local`; empty when there is none."""
+    path = folder / FILE_NAME
+    if not path.exists():
+        return {}
+    pairs = (line.partition("=") for line in path.read_text().splitlines())
+    return {
+        name.strip(): value.strip().strip("'\"")
+        for name, equals, value in pairs
+        if equals and not name.lstrip().startswith("#")
+    }
+
+
+def write(folder: Path, variables: Mapping[str, str]) -> None:
+    """Set variables in the folder's `.env.local`, in one step, with mode 600."""
+    path = folder / FILE_NAME
+    lines = path.read_text().splitlines() if path.exists() else []
+    kept = [line for line in lines if line.partition("=")[0].strip() not in variables]
+    # A value may hold a bar or a colon, which a shell that sources the file would take apart.
+    text = "\n".join([*kept, *(f"{name}='{value}'" for name, value in variables.items())]) + "\n"
+    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=FILE_NAME)  # made with mode 600
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    os.replace(temporary, path)

@@ -1,0 +1,195 @@
+"""`pyconvex dev` and `pyconvex start`: run a deployment until told to stop.
+
+Owns what a developer sees while it runs. Never holds server logic. One invariant: a mistake in the
+app ends no `dev`: it is shown, and the next save or variable tries again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import watchfiles
+
+from pyconvex.cli import env_local
+from pyconvex.database import DatabaseError
+from pyconvex.runtime.deploy import MissingVariablesError
+from pyconvex.runtime.isolates import AppLoadError
+from pyconvex.runtime.loader import SourceError
+from pyconvex.server import DEFAULT_PORT, PortTakenError, Server, Settings
+from pyconvex.storage import FolderRefused
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.command()
+@click.option(
+    "--functions",
+    type=_FOLDER,
+    default=Path("convex"),
+    show_default=True,
+    help="The functions folder.",
+)
+@click.option(
+    "--data",
+    type=_FOLDER,
+    default=Path(".pyconvex"),
+    show_default=True,
+    help="Where documents and queues are kept.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port; 0 takes a free one.")
+@click.option("--isolates", default=2, show_default=True, help="Isolates kept ready.")
+@click.option("--watch/--no-watch", default=True, help="Deploy again when a file changes.")
+@click.option("--json", "as_json", is_flag=True, help="Tell what happens as JSON lines.")
+def dev(
+    functions: Path, data: Path, host: str, port: int, isolates: int, watch: bool, as_json: bool
+) -> None:
+    """Run the functions folder and deploy it again when it changes."""
+    settings = Settings(
+        functions=functions, data=data, host=host, port=port, isolates=isolates, watch=watch
+    )
+    _run(_dev(settings, Report(as_json)))
+
+
+@click.command()
+@click.option(
+    "--data",
+    type=_FOLDER,
+    default=Path(".pyconvex"),
+    show_default=True,
+    help="Where documents and queues are kept.",
+)
+@click.option(
+    "--functions",
+    type=_FOLDER,
+    default=None,
+    help="Deploy this folder first; without it, what was deployed last runs.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port; 0 takes a free one.")
+@click.option("--isolates", default=2, show_default=True, help="Isolates kept ready.")
+@click.option("--json", "as_json", is_flag=True, help="Tell what happens as JSON lines.")
+def start(
+    data: Path, functions: Path | None, host: str, port: int, isolates: int, as_json: bool
+) -> None:
+    """Run what was deployed last."""
+    settings = Settings(data=data, functions=functions, host=host, port=port, isolates=isolates)
+    _run(_start(settings, Report(as_json)))
+
+
+class Report:
+    """Tells a person, or with JSON lines a program, what happens."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+
+    def say(self, text: str, **facts: Any) -> None:
+        """One event, with the facts that a program would want."""
+        click.echo(json.dumps(facts) if self._as_json else text)
+        sys.stdout.flush()
+
+    def problem(self, text: str) -> None:
+        """Something that the developer must mend."""
+        if self._as_json:
+            click.echo(json.dumps({"problem": text}))
+        click.secho(text, fg="red", err=True)
+
+
+def _run(main: Any) -> None:
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    try:
+        asyncio.run(main)
+    except (FolderRefused, PortTakenError, SourceError, AppLoadError, DatabaseError,
+            MissingVariablesError) as error:  # fmt: skip
+        raise click.ClickException(str(error)) from None
+
+
+async def _dev(settings: Settings, report: Report) -> None:
+    stopping = _stop_on_signals()
+    async with Server(settings) as server:
+        env_local.write(
+            Path.cwd(),
+            {
+                env_local.BROWSER_URL_VARIABLE: server.url,
+                env_local.URL_VARIABLE: server.url,
+                env_local.KEY_VARIABLE: server.admin_key,
+            },
+        )
+        report.say(f"Serving {settings.functions} at {server.url}", url=server.url)
+        developing = asyncio.create_task(_develop(server, report, stopping))
+        await stopping.wait()
+        developing.cancel()
+        report.say("Stopping: requests under way are finished first.", stopping=True)
+
+
+async def _develop(server: Server, report: Report, stopping: asyncio.Event) -> None:
+    """Deploy now, and again whenever a file or, after a missing one, a variable changes."""
+    folder = server.settings.functions
+    assert folder is not None
+    while True:
+        waiting_for_variables = await _deploy(server, folder, report)
+        causes = [asyncio.create_task(server.environment_change())] if waiting_for_variables else []
+        if server.settings.watch:
+            causes.append(asyncio.create_task(_change_in(folder, stopping)))
+        if not causes:
+            return
+        _, pending = await asyncio.wait(causes, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+
+
+async def _deploy(server: Server, folder: Path, report: Report) -> bool:
+    """Deploy once; True when it waits for variables."""
+    began = time.perf_counter()
+    try:
+        spec = await server.deploy(folder)
+    except MissingVariablesError as missing:
+        report.problem(f"{missing}\nWaiting for {'it' if len(missing.names) == 1 else 'them'}…")
+        return True
+    except (SourceError, AppLoadError, DatabaseError) as error:
+        report.problem(f"Not deployed: {error}")
+        return False
+    seconds = time.perf_counter() - began
+    count = len(spec.root.functions)
+    report.say(f"Deployed {count} functions in {seconds:.2f} s", deployed=count, seconds=seconds)
+    return False
+
+
+async def _change_in(folder: Path, stopping: asyncio.Event) -> None:
+    only_python = watchfiles.PythonFilter()
+    async for _ in watchfiles.awatch(folder, watch_filter=only_python, stop_event=stopping):
+        return
+
+
+async def _start(settings: Settings, report: Report) -> None:
+    stopping = _stop_on_signals()
+    async with Server(settings) as server:
+        if settings.functions is not None:
+            spec = await server.deploy(settings.functions)
+        else:
+            stored = await server.redeploy()
+            if stored is None:
+                raise SourceError(
+                    f"Nothing was ever deployed to {settings.data}. Run `pyconvex dev` there "
+                    "first, or give --functions."
+                )
+            spec = stored
+        count = len(spec.root.functions)
+        report.say(f"Serving {count} functions at {server.url}", url=server.url, deployed=count)
+        await stopping.wait()
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stopping.set)
+    return stopping

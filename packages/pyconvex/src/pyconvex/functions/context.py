@@ -1,0 +1,188 @@
+"""What a handler gets as `ctx`, one class per kind of function.
+
+Owns the typed surface; the work is done by the run that made the context (`Run`, implemented by the
+runtime). One invariant: a context offers only what its kind may do, so that most mistakes are type
+errors before they are errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
+
+from pyconvex.functions.db import DatabaseReader, DatabaseWriter
+from pyconvex.functions.environment import EnvironmentView
+from pyconvex.functions.references import FunctionReference, ModuleReference
+
+if TYPE_CHECKING:
+    from pyconvex.functions.registration import (
+        ActionFunction,
+        MutationFunction,
+        QueryFunction,
+    )
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Run(Protocol):
+    """What the runtime gives a context: the services of one run, in one component."""
+
+    @property
+    def function_name(self) -> str:
+        """The running function's path, such as `users:get`."""
+
+    @property
+    def user_id(self) -> str | None:
+        """Whose call this is; reading it makes the result that person's own."""
+
+    @property
+    def identity_attributes(self) -> Mapping[str, Any] | None:
+        """The caller's identity as Convex describes it; reading it makes the result that
+        person's.
+        """
+
+    @property
+    def environment(self) -> EnvironmentView:
+        """The component's variables."""
+
+    def call(self, kind: str, target: Any, arguments: Mapping[str, Any]) -> Awaitable[Any]:
+        """Run another function as part of this run."""
+
+    def enqueue(self, queue: str, value: Any) -> Awaitable[None]:
+        """Append to one of the component's queues."""
+
+    def log(self, level: str, message: str) -> None:
+        """Add a line to the run's report."""
+
+
+class Auth:
+    """Who calls."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    async def get_user_identity(self) -> Mapping[str, Any] | None:
+        """The caller's identity with Convex's attribute names, or None for an anonymous caller."""
+        return self._run.identity_attributes
+
+
+class _Ctx:
+    """What every context has."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self.auth = Auth(run)
+
+    @property
+    def user_id(self) -> str | None:
+        """Whose call this is, or None: the one answer that events, logs and errors share."""
+        return self._run.user_id
+
+    @property
+    def env(self) -> EnvironmentView:
+        """The variables of this app or component; what a query reads here it depends on."""
+        return self._run.environment
+
+    @property
+    def function_name(self) -> str:
+        """The path of the function that runs, such as `users:get`."""
+        return self._run.function_name
+
+    def log(self, level: str, message: str) -> None:
+        """Add a line to this run's log: level is debug, info, log, warn or error."""
+        self._run.log(level, message)
+
+    @overload
+    def run_query(
+        self, function: QueryFunction[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Awaitable[R]: ...
+    @overload
+    def run_query(
+        self,
+        function: FunctionReference | ModuleReference,
+        arguments: Mapping[str, Any] | None = None,
+        /,
+    ) -> Awaitable[Any]: ...
+    def run_query(self, function: Any, /, *args: Any, **kwargs: Any) -> Awaitable[Any]:
+        """Run a query: in the same transaction from a query or mutation, its own from an action."""
+        return self._run.call("query", function, _named(function, args, kwargs))
+
+
+class QueryCtx(_Ctx):
+    """What a query gets: reads of one snapshot, and nothing that leaves a trace."""
+
+    def __init__(self, run: Run, db: DatabaseReader) -> None:
+        super().__init__(run)
+        self.db = db
+
+
+class MutationCtx(QueryCtx):
+    """What a mutation gets: reads and writes of one serializable transaction."""
+
+    db: DatabaseWriter
+
+    def __init__(self, run: Run, db: DatabaseWriter) -> None:
+        super().__init__(run, db)
+
+    @overload
+    def run_mutation(
+        self, function: MutationFunction[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Awaitable[R]: ...
+    @overload
+    def run_mutation(
+        self,
+        function: FunctionReference | ModuleReference,
+        arguments: Mapping[str, Any] | None = None,
+        /,
+    ) -> Awaitable[Any]: ...
+    def run_mutation(self, function: Any, /, *args: Any, **kwargs: Any) -> Awaitable[Any]:
+        """Run a mutation as part of this one; if it raises, its writes alone are undone."""
+        return self._run.call("mutation", function, _named(function, args, kwargs))
+
+    def enqueue(self, queue: str, value: Any) -> Awaitable[None]:
+        """Append a value to one of this component's queues, in this transaction."""
+        return self._run.enqueue(queue, value)
+
+
+class ActionCtx(_Ctx):
+    """What an action gets: calls of other functions; each is a transaction of its own."""
+
+    @overload
+    def run_mutation(
+        self, function: MutationFunction[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Awaitable[R]: ...
+    @overload
+    def run_mutation(
+        self,
+        function: FunctionReference | ModuleReference,
+        arguments: Mapping[str, Any] | None = None,
+        /,
+    ) -> Awaitable[Any]: ...
+    def run_mutation(self, function: Any, /, *args: Any, **kwargs: Any) -> Awaitable[Any]:
+        """Run a mutation in a transaction of its own; it is durable when this returns."""
+        return self._run.call("mutation", function, _named(function, args, kwargs))
+
+    @overload
+    def run_action(
+        self, function: ActionFunction[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Awaitable[R]: ...
+    @overload
+    def run_action(
+        self,
+        function: FunctionReference | ModuleReference,
+        arguments: Mapping[str, Any] | None = None,
+        /,
+    ) -> Awaitable[Any]: ...
+    def run_action(self, function: Any, /, *args: Any, **kwargs: Any) -> Awaitable[Any]:
+        """Run another action, with limits of its own."""
+        return self._run.call("action", function, _named(function, args, kwargs))
+
+
+def _named(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments by wire name, from either calling form."""
+    if isinstance(function, (FunctionReference, ModuleReference)):
+        return args[0] if args and args[0] is not None else kwargs
+    positional = {p.name: value for p, value in zip(function.parameters, args, strict=False)}
+    named: Mapping[str, Any] = function.to_wire({**positional, **kwargs})
+    return named

@@ -1,0 +1,220 @@
+"""`ctx.db`: documents as the app sees them.
+
+Owns typed access: table classes in, instances out. Never reads or writes by itself: the transaction
+below does. One invariant: nothing is read before a query is consumed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import Any, Generic, Self, TypeVar, overload
+
+from pyconvex.database import Bound, Bounds, DatabaseError, Namespace
+from pyconvex.functions.documents import Document, plain
+from pyconvex.functions.schema import Schema
+from pyconvex.values import Id, ids
+
+D = TypeVar("D", bound=Document)
+T = TypeVar("T")
+
+
+class DatabaseReader:
+    """Reads of one snapshot, plus what this transaction has written."""
+
+    def __init__(self, namespace: Namespace, schema: Schema) -> None:
+        self._namespace = namespace
+        self._schema = schema
+
+    @overload
+    async def get(self, id: Id[D]) -> D | None: ...
+    @overload
+    async def get(self, id: str) -> Any: ...
+    async def get(self, id: str) -> Any:
+        """The document with this id, or None when there is none (any more).
+
+        Raises `DatabaseError` when `id` is no id at all.
+        """
+        fields = self._namespace.get(id)
+        if fields is None:
+            return None
+        return self._load(self._namespace.name_of(ids.decode_id(id).table_number), fields)
+
+    @overload
+    def query(self, table: type[D]) -> TableQuery[D]: ...
+    @overload
+    def query(self, table: str) -> TableQuery[Any]: ...
+    def query(self, table: type[Document] | str) -> TableQuery[Any]:
+        """Start a query over a table; nothing is read until it is consumed."""
+        name = table if isinstance(table, str) else table.table
+        return TableQuery(self._namespace, name, lambda fields: self._load(name, fields))
+
+    def normalize_id(self, table: type[Document] | str, text: str) -> Id[Any] | None:
+        """`text` as an id of `table`, or None when it is not one; existence isn't checked."""
+        name = table if isinstance(table, str) else table.table
+        found = self._namespace.normalize_id(name, text)
+        return None if found is None else Id(found)
+
+    def _load(self, name: str | None, fields: dict[str, Any]) -> Any:
+        table = self._schema.tables.get(name) if name is not None else None
+        return fields if table is None else table.load(fields, self._namespace)
+
+
+class DatabaseWriter(DatabaseReader):
+    """Reads and writes of one transaction."""
+
+    @overload
+    async def insert(self, document: D, /) -> Id[D]: ...
+    @overload
+    async def insert(self, table: type[D], value: Mapping[str, Any], /) -> Id[D]: ...
+    @overload
+    async def insert(self, table: str, value: Mapping[str, Any], /) -> Id[Any]: ...
+    async def insert(self, table: Any, value: Mapping[str, Any] | None = None, /) -> Id[Any]:
+        """Add a document and return its id: `insert(User(name="Ada"))` or `insert("users",
+        {…})`.
+        """
+        if isinstance(table, Document):
+            table, value = table.table, table.to_fields()
+        name = table if isinstance(table, str) else table.table
+        return Id(self._namespace.insert(name, plain(value)))
+
+    async def patch(self, id: str, fields: Mapping[str, Any]) -> None:
+        """Set the given fields, at the top level; `UNSET` removes one."""
+        self._namespace.patch(id, plain(fields))
+
+    async def replace(self, id: str, value: Mapping[str, Any] | Document) -> None:
+        """Replace all fields; the id and creation time stay."""
+        fields = value.to_fields() if isinstance(value, Document) else value
+        self._namespace.replace(id, plain(fields))
+
+    async def delete(self, id: str) -> None:
+        """Remove a document."""
+        self._namespace.delete(id)
+
+
+class OrderedQuery(Generic[T]):
+    """A query that can be consumed: once, by one of its methods or by `async for`."""
+
+    def __init__(
+        self, namespace: Namespace, table: str, load: Callable[[dict[str, Any]], T]
+    ) -> None:
+        self._namespace = namespace
+        self._table = table
+        self._load = load
+        self._index = "by_creation_time"
+        self._bounds = Bounds()
+        self._descending = False
+        self._filters: list[Callable[[T], bool]] = []
+        self._used = False
+
+    def filter(self, predicate: Callable[[T], bool]) -> OrderedQuery[T]:
+        """Keep documents for which `predicate` is true; the others still count as read."""
+        self._filters.append(predicate)
+        return self
+
+    async def collect(self) -> list[T]:
+        """All documents."""
+        return list(self._rows())
+
+    async def take(self, n: int) -> list[T]:
+        """The first `n` documents."""
+        return list(itertools.islice(self._rows(n), n))
+
+    async def first(self) -> T | None:
+        """The first document, or None."""
+        return next(self._rows(1), None)
+
+    async def unique(self) -> T | None:
+        """The only document, or None; two are an error that names them."""
+        found = await self.take(2)
+        if len(found) > 1:
+            ids = ", ".join(_id_of(document) for document in found)
+            raise DatabaseError(
+                "NotUnique",
+                f"unique() query returned more than one result from table {self._table}:\n"
+                f" [{ids}, ...]",
+            )
+        return found[0] if found else None
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        for row in self._rows():
+            yield row
+
+    def _rows(self, expect: int | None = None) -> Iterator[T]:
+        if self._used:
+            raise DatabaseError(
+                "QueryUsedTwice",
+                "A query can only be chained once and can't be chained after iteration begins.",
+            )
+        self._used = True
+        rows = self._namespace.scan(
+            self._table,
+            self._index,
+            self._bounds,
+            self._descending,
+            expect=None if self._filters else expect,
+        )
+        for fields in rows:
+            row = self._load(fields)
+            if all(keep(row) for keep in self._filters):
+                yield row
+
+
+class SortableQuery(OrderedQuery[T]):
+    """A query whose order can still be set."""
+
+    def order(self, order: str) -> OrderedQuery[T]:
+        """Set the order: "asc" (the default) or "desc"."""
+        if order not in ("asc", "desc"):
+            raise DatabaseError("InvalidOrder", f'order is "asc" or "desc", not {order!r}')
+        self._descending = order == "desc"
+        return self
+
+
+class IndexedQuery(SortableQuery[T]):
+    """A query over an index, whose range on the next field can be bounded."""
+
+    def gt(self, **bound: Any) -> Self:
+        """Only documents whose next index field is greater: `.gt(age=18)`."""
+        self._bounds = self._bounds._replace(lower=self._bound("lower", bound, False))
+        return self
+
+    def gte(self, **bound: Any) -> Self:
+        """Only documents whose next index field is greater or equal."""
+        self._bounds = self._bounds._replace(lower=self._bound("lower", bound, True))
+        return self
+
+    def lt(self, **bound: Any) -> Self:
+        """Only documents whose next index field is less."""
+        self._bounds = self._bounds._replace(upper=self._bound("upper", bound, False))
+        return self
+
+    def lte(self, **bound: Any) -> Self:
+        """Only documents whose next index field is less or equal."""
+        self._bounds = self._bounds._replace(upper=self._bound("upper", bound, True))
+        return self
+
+    def _bound(self, side: str, bound: Mapping[str, Any], inclusive: bool) -> Bound:
+        if getattr(self._bounds, side) is not None:
+            raise DatabaseError("AlreadyDefinedBound", f"Already defined {side} bound.")
+        if len(bound) != 1:
+            raise DatabaseError(
+                "InvalidIndexRange", "A range takes one field, such as .gte(age=18)"
+            )
+        ((field, value),) = bound.items()
+        return Bound(field, value, inclusive)
+
+
+class TableQuery(SortableQuery[T]):
+    """A query over a table, in order of creation unless an index is named."""
+
+    def with_index(self, name: str, /, **equal: Any) -> IndexedQuery[T]:
+        """Use an index; `equal` fixes its first fields: `with_index("by_email", email=x)`."""
+        query = IndexedQuery[T](self._namespace, self._table, self._load)
+        query._index = name
+        query._bounds = Bounds(tuple(equal.items()))
+        return query
+
+
+def _id_of(document: Any) -> str:
+    return str(document["_id"] if isinstance(document, dict) else document._id)

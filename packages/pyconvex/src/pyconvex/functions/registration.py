@@ -1,0 +1,214 @@
+"""The decorators that make functions callable by clients and by each other.
+
+Owns `query`, `mutation`, `action` and their internal forms, and the value they leave in the module.
+Never runs a function: the runtime does. One invariant: a registered function knows its kind,
+visibility and validators as soon as it is decorated, its path once its module is analysed.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+
+from pyconvex.functions.context import ActionCtx, MutationCtx, QueryCtx
+from pyconvex.functions.errors import DefinitionError
+from pyconvex.functions.hints import Parameter, parameters_of, validator_of
+from pyconvex.functions.references import FunctionReference
+from pyconvex.values import UNSET, Validator, v
+
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class FunctionKind(StrEnum):
+    """What a function may do."""
+
+    QUERY = "query"
+    MUTATION = "mutation"
+    ACTION = "action"
+
+    @property
+    def wire(self) -> str:
+        """The kind in Convex's spelling: `Query`."""
+        return self.value.capitalize()
+
+
+class RegisteredFunction(Generic[P, R_co]):
+    """A function that the host can run; still callable as plain Python, unchecked."""
+
+    def __init__(
+        self,
+        handler: Callable[..., Awaitable[Any]],
+        kind: FunctionKind,
+        *,
+        public: bool,
+        name: str | None,
+        args: Mapping[str, Validator] | None,
+        returns: Validator | None,
+    ) -> None:
+        self.handler = handler
+        self.kind = kind
+        self.public = public
+        #: The export's name on the wire; the Python name unless `name=` says otherwise.
+        self.export_name = name or handler.__name__
+        #: Where the function is found; set once, when its module is analysed.
+        self.reference: FunctionReference | None = None
+        where = f"{kind.value} {handler.__qualname__!r}"
+        _refuse_plain_def(handler, kind, where)
+        self.parameters, hinted_returns = parameters_of(handler, where)
+        if args is not None:
+            self.parameters = _explicit(args, self.parameters, where)
+        self.returns = validator_of(returns, where) if returns is not None else hinted_returns
+        self.args = v.object(
+            {p.wire_name: v.optional(p.validator) if p.optional else p.validator
+             for p in self.parameters}
+        )  # fmt: skip
+        self.__name__ = handler.__name__
+        self.__doc__ = handler.__doc__
+        self.__module__ = handler.__module__
+
+    def __call__(self, ctx: Any, /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R_co]:
+        return self.handler(ctx, *args, **kwargs)
+
+    def bind(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Turn validated arguments by wire name into keyword arguments of the handler."""
+        bound: dict[str, Any] = {}
+        for parameter in self.parameters:
+            value = arguments.get(parameter.wire_name, UNSET)
+            if value is not UNSET:
+                bound[parameter.name] = value
+        return bound
+
+    def to_wire(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Turn keyword arguments of the handler into arguments by wire name."""
+        names = {p.name: p.wire_name for p in self.parameters}
+        return {names.get(name, name): value for name, value in arguments.items()}
+
+    def __repr__(self) -> str:
+        visibility = "public" if self.public else "internal"
+        return f"<{visibility} {self.kind.value} {self.reference or self.export_name}>"
+
+
+def _refuse_plain_def(handler: Callable[..., Any], kind: FunctionKind, where: str) -> None:
+    if not inspect.iscoroutinefunction(handler):
+        raise DefinitionError(f"{where} must be `async def`: put `async` before `def`.")
+
+
+def _explicit(
+    args: Mapping[str, Validator], hinted: list[Parameter], where: str
+) -> list[Parameter]:
+    """Replace the hinted validators by those given in `args=`, by wire name."""
+    by_wire = {p.wire_name: p for p in hinted}
+    unknown = sorted(set(args) - set(by_wire))
+    if unknown:
+        raise DefinitionError(f"{where}: args names {unknown}, which the handler doesn't take.")
+    return [
+        Parameter(p.name, p.wire_name, args.get(p.wire_name, p.validator), p.optional)
+        for p in hinted
+    ]
+
+
+class QueryFunction(RegisteredFunction[P, R_co]):
+    """A registered query."""
+
+
+class MutationFunction(RegisteredFunction[P, R_co]):
+    """A registered mutation."""
+
+
+class ActionFunction(RegisteredFunction[P, R_co]):
+    """A registered action."""
+
+
+QueryHandler = Callable[Concatenate[QueryCtx, P], Awaitable[R]]
+MutationHandler = Callable[Concatenate[MutationCtx, P], Awaitable[R]]
+ActionHandler = Callable[Concatenate[ActionCtx, P], Awaitable[R]]
+
+
+def _decorator(cls: type[Any], kind: FunctionKind, public: bool) -> Any:
+    def decorate(
+        handler: Callable[..., Any] | None = None,
+        *,
+        name: str | None = None,
+        args: Mapping[str, Validator] | None = None,
+        returns: Validator | None = None,
+    ) -> Any:
+        def register(target: Callable[..., Any]) -> Any:
+            return cls(target, kind, public=public, name=name, args=args, returns=returns)
+
+        return register if handler is None else register(handler)
+
+    return decorate
+
+
+class _QueryDecorator:
+    """Makes an `async def` a query: it reads, never writes, and re-runs when what it read
+    changes.
+    """
+
+    def __init__(self, public: bool) -> None:
+        self._make = _decorator(QueryFunction, FunctionKind.QUERY, public)
+
+    @overload
+    def __call__(self, handler: QueryHandler[P, R], /) -> QueryFunction[P, R]: ...
+    @overload
+    def __call__(
+        self,
+        *,
+        name: str | None = None,
+        args: Mapping[str, Validator] | None = None,
+        returns: Validator | None = None,
+    ) -> Callable[[QueryHandler[P, R]], QueryFunction[P, R]]: ...
+    def __call__(self, *handler: Any, **options: Any) -> Any:
+        return self._make(*handler, **options)
+
+
+class _MutationDecorator:
+    """Makes an `async def` a mutation: one serializable transaction, all or nothing."""
+
+    def __init__(self, public: bool) -> None:
+        self._make = _decorator(MutationFunction, FunctionKind.MUTATION, public)
+
+    @overload
+    def __call__(self, handler: MutationHandler[P, R], /) -> MutationFunction[P, R]: ...
+    @overload
+    def __call__(
+        self,
+        *,
+        name: str | None = None,
+        args: Mapping[str, Validator] | None = None,
+        returns: Validator | None = None,
+    ) -> Callable[[MutationHandler[P, R]], MutationFunction[P, R]]: ...
+    def __call__(self, *handler: Any, **options: Any) -> Any:
+        return self._make(*handler, **options)
+
+
+class _ActionDecorator:
+    """Makes an `async def` an action: it may use the network; it calls queries and mutations."""
+
+    def __init__(self, public: bool) -> None:
+        self._make = _decorator(ActionFunction, FunctionKind.ACTION, public)
+
+    @overload
+    def __call__(self, handler: ActionHandler[P, R], /) -> ActionFunction[P, R]: ...
+    @overload
+    def __call__(
+        self,
+        *,
+        name: str | None = None,
+        args: Mapping[str, Validator] | None = None,
+        returns: Validator | None = None,
+    ) -> Callable[[ActionHandler[P, R]], ActionFunction[P, R]]: ...
+    def __call__(self, *handler: Any, **options: Any) -> Any:
+        return self._make(*handler, **options)
+
+
+query = _QueryDecorator(public=True)
+mutation = _MutationDecorator(public=True)
+action = _ActionDecorator(public=True)
+internal_query = _QueryDecorator(public=False)
+internal_mutation = _MutationDecorator(public=False)
+internal_action = _ActionDecorator(public=False)

@@ -1,0 +1,131 @@
+"""Schemas: tables, their fields and their indexes.
+
+Owns the declarations; validation on write happens where documents are written. One invariant: a
+table has one declaration, by class or by `define_table`, never both.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyconvex.database import DatabaseError
+from pyconvex.functions.documents import Document
+from pyconvex.functions.errors import DefinitionError
+from pyconvex.functions.hints import document_fields
+from pyconvex.values import TableNumbers, ValidationFailed, Validator, v
+from pyconvex.values.validators import (
+    ArrayValidator,
+    IntValidator,
+    ObjectValidator,
+    OptionalValidator,
+    RecordValidator,
+    UnionValidator,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table: what its documents must be, and by what they can be found."""
+
+    validator: Validator
+    indexes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    #: The class of its documents, when the table was declared by one.
+    document: type[Document] | None = None
+
+    def index(self, name: str, fields: Sequence[str]) -> Table:
+        """The same table with one more index over `fields`, in that order."""
+        if name in self.indexes:
+            raise DefinitionError(f"index {name!r} is declared twice")
+        return Table(self.validator, {**self.indexes, name: list(fields)}, self.document)
+
+    def load(self, fields: dict[str, Any], tables: TableNumbers) -> Any:
+        """A stored document as the app sees it: typed, with declared ints as ints."""
+        for name, validator in self._converted:
+            if name in fields:
+                fields[name] = validator.check(fields[name], tables)
+        return fields if self.document is None else self.document.from_fields(fields)
+
+    @property
+    def _converted(self) -> tuple[tuple[str, Validator], ...]:
+        """The fields that Python has in another form than storage."""
+        return _converted_fields(self.validator)
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """Tables by name."""
+
+    tables: Mapping[str, Table]
+
+
+def schema_check(schema: Schema, tables: TableNumbers, table: str, document: Any) -> None:
+    """Raise `DatabaseError` when a document, as it would be stored, doesn't match its table."""
+    declared = schema.tables.get(table)
+    if declared is None:
+        return
+    bare = {k: v for k, v in document.items() if k not in ("_id", "_creationTime")}
+    try:
+        declared.validator.check(bare, tables)
+    except ValidationFailed as error:
+        raise DatabaseError(
+            "SchemaEnforcementError",
+            f'Failed to insert or update a document in table "{table}" because it does not match '
+            f"the schema: {error}",
+        ) from None
+
+
+@functools.cache
+def _converted_fields(validator: Validator) -> tuple[tuple[str, Validator], ...]:
+    entries = validator.entries if isinstance(validator, ObjectValidator) else ()
+    return tuple((name, field) for name, field in entries if _holds_int(field))
+
+
+def _holds_int(validator: Validator) -> bool:
+    match validator:
+        case IntValidator():
+            return True
+        case OptionalValidator(inner=inner):
+            return _holds_int(inner)
+        case ArrayValidator(element=element):
+            return _holds_int(element)
+        case RecordValidator(values=values):
+            return _holds_int(values)
+        case UnionValidator(members=members):
+            return any(map(_holds_int, members))
+        case ObjectValidator(entries=entries):
+            return any(_holds_int(field) for _, field in entries)
+        case _:
+            return False
+
+
+def define_table(fields: Mapping[str, Validator] | Validator) -> Table:
+    """Declare a table by its fields' validators.
+
+    >>> define_table({"name": v.string()}).index("by_name", ["name"]).indexes
+    {'by_name': ['name']}
+    """
+    return Table(fields if isinstance(fields, Validator) else v.object(dict(fields)))
+
+
+def define_schema(tables: Mapping[str, Table]) -> Schema:
+    """Declare all tables of an app or component that are not declared by classes."""
+    return Schema(dict(tables))
+
+
+def table_of(document: type[Document]) -> Table:
+    """The declaration that a document class makes."""
+    return Table(v.object(document_fields(document)), document.indexes, document)
+
+
+def collect_schema(explicit: Schema | None, classes: Iterable[type[Document]]) -> Schema:
+    """One schema from `define_schema` and the document classes that the modules define."""
+    tables = dict(explicit.tables) if explicit else {}
+    for document in classes:
+        known = tables.get(document.table)
+        if known is not None and known.document is not document:
+            raise DefinitionError(f"table {document.table!r} is declared twice")
+        tables[document.table] = table_of(document)
+    return Schema(tables)

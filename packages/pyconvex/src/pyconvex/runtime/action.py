@@ -1,0 +1,179 @@
+"""One run of an action, inside an action isolate.
+
+Owns the action's context: calls that leave over the isolate's channel, the environment as it was
+when the action started, log lines. Never opens a transaction of its own for the handler. One
+invariant: an action waits only on its own calls; several run side by side in one isolate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from pyconvex.database import Catalog, Transaction
+from pyconvex.functions import (
+    ActionCtx,
+    ConvexError,
+    EnvironmentView,
+    FunctionCallError,
+    FunctionKind,
+)
+from pyconvex.identity import Admin, Identity, User
+from pyconvex.runlog import LogLines
+from pyconvex.runtime import messages
+from pyconvex.runtime.analysis import AppImage
+from pyconvex.runtime.calling import (
+    Callee,
+    bind_arguments,
+    crossing,
+    encode_result,
+    find_for_client,
+    find_for_function,
+)
+from pyconvex.runtime.run import (
+    CURRENT_LOG,
+    attributes_of,
+    describe_error,
+    environment_of,
+    user_id_of,
+)
+from pyconvex.storage import Reader
+from pyconvex.values import codec
+
+
+class ActionRunner:
+    """Runs the actions of one isolate; `call_back` completes what they wait for."""
+
+    def __init__(
+        self, image: AppImage, reader: Reader, send: Callable[[messages.Frame], None]
+    ) -> None:
+        self.image = image
+        self._reader = reader
+        self._send = send
+        self._catalog = Catalog()
+        self._call_ids = itertools.count(1)
+        self._pending: dict[int, asyncio.Future[messages.CallBack]] = {}
+
+    async def run(self, start: messages.Start, who: Identity) -> messages.Finished:
+        """Run one action to its end; whatever it raises becomes part of what is returned."""
+        log = LogLines()
+        CURRENT_LOG.set(log)
+        value = data = None
+        error = ""
+        try:
+            value = await self._invoke(start, who, log)
+        except Exception as raised:
+            error, data = describe_error(raised)
+        return messages.Finished(start.run_id, value, error, data, log.as_list(), True, b"")
+
+    async def _invoke(self, start: messages.Start, who: Identity, log: LogLines) -> bytes:
+        callee = find_for_client(
+            self.image, start.component, start.path, start.kind, public_only=start.public_only
+        )
+        environment: dict[str, str] = {}
+        with self._snapshot() as tables:
+            bound = bind_arguments(
+                callee, codec.decode(start.args), tables.namespace(start.component)
+            )
+            view = environment_of(callee.component, tables.namespace("").env)
+            environment.update(view)
+        frame = ActionFrame(self, start.run_id, callee, who, environment, log)
+        result = await callee.function.handler(ActionCtx(frame), **bound)
+        with self._snapshot() as tables:
+            return encode_result(callee, result, tables.namespace(start.component))
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[Transaction]:
+        """A short look at the newest snapshot, for table numbers and variables."""
+        self._reader.begin()
+        try:
+            # Reads only, so the clock and the source of new ids don't matter.
+            yield Transaction(
+                self._reader,
+                now_ms=0.0,
+                random=random.Random(0),  # noqa: S311  # never asked
+                catalog=self._catalog,
+            )
+        finally:
+            self._reader.end()
+
+    async def call_out(
+        self, run_id: int, callee: Callee, kind: FunctionKind, arguments: Mapping[str, Any]
+    ) -> Any:
+        """Ask the server to run another function, and wait for its result."""
+        call_id = next(self._call_ids)
+        future: asyncio.Future[messages.CallBack] = asyncio.get_running_loop().create_future()
+        self._pending[call_id] = future
+        encoded = codec.encode(crossing(arguments))
+        self._send(
+            messages.CallOut(run_id, call_id, kind, callee.component.path, callee.path, encoded)
+        )
+        reply = await future
+        if reply.value is not None:
+            with self._snapshot() as transaction:
+                tables = transaction.namespace(callee.component.path)
+                return callee.function.returns.check(codec.decode(reply.value), tables)
+        if reply.data is not None:
+            raise ConvexError(codec.decode(reply.data))
+        raise FunctionCallError(reply.error)
+
+    def call_back(self, reply: messages.CallBack) -> None:
+        """Complete a call."""
+        future = self._pending.pop(reply.call_id, None)
+        if future is not None and not future.done():
+            future.set_result(reply)
+
+
+class ActionFrame:
+    """What an action's context asks for (`pyconvex.functions.context.Run`)."""
+
+    def __init__(
+        self,
+        runner: ActionRunner,
+        run_id: int,
+        callee: Callee,
+        who: Identity,
+        environment: Mapping[str, str],
+        log: LogLines,
+    ) -> None:
+        self._runner = runner
+        self._run_id = run_id
+        self._callee = callee
+        acting = who.acting_as if isinstance(who, Admin) else who
+        inside_app = callee.component.path == ""
+        self._user = acting if isinstance(acting, User) and inside_app else None
+        self._environment = environment
+        self._log = log
+
+    @property
+    def function_name(self) -> str:
+        return self._callee.path
+
+    @property
+    def user_id(self) -> str | None:
+        return user_id_of(self._user)
+
+    @property
+    def identity_attributes(self) -> Mapping[str, Any] | None:
+        return attributes_of(self._user)
+
+    @property
+    def environment(self) -> EnvironmentView:
+        return EnvironmentView(list(self._environment), self._environment.get)
+
+    def call(self, kind: str, target: Any, arguments: Mapping[str, Any]) -> Awaitable[Any]:
+        function_kind = FunctionKind(kind)
+        callee = find_for_function(self._runner.image, self._callee, target, function_kind)
+        return self._runner.call_out(self._run_id, callee, function_kind, arguments)
+
+    async def enqueue(self, queue: str, value: Any) -> None:
+        raise FunctionCallError(
+            "An action can't append to a queue itself: call a mutation of this component that does."
+        )
+
+    def log(self, level: str, message: str) -> None:
+        self._log.add(level, message)

@@ -1,0 +1,203 @@
+"""Analysing an app: from imported modules to what they define.
+
+Owns the walk over modules and mounted components. Never touches the database. One invariant: the
+image (live functions, for isolates) and the spec (values, for the server) come from one walk, so
+that they can't disagree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from pyconvex.functions import (
+    AppDefinition,
+    ComponentDefinition,
+    DefinitionError,
+    Document,
+    EnvRef,
+    FunctionReference,
+    RegisteredFunction,
+    Schema,
+)
+from pyconvex.functions.schema import collect_schema
+from pyconvex.runtime.loader import load_app
+from pyconvex.runtime.spec import AppSpec, ComponentSpec, EnvSpec, FunctionSpec, TableSpec
+
+_CONFIG_MODULE = "convex_config"
+_SCHEMA_MODULE = "schema"
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentImage:
+    """One component instance with its live functions."""
+
+    path: str
+    functions: Mapping[str, RegisteredFunction[..., object]]
+    schema: Schema
+    env: tuple[EnvSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AppImage:
+    """The analysed app: live functions by component path."""
+
+    components: Mapping[str, ComponentImage]
+    spec: AppSpec
+
+
+def analyse(sources: Mapping[str, str], folder: str) -> AppImage:
+    """Import the app and describe it. Raises `DefinitionError` or whatever a module raises."""
+    modules = load_app(sources, folder)
+    app = _app_definition(modules)
+    images: dict[str, ComponentImage] = {}
+    specs: list[ComponentSpec] = []
+    version = _hash(f"{path}\0{text}" for path, text in sorted(sources.items()))
+    env = tuple(
+        EnvSpec(name, validator.json(), validator.is_optional, source=name)
+        for name, validator in app.declared_env.items()
+    )
+    _add("", app, modules, version, env, images, specs)
+    _add_mounts("", app, env, images, specs)
+    return AppImage(images, AppSpec(specs))
+
+
+def _app_definition(modules: Mapping[str, ModuleType]) -> AppDefinition:
+    config = modules.get(_CONFIG_MODULE)
+    if config is None:
+        return AppDefinition(name="", functions=None, declared_env={})
+    app = getattr(config, "app", None)
+    if not isinstance(app, AppDefinition):
+        raise DefinitionError(
+            f"{_CONFIG_MODULE}.py must define `app`: write app = define_app(…) at its top level."
+        )
+    return app
+
+
+def _add_mounts(
+    parent_path: str,
+    parent: ComponentDefinition,
+    parent_env: tuple[EnvSpec, ...],
+    images: dict[str, ComponentImage],
+    specs: list[ComponentSpec],
+) -> None:
+    for mount in parent.mounts:
+        path = f"{parent_path}/{mount.name}".lstrip("/")
+        component = mount.component
+        modules = _component_modules(component)
+        env = _resolve_env(component, mount.env, parent_env)
+        _add(path, component, modules, _component_version(modules), env, images, specs)
+        _add_mounts(path, component, env, images, specs)
+
+
+def _component_modules(component: ComponentDefinition) -> dict[str, ModuleType]:
+    assert component.functions is not None
+    package = importlib.import_module(component.functions)
+    names = [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")]
+    return {
+        name: importlib.import_module(f"{component.functions}.{name}") for name in sorted(names)
+    }
+
+
+def _component_version(modules: Mapping[str, ModuleType]) -> str:
+    return _hash(Path(m.__file__).read_text() for m in modules.values() if m.__file__)
+
+
+def _resolve_env(
+    component: ComponentDefinition,
+    bound: Mapping[str, EnvRef | str],
+    parent_env: tuple[EnvSpec, ...],
+) -> tuple[EnvSpec, ...]:
+    """Follow each binding down to a literal or an app-level variable."""
+    parents = {spec.name: spec for spec in parent_env}
+    resolved = []
+    for name, validator in component.declared_env.items():
+        binding = bound.get(name)
+        source = literal = None
+        if isinstance(binding, str):
+            literal = binding
+        elif isinstance(binding, EnvRef):
+            source, literal = parents[binding.name].source, parents[binding.name].literal
+        resolved.append(EnvSpec(name, validator.json(), validator.is_optional, source, literal))
+    return tuple(resolved)
+
+
+def _add(
+    path: str,
+    definition: ComponentDefinition,
+    modules: Mapping[str, ModuleType],
+    version: str,
+    env: tuple[EnvSpec, ...],
+    images: dict[str, ComponentImage],
+    specs: list[ComponentSpec],
+) -> None:
+    functions = _functions(modules)
+    schema = collect_schema(
+        definition.schema or _explicit_schema(modules), _document_classes(modules)
+    )
+    images[path] = ComponentImage(path, functions, schema, env)
+    specs.append(
+        ComponentSpec(
+            path=path,
+            version=version,
+            functions=[_function_spec(name, f) for name, f in sorted(functions.items())],
+            env=list(env),
+            tables=[
+                TableSpec(name, {k: list(fields) for k, fields in table.indexes.items()})
+                for name, table in sorted(schema.tables.items())
+            ],
+            queues=list(definition.queues),
+            lanes=list(definition.lanes),
+        )
+    )
+
+
+def _functions(modules: Mapping[str, ModuleType]) -> dict[str, RegisteredFunction[..., object]]:
+    functions: dict[str, RegisteredFunction[..., object]] = {}
+    for module_path, module in modules.items():
+        for value in vars(module).values():
+            if not isinstance(value, RegisteredFunction) or value.__module__ != module.__name__:
+                continue
+            reference = FunctionReference(module_path, value.export_name)
+            known = functions.get(reference.path)
+            if known is not None and known is not value:
+                raise DefinitionError(f"{module_path}.py exports {value.export_name!r} twice.")
+            value.reference = reference
+            functions[reference.path] = value
+    return functions
+
+
+def _explicit_schema(modules: Mapping[str, ModuleType]) -> Schema | None:
+    schema = getattr(modules.get(_SCHEMA_MODULE), "schema", None)
+    return schema if isinstance(schema, Schema) else None
+
+
+def _document_classes(modules: Mapping[str, ModuleType]) -> list[type[Document]]:
+    return [
+        value
+        for module in modules.values()
+        for value in vars(module).values()
+        if inspect.isclass(value)
+        and issubclass(value, Document)
+        and value is not Document
+        and value.__module__ == module.__name__
+    ]
+
+
+def _function_spec(path: str, function: RegisteredFunction[..., object]) -> FunctionSpec:
+    return FunctionSpec(
+        path, function.kind.wire, function.public, function.args.json(), function.returns.json()
+    )
+
+
+def _hash(parts: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.encode())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,162 @@
+"""Finding the function that a call means, and checking what goes in and out.
+
+Owns resolution of paths and references relative to a component, the rules of which kind may call
+which, and argument and return validation. Never runs anything. One invariant: text that a client
+can see is the same for a function that is missing and one that is internal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyconvex.functions import (
+    FunctionCallError,
+    FunctionKind,
+    FunctionReference,
+    ModuleReference,
+    RegisteredFunction,
+    parse_path,
+)
+from pyconvex.functions.documents import plain
+from pyconvex.runtime.analysis import AppImage, ComponentImage
+from pyconvex.values import TableNumbers, ValidationFailed, Value, codec
+
+#: What a nested call may be, by the kind of the caller.
+_ALLOWED = {
+    FunctionKind.QUERY: {FunctionKind.QUERY},
+    FunctionKind.MUTATION: {FunctionKind.QUERY, FunctionKind.MUTATION},
+    FunctionKind.ACTION: {FunctionKind.QUERY, FunctionKind.MUTATION, FunctionKind.ACTION},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Callee:
+    """A function found, and the component instance in which it runs."""
+
+    component: ComponentImage
+    function: RegisteredFunction[..., Any]
+
+    @property
+    def path(self) -> str:
+        """The function's path in its component."""
+        return str(self.function.reference)
+
+
+def find_for_client(
+    image: AppImage, component: str, path: str, kind: str, *, public_only: bool
+) -> Callee:
+    """The function that a client, the scheduler or an administrator names.
+
+    `kind` is "query", "mutation", "action", or "any" for whatever it is.
+    """
+    scope = "public " if public_only else ""
+    missing = FunctionCallError(
+        f"Could not find {scope}function for '{_shown(path)}'."
+        + ("" if public_only else _similar(image, component))
+    )
+    owner = image.components.get(component)
+    try:
+        reference = parse_path(path)
+    except ValueError:
+        raise missing from None
+    function = owner.functions.get(reference.path) if owner else None
+    if owner is None or function is None or (public_only and not function.public):
+        raise missing
+    if kind not in ("any", function.kind.value):
+        raise FunctionCallError(
+            f"Trying to execute {reference.module}.py:{reference.name} as {kind.capitalize()}, "
+            f"but it is defined as {function.kind.wire}."
+        )
+    return Callee(owner, function)
+
+
+def find_for_function(
+    image: AppImage,
+    caller: Callee,
+    target: RegisteredFunction[..., Any] | FunctionReference | ModuleReference,
+    kind: FunctionKind,
+) -> Callee:
+    """The function that code in `caller` refers to, if the caller may call it."""
+    if kind not in _ALLOWED[caller.function.kind]:
+        raise FunctionCallError(
+            f"A {caller.function.kind.value} can't call a {kind.value}: '{caller.path}' tried to."
+        )
+    callee = _resolve(image, caller.component, target)
+    if callee.function.kind is not kind:
+        raise FunctionCallError(
+            f"Trying to execute {callee.path} as {kind.wire}, "
+            f"but it is defined as {callee.function.kind.wire}."
+        )
+    return callee
+
+
+def _resolve(
+    image: AppImage,
+    component: ComponentImage,
+    target: RegisteredFunction[..., Any] | FunctionReference | ModuleReference,
+) -> Callee:
+    if isinstance(target, RegisteredFunction):
+        if target.reference is None:
+            raise FunctionCallError(f"{target!r} is not defined at the top level of a module.")
+        return Callee(component, target)
+    reference = target.to_reference() if isinstance(target, ModuleReference) else target
+    if reference.mount is None:
+        function = component.functions.get(reference.path)
+        if function is None:
+            raise FunctionCallError(
+                f"Could not find function for '{reference.path}'." + _similar(image, component.path)
+            )
+        return Callee(component, function)
+    child = image.components.get(f"{component.path}/{reference.mount}".lstrip("/"))
+    if child is None:
+        raise FunctionCallError(
+            f"There is no component mounted as {reference.mount!r}: add "
+            f"app.use(…, name={reference.mount!r}) to convex_config.py."
+        )
+    function = child.functions.get(reference.path)
+    if function is None or not function.public:
+        raise FunctionCallError(
+            f"Child component {reference.mount!r} does not export '{reference.path}'."
+        )
+    return Callee(child, function)
+
+
+def bind_arguments(callee: Callee, arguments: Value, tables: TableNumbers) -> dict[str, Any]:
+    """Keyword arguments for the handler. Raises `FunctionCallError` with Convex's words."""
+    try:
+        checked = callee.function.args.check(arguments, tables)
+    except ValidationFailed as error:
+        raise FunctionCallError(f"ArgumentValidationError: {error}") from None
+    assert isinstance(checked, dict)
+    return callee.function.bind(checked)
+
+
+def encode_result(callee: Callee, result: object, tables: TableNumbers) -> bytes:
+    """The result as tagged JSON, checked. Raises `FunctionCallError` with Convex's words."""
+    value = plain(result)
+    try:
+        callee.function.returns.check(value, tables)
+        return codec.encode(value)
+    except ValidationFailed as error:
+        raise FunctionCallError(f"ReturnsValidationError: {error}") from None
+
+
+def crossing(arguments: Mapping[str, Any]) -> Value:
+    """Arguments of a nested call as the callee gets them: Convex values that it shares with
+    nobody.
+    """
+    return codec.decode(codec.encode(plain(dict(arguments))))
+
+
+def _shown(path: str) -> str:
+    return path.replace(".js:", ":").replace(".py:", ":").removesuffix(":default")
+
+
+def _similar(image: AppImage, component: str) -> str:
+    owner = image.components.get(component)
+    if owner is None:
+        return f" There is no component at {component!r}."
+    known = ", ".join(sorted(owner.functions)) or "none"
+    return f" Functions that are there: {known}."

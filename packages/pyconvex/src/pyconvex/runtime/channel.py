@@ -1,0 +1,125 @@
+"""Framed messages over Unix sockets.
+
+Owns the length prefix and both ends' reading of it: blocking (isolates, template) and on an event
+loop (server, action isolates). Never looks into a frame. One invariant: a frame is delivered whole
+or not at all; a peer that is gone is an end, not an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable, Iterator
+
+_LENGTH = struct.Struct("<I")
+
+#: Larger than any argument, result or transaction allowed (16 MiB each) with room for framing.
+MAX_FRAME_BYTES = 96 * 1024 * 1024
+
+
+class FrameTooLargeError(Exception):
+    """A peer announced a frame over the limit; the connection can't be used any more."""
+
+
+def frame(body: bytes) -> bytes:
+    """`body` with its length in front."""
+    return _LENGTH.pack(len(body)) + body
+
+
+class FrameBuffer:
+    """Turns received bytes into frames, whatever pieces they come in.
+
+    >>> buffer = FrameBuffer()
+    >>> list(buffer.feed(frame(b"one") + frame(b"two")[:5]))
+    [b'one']
+    >>> list(buffer.feed(frame(b"two")[5:]))
+    [b'two']
+    """
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Take received bytes; yield each frame that is now complete."""
+        self._pending += data
+        start = 0
+        try:
+            while len(self._pending) - start >= _LENGTH.size:
+                (length,) = _LENGTH.unpack_from(self._pending, start)
+                if length > MAX_FRAME_BYTES:
+                    raise FrameTooLargeError(f"frame of {length} bytes")
+                end = start + _LENGTH.size + length
+                if len(self._pending) < end:
+                    break
+                yield bytes(self._pending[start + _LENGTH.size : end])
+                start = end
+        finally:
+            del self._pending[:start]
+
+
+class BlockingChannel:
+    """The isolate's end: one frame at a time, waiting for it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._buffer = FrameBuffer()
+        self._frames: list[bytes] = []
+
+    def receive(self) -> bytes | None:
+        """The next frame, or None when the peer is gone."""
+        while not self._frames:
+            data = self._socket.recv(1 << 18)
+            if not data:
+                return None
+            self._frames.extend(self._buffer.feed(data))
+        return self._frames.pop(0)
+
+    def send(self, body: bytes) -> None:
+        """Send a frame; waits while the peer doesn't read."""
+        self._socket.sendall(frame(body))
+
+
+class LoopChannel(asyncio.Protocol):
+    """An event loop's end: calls `on_frame` for each frame and `on_closed` once."""
+
+    def __init__(self, on_frame: Callable[[bytes], None], on_closed: Callable[[], None]) -> None:
+        self._on_frame = on_frame
+        self._on_closed = on_closed
+        self._buffer = FrameBuffer()
+        self._transport: asyncio.Transport | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        sock: socket.socket,
+        on_frame: Callable[[bytes], None],
+        on_closed: Callable[[], None],
+    ) -> LoopChannel:
+        """Take over a connected socket."""
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        _, channel = await loop.create_connection(lambda: cls(on_frame, on_closed), sock=sock)
+        return channel
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        for body in self._buffer.feed(data):
+            self._on_frame(body)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._on_closed()
+
+    def send(self, body: bytes) -> None:
+        """Send a frame; dropped when the peer is gone, which `on_closed` has told or will tell."""
+        if self._transport is not None:
+            self._transport.write(frame(body))
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self._transport is not None:
+            self._transport.close()

@@ -1,0 +1,151 @@
+"""Putting an app into force.
+
+Owns the path from source to running app: import in a fresh template, check variables, one
+transaction over system tables, then the swap of isolates. One invariant: until that transaction
+commits nothing has changed, and the old app goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from pyconvex.database import Transaction, all_components
+from pyconvex.runtime.environment import DeploymentEnvironment
+from pyconvex.runtime.host import Host
+from pyconvex.runtime.isolates import IsolatePool
+from pyconvex.runtime.spec import AppSpec
+from pyconvex.runtime.system import SystemTransactions
+
+#: The system table that holds the source in force, a document a file.
+_MODULES = "_modules"
+#: The document in it that tells where the author edits the files; no module has such a path.
+_FOLDER = ""
+
+
+class MissingVariablesError(Exception):
+    """The app declares required variables that are not set; it was not deployed."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+        super().__init__(
+            f"Required environment variables are not set: {', '.join(names)}. Set each with: "
+            f"pyconvex env set {names[0]} <value>"
+        )
+
+
+class Deployer:
+    """Deploys apps to one host, one at a time."""
+
+    def __init__(
+        self,
+        host: Host,
+        system: SystemTransactions,
+        environment: DeploymentEnvironment,
+        *,
+        database: Path,
+        new_pool: Callable[[], IsolatePool],
+        on_deployed: Callable[[AppSpec], None],
+    ) -> None:
+        self._host = host
+        self._system = system
+        self._environment = environment
+        self._database = database
+        self._new_pool = new_pool
+        self._on_deployed = on_deployed
+        self._pool: IsolatePool | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    async def deploy(self, sources: dict[str, str], folder: Path) -> AppSpec:
+        """Put these sources into force; `folder` is where their author edits them.
+
+        Raises `AppLoadError` when they can't be imported, `MissingVariablesError` when a required
+        variable is not set. The app that was in force stays so then.
+        """
+        async with self._one_at_a_time:
+            pool = self._new_pool()
+            spec = await pool.start(sources, folder, self._database)
+            try:
+                missing = self._environment.missing(spec)
+                if missing:
+                    raise MissingVariablesError(missing)
+                await self._system.write(lambda tx: _record(tx, spec, sources, folder))
+            except BaseException:
+                await pool.stop()
+                raise
+            self._swap(pool, spec)
+            return spec
+
+    def stored(self) -> tuple[dict[str, str], Path] | None:
+        """The sources that were deployed last, None when nothing ever was."""
+        return self._system.read(_stored)
+
+    async def stop(self) -> None:
+        """End all isolates."""
+        for task in self._retiring:
+            task.cancel()
+        if self._pool is not None:
+            await self._pool.stop()
+
+    def _swap(self, pool: IsolatePool, spec: AppSpec) -> None:
+        old, self._pool = self._pool, pool
+        self._host.put_in_force(pool, spec)
+        self._environment.put_in_force(spec)
+        self._on_deployed(spec)
+        if old is not None:
+            task = asyncio.create_task(_retire(old))
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes of the app in force."""
+        return self._pool.pids if self._pool is not None else []
+
+
+async def _retire(pool: IsolatePool) -> None:
+    """Let runs that have begun end, then end their isolates."""
+    try:
+        await pool.drain()
+    finally:
+        await pool.stop()
+
+
+def _record(tx: Transaction, spec: AppSpec, sources: dict[str, str], folder: Path) -> None:
+    """Write all that the app is: components, tables, indexes, queues, and its source."""
+    in_force = {component.path for component in spec.components}
+    for row in all_components(tx):
+        if row.path not in in_force:
+            tx.namespace(row.path).remove_component()
+    for component in spec.components:
+        namespace = tx.namespace(component.path)
+        definition = msgspec.json.encode(component).decode()
+        namespace.set_component(component.version, definition)
+        for table in component.tables:
+            namespace.declare_table(table.name, table.indexes)
+        for queue in component.queues:
+            namespace.declare_queue(queue)
+    _store_sources(tx, sources, folder)
+
+
+def _store_sources(tx: Transaction, sources: dict[str, str], folder: Path) -> None:
+    modules = tx.namespace("", system=True)
+    wanted = {_FOLDER: str(folder), **sources}
+    for document in list(modules.scan(_MODULES)):
+        if wanted.get(str(document["path"])) == document["source"]:
+            del wanted[str(document["path"])]
+        else:
+            modules.delete(str(document["_id"]))
+    for path, source in wanted.items():
+        modules.insert(_MODULES, {"path": path, "source": source})
+
+
+def _stored(tx: Transaction) -> tuple[dict[str, str], Path] | None:
+    rows = tx.namespace("", system=True).scan(_MODULES)
+    sources = {str(row["path"]): str(row["source"]) for row in rows}
+    folder = sources.pop(_FOLDER, None)
+    return None if folder is None else (sources, Path(folder))

@@ -1,0 +1,319 @@
+"""The host: carries out calls, from arrival to durable outcome.
+
+Owns the loop of a mutation (run, commit, run again on conflict), the execution of queries for
+`QueryRounds`, and actions with the calls that they make. Never decodes arguments, results or
+documents. One invariant: nothing is returned that was computed at, or committed after, a timestamp
+that is not yet durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+
+import msgspec
+
+from pyconvex import identity
+from pyconvex.database import (
+    Committed,
+    Committer,
+    Conflict,
+    ReadSet,
+    Transaction,
+)
+from pyconvex.runtime import calls, messages
+from pyconvex.runtime.calls import (
+    Failure,
+    FunctionCall,
+    FunctionKind,
+    HostError,
+    Outcome,
+    QueryResult,
+    Replay,
+    Success,
+)
+from pyconvex.runtime.commits import CommitQueue
+from pyconvex.runtime.isolates import IsolateGoneError, IsolatePool, Run
+from pyconvex.runtime.queries import Execution, QueryRounds
+from pyconvex.runtime.spec import AppSpec, FunctionSpec
+from pyconvex.runtime.system import SystemTransactions
+from pyconvex.storage import Proposal, Rejected, Replayed, Store, StoredReplay
+from pyconvex.storage import Replay as ReplayRecord
+
+#: Runs of one mutation before its caller is told of the conflict. From the second on it runs alone
+#: among those that conflict over the same document, so that more tries seldom help.
+MAX_MUTATION_RUNS = 20
+
+
+class _Recorded(msgspec.Struct, array_like=True, frozen=True):
+    """A mutation's success as it is kept for a repeat."""
+
+    value: bytes
+    log_lines: tuple[str, ...]
+
+
+class Host:
+    """Runs functions of the app in force (`pyconvex.runtime.calls.Host`)."""
+
+    def __init__(
+        self,
+        store: Store,
+        committer: Committer,
+        commits: CommitQueue,
+        system: SystemTransactions,
+        *,
+        on_appended: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store = store
+        self._reader = store.reader()
+        self._commits = commits
+        self._system = system
+        self._on_appended = on_appended
+        self._pool: IsolatePool | None = None
+        self._functions: dict[tuple[str, str], FunctionSpec] = {}
+        self._run_ids = itertools.count(1)
+        self._contended: dict[object, asyncio.Lock] = {}
+        self._under_way: set[asyncio.Task[Outcome]] = set()
+        self.queries = QueryRounds(self, committer.subscriptions)
+
+    def put_in_force(self, pool: IsolatePool, spec: AppSpec) -> None:
+        """Run everything from now on in `pool`, which has loaded the app that `spec` describes."""
+        self._pool = pool
+        self._functions = {
+            (component.path, function.path): function
+            for component in spec.components
+            for function in component.functions
+        }
+
+    # What edges see
+
+    @property
+    def visible_ts(self) -> int:
+        """The newest commit."""
+        return self._store.visible_ts
+
+    @property
+    def durable_ts(self) -> int:
+        """The newest timestamp at which everything is durable."""
+        return self._store.durable_ts
+
+    async def wait_durable(self, ts: int) -> None:
+        """Return once everything up to `ts` is durable."""
+        await self._store.wait_durable(ts)
+
+    def kind_of(self, component: str, path: str, *, public_only: bool) -> FunctionKind | None:
+        """What kind of function this is; None when missing or hidden."""
+        function = self._functions.get((component, path))
+        if function is None or (public_only and (component or not function.public)):
+            return None
+        return _KINDS[function.kind]
+
+    async def run_query(self, call: FunctionCall) -> Outcome:
+        """Run a query on the newest snapshot, or answer from a result that is still true."""
+        return (await self.queries.once(call)).outcome
+
+    async def run_mutation(self, call: FunctionCall, replay: Replay | None = None) -> Outcome:
+        """Run a mutation until it commits, fails or is out of retries; see `calls.Host`."""
+        task = asyncio.create_task(self._mutate(call, replay))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
+
+    async def run_action(self, call: FunctionCall) -> Outcome:
+        """Run an action, once."""
+
+        async def on_call(out: messages.CallOut) -> messages.CallBack:
+            return await self._call_from_action(call, out)
+
+        await self.wait_durable(self.visible_ts)
+        run = self._submit(call, on_call=on_call)
+        try:
+            finished = await run.done
+        except IsolateGoneError as gone:
+            return Failure(str(gone))
+        await self.wait_durable(self.visible_ts)
+        return _outcome(finished, self.durable_ts)
+
+    # Mutations
+
+    async def _mutate(self, call: FunctionCall, replay: Replay | None) -> Outcome:
+        guard: AbstractAsyncContextManager[object] = nullcontext()
+        for _ in range(MAX_MUTATION_RUNS):
+            async with guard:
+                try:
+                    finished = await self._submit(call).done
+                except IsolateGoneError as gone:
+                    return Failure(str(gone))
+                proposal = Proposal.decode(finished.proposal)
+                if finished.value is None:
+                    return await self._mutation_failed(finished, proposal, replay)
+                if replay is not None:
+                    proposal = _with_replay(proposal, replay, finished)
+                outcome = await self._commits.submit(proposal)
+            match outcome:
+                case Committed():
+                    await self.wait_durable(outcome.ts)
+                    if proposal.appends:
+                        self._on_appended()
+                    return _outcome(finished, outcome.ts)
+                case Replayed():
+                    return await self._replayed(outcome.ts, outcome.result)
+                case Conflict():
+                    guard = self._lock(outcome)
+                case Rejected():
+                    raise HostError(500, "InternalServerError", outcome.reason)
+        assert isinstance(outcome, Conflict)
+        raise HostError(503, "OptimisticConcurrencyControlFailure", outcome.message())
+
+    async def _mutation_failed(
+        self, finished: messages.Finished, proposal: Proposal, replay: Replay | None
+    ) -> Outcome:
+        """A failure, unless this is the repeat of a request that succeeded before."""
+        stored = self._find_replay(replay) if replay is not None else None
+        if stored is not None:
+            return await self._replayed(stored.ts, stored.result)
+        await self.wait_durable(proposal.snapshot_ts)
+        return _outcome(finished, proposal.snapshot_ts)
+
+    def _find_replay(self, replay: Replay) -> StoredReplay | None:
+        self._reader.begin()
+        try:
+            return self._reader.find_replay(replay.session_id, replay.request_id)
+        finally:
+            self._reader.end()
+
+    async def _replayed(self, ts: int, result: bytes) -> Outcome:
+        await self.wait_durable(ts)
+        recorded = msgspec.msgpack.decode(result, type=_Recorded)
+        return Success(recorded.value, recorded.log_lines, ts)
+
+    def _lock(self, conflict: Conflict) -> asyncio.Lock:
+        """One lock for all mutations that conflict over the same thing."""
+        key = (conflict.table, conflict.document)
+        lock = self._contended.get(key)
+        if lock is None:
+            idle = [k for k, held in self._contended.items() if not held.locked()]
+            for forgotten in idle:
+                del self._contended[forgotten]
+            lock = self._contended[key] = asyncio.Lock()
+        return lock
+
+    # Queries (`pyconvex.runtime.queries.QueryRunner`)
+
+    async def execute(self, call: FunctionCall, journal: str | None) -> Execution:
+        """Run a query on the newest snapshot."""
+        return await self._execution(self._submit(call))
+
+    async def execute_pinned(
+        self, queries: Sequence[tuple[FunctionCall, str | None]], still_true: Callable[[], bool]
+    ) -> list[Execution] | None:
+        """Run queries on one snapshot, at which `still_true` was asked; None when it said no."""
+        async with self._commits.paused():
+            if not still_true():
+                return None
+            runs = [self._submit(call, announce=True) for call, _ in queries]
+            opened = [run.opened for run in runs if run.opened is not None]
+            await asyncio.wait([*opened])
+        return list(await asyncio.gather(*(self._execution(run) for run in runs)))
+
+    async def _execution(self, run: Run) -> Execution:
+        try:
+            finished = await run.done
+        except IsolateGoneError as gone:
+            return self._lost(run, Failure(str(gone)))
+        proposal = Proposal.decode(finished.proposal)
+        return Execution(
+            QueryResult(_outcome(finished, proposal.snapshot_ts)),
+            ReadSet.decode(proposal.reads),
+            proposal.snapshot_ts,
+            finished.observed_identity,
+        )
+
+    def _lost(self, run: Run, failure: Failure) -> Execution:
+        """A query whose isolate is gone: all that is known to have been read is its code."""
+
+        def look(transaction: Transaction) -> tuple[int, ReadSet]:
+            transaction.namespace(run.start.component).component_version()
+            return transaction.head.ts, transaction.read_set()
+
+        ts, reads = self._system.read(look)
+        return Execution(QueryResult(failure), reads, ts, True)
+
+    # Actions
+
+    async def _call_from_action(
+        self, action: FunctionCall, out: messages.CallOut
+    ) -> messages.CallBack:
+        call = FunctionCall(
+            kind=_KINDS[out.kind.capitalize()],
+            path=out.path,
+            args=out.args,
+            identity=action.identity if out.component == "" else identity.ANONYMOUS,
+            request_id=action.request_id,
+            origin="action",
+            component=out.component,
+            public_only=False,
+        )
+        try:
+            outcome = await self._run(call)
+        except HostError as error:
+            outcome = Failure(error.message)
+        if isinstance(outcome, Success):
+            return messages.CallBack(out.call_id, outcome.value, "", None)
+        return messages.CallBack(out.call_id, None, outcome.message, outcome.data)
+
+    async def _run(self, call: FunctionCall) -> Outcome:
+        match call.kind:
+            case "query":
+                return await self.run_query(call)
+            case "mutation":
+                return await self.run_mutation(call)
+            case "action":
+                return await self.run_action(call)
+
+    # Isolates
+
+    def _submit(
+        self,
+        call: FunctionCall,
+        *,
+        announce: bool = False,
+        on_call: Callable[[messages.CallOut], Awaitable[messages.CallBack]] | None = None,
+    ) -> Run:
+        if self._pool is None:
+            raise HostError(503, "NotDeployed", "No app has been deployed here yet.")
+        start = messages.Start(
+            run_id=next(self._run_ids),
+            kind=call.kind,
+            component=call.component,
+            path=call.path,
+            args=call.args,
+            identity=identity.encode(call.identity),
+            request_id=call.request_id,
+            now_ms=time.time() * 1000,
+            seed=secrets.randbits(64),
+            public_only=call.public_only,
+            announce=announce,
+        )
+        return self._pool.submit(start, on_call=on_call)
+
+
+_KINDS: dict[str, FunctionKind] = {"Query": "query", "Mutation": "mutation", "Action": "action"}
+
+
+def _outcome(finished: messages.Finished, ts: int) -> calls.Outcome:
+    lines = tuple(finished.log_lines)
+    if finished.value is None:
+        return Failure(finished.error, finished.data, lines)
+    return Success(finished.value, lines, ts)
+
+
+def _with_replay(proposal: Proposal, replay: Replay, finished: messages.Finished) -> Proposal:
+    assert finished.value is not None
+    recorded = _Recorded(finished.value, tuple(finished.log_lines))
+    record = ReplayRecord(replay.session_id, replay.request_id, msgspec.msgpack.encode(recorded))
+    return msgspec.structs.replace(proposal, replay=record)

@@ -1,0 +1,403 @@
+"""The server's side of template and isolates: who is idle, who runs what, who is gone.
+
+Owns one deploy's processes and hands runs to them. Never decodes arguments or results. One
+invariant: every run that was started ends exactly once, with what the isolate reported or with an
+`IsolateGoneError` that says how the isolate ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from pyconvex.runtime import messages
+from pyconvex.runtime.channel import LoopChannel
+from pyconvex.runtime.spec import AppSpec
+
+#: Actions that one isolate runs side by side; a stalled one must not hold up too many others.
+ACTIONS_PER_ISOLATE = 8
+#: What a query or mutation may use of a processor, in seconds (Convex's limit).
+PURE_CPU_LIMIT_S = 1.0
+#: How long it may take on the clock, whatever it waits for, in seconds.
+PURE_WALL_LIMIT_S = 15.0
+#: How long an action may take, in seconds (Convex's limit for its Node.js actions).
+ACTION_WALL_LIMIT_S = 600.0
+#: A run longer than this gets a spare isolate beside it, in seconds.
+SLOW_RUN_S = 0.05
+
+
+class AppLoadError(Exception):
+    """The app could not be imported; the message names file, line and reason."""
+
+
+class IsolateGoneError(Exception):
+    """The isolate ended before the run did; the message says how."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One run under way: its future result, and the frames that it may send meanwhile."""
+
+    start: messages.Start
+    done: asyncio.Future[messages.Finished]
+    opened: asyncio.Future[int] | None = None
+    #: Answers an action's calls of other functions.
+    on_call: Callable[[messages.CallOut], Awaitable[messages.CallBack]] | None = None
+
+
+@dataclass(slots=True)
+class Isolate:
+    """One isolate as the server sees it."""
+
+    isolate_id: int
+    actions: bool
+    channel: LoopChannel | None = None
+    #: None until the template told it.
+    pid: int | None = None
+    runs: dict[int, Run] = field(default_factory=dict)
+    #: Why the server is ending it; None while it is wanted.
+    ending: str | None = None
+
+
+class IsolatePool:
+    """The isolates of one deploy.
+
+    `start` it once, `submit` runs, `stop` it. `minimum` isolates are kept ready for queries and
+    mutations, and at most `maximum` exist when runs are slow; action isolates come on demand.
+    """
+
+    def __init__(self, *, minimum: int = 2, maximum: int = 8, max_action_isolates: int = 4) -> None:
+        self._minimum = minimum
+        self._maximum = maximum
+        self._max_action_isolates = max_action_isolates
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: LoopChannel | None = None
+        self._handover: socket.socket | None = None
+        self._loaded: asyncio.Future[AppSpec] | None = None
+        self._isolates: dict[int, Isolate] = {}
+        self._idle: deque[Isolate] = deque()
+        self._waiting: deque[Run] = deque()
+        self._waiting_actions: deque[Run] = deque()
+        self._next_id = 0
+        self._stopping = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self, sources: dict[str, str], folder: Path, data_path: Path) -> AppSpec:
+        """Spawn the template, import the app in it, fork the first isolates.
+
+        Raises `AppLoadError` when the app can't be imported; nothing is left running then.
+        """
+        control, control_child = socket.socketpair()
+        self._handover, handover_child = socket.socketpair()
+        descriptors = (control_child.fileno(), handover_child.fileno())
+        self._process = _spawn_template(descriptors)
+        control_child.close()
+        handover_child.close()
+        self._loaded = asyncio.get_running_loop().create_future()
+        self._control = await LoopChannel.open(control, self._from_template, self._template_gone)
+        self._control.send(messages.encode(messages.Load(sources, str(folder), str(data_path))))
+        try:
+            spec = await self._loaded
+        except AppLoadError:
+            await self.stop()
+            raise
+        for _ in range(self._minimum):
+            self._fork(actions=False)
+        return spec
+
+    def submit(
+        self,
+        start: messages.Start,
+        *,
+        on_call: Callable[[messages.CallOut], Awaitable[messages.CallBack]] | None = None,
+    ) -> Run:
+        """Queue a run; it begins as soon as an isolate is free, in the order of submission."""
+        loop = asyncio.get_running_loop()
+        opened = loop.create_future() if start.announce else None
+        run = Run(start, loop.create_future(), opened, on_call)
+        if self._stopping:
+            self._fail(run, "The server is stopping.")
+        elif start.kind == "action":
+            self._waiting_actions.append(run)
+            self._dispatch_actions()
+        else:
+            self._waiting.append(run)
+            self._dispatch()
+        return run
+
+    async def stop(self) -> None:
+        """End all isolates and the template; runs still under way fail."""
+        self._stopping = True
+        for run in (*self._waiting, *self._waiting_actions):
+            self._fail(run, "The server is stopping.")
+        self._waiting.clear()
+        self._waiting_actions.clear()
+        for isolate in list(self._isolates.values()):
+            self._end(isolate, "The server is stopping.")
+        if self._control is not None:
+            self._control.close()
+        if self._handover is not None:
+            self._handover.close()
+        if self._process is not None:
+            process = self._process
+            await asyncio.get_running_loop().run_in_executor(None, _wait_or_kill, process)
+
+    async def drain(self) -> None:
+        """Wait until no run is under way or waiting."""
+        while runs := [
+            run.done
+            for run in (
+                *self._waiting,
+                *self._waiting_actions,
+                *(r for i in self._isolates.values() for r in i.runs.values()),
+            )
+        ]:
+            await asyncio.wait(runs)
+
+    @property
+    def pids(self) -> list[int]:
+        """The template's process id and those of its isolates."""
+        known = [i.pid for i in self._isolates.values() if i.pid is not None]
+        return [self._process.pid, *known] if self._process else known
+
+    # Dispatch
+
+    def _dispatch(self) -> None:
+        while self._waiting and self._idle:
+            isolate = self._idle.popleft()
+            if isolate.ending is None and isolate.channel is not None:
+                self._begin(isolate, self._waiting.popleft())
+        if self._waiting and not self._forking_pure():
+            pure = sum(1 for i in self._isolates.values() if not i.actions)
+            if pure < self._minimum:
+                self._fork(actions=False)
+
+    def _dispatch_actions(self) -> None:
+        while self._waiting_actions:
+            free = [
+                i
+                for i in self._isolates.values()
+                if i.actions and not i.ending and len(i.runs) < ACTIONS_PER_ISOLATE
+            ]
+            ready = [i for i in free if i.channel is not None]
+            if ready:
+                self._begin(min(ready, key=lambda i: len(i.runs)), self._waiting_actions.popleft())
+            elif free:
+                return  # one is being forked
+            elif sum(i.actions for i in self._isolates.values()) < self._max_action_isolates:
+                self._fork(actions=True)
+                return
+            else:
+                return
+
+    def _begin(self, isolate: Isolate, run: Run) -> None:
+        assert isolate.channel is not None
+        isolate.runs[run.start.run_id] = run
+        isolate.channel.send(messages.encode(run.start))
+        loop = asyncio.get_running_loop()
+        if isolate.actions:
+            timer = loop.call_later(ACTION_WALL_LIMIT_S, self._overdue_action, isolate, run)
+        else:
+            timer = loop.call_later(SLOW_RUN_S, self._slow, isolate, run)
+        run.done.add_done_callback(lambda _: timer.cancel())
+
+    def _slow(self, isolate: Isolate, run: Run) -> None:
+        """A run takes long: keep enough isolates ready beside it, and watch its limits."""
+        if run.done.done():
+            return
+        busy = sum(1 for i in self._isolates.values() if not i.actions and i.runs)
+        total = sum(1 for i in self._isolates.values() if not i.actions)
+        if total - busy < self._minimum and total < self._maximum and not self._forking_pure():
+            self._fork(actions=False)
+        started = asyncio.get_running_loop().time() - SLOW_RUN_S
+        self._watch_limits(isolate, run, started, _cpu_seconds(isolate.pid))
+
+    def _watch_limits(
+        self, isolate: Isolate, run: Run, started: float, cpu_before: float | None
+    ) -> None:
+        """End a run that computes for too long; waiting for a busy processor doesn't count."""
+        if run.done.done() or isolate.ending is not None:
+            return
+        loop = asyncio.get_running_loop()
+        elapsed = loop.time() - started
+        cpu = _cpu_seconds(isolate.pid)
+        used = elapsed if cpu is None or cpu_before is None else cpu - cpu_before + SLOW_RUN_S
+        if used >= PURE_CPU_LIMIT_S or elapsed >= PURE_WALL_LIMIT_S:
+            self._end(isolate, "Function execution timed out (maximum duration: 1s)")
+            return
+        timer = loop.call_later(0.1, self._watch_limits, isolate, run, started, cpu_before)
+        run.done.add_done_callback(lambda _: timer.cancel())
+
+    def _overdue_action(self, isolate: Isolate, run: Run) -> None:
+        if not run.done.done():
+            name = run.start.path
+            self._end(isolate, f"Action {name} timed out (maximum duration: 600s)")
+
+    # Isolates coming and going
+
+    def _forking_pure(self) -> bool:
+        return any(i.channel is None and not i.actions for i in self._isolates.values())
+
+    def _fork(self, *, actions: bool) -> None:
+        if self._control is None or self._handover is None or self._stopping:
+            return
+        self._next_id += 1
+        isolate = Isolate(self._next_id, actions)
+        self._isolates[isolate.isolate_id] = isolate
+        own, theirs = socket.socketpair()
+        socket.send_fds(self._handover, [b"i"], [theirs.fileno()])
+        theirs.close()
+        self._control.send(messages.encode(messages.Fork(isolate.isolate_id, actions)))
+        task = asyncio.create_task(self._connect(isolate, own))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _connect(self, isolate: Isolate, own: socket.socket) -> None:
+        isolate.channel = await LoopChannel.open(
+            own, lambda body: self._from_isolate(isolate, body), lambda: self._gone(isolate)
+        )
+        if isolate.actions:
+            self._dispatch_actions()
+        else:
+            self._idle.append(isolate)
+            self._dispatch()
+
+    def _from_isolate(self, isolate: Isolate, body: bytes) -> None:
+        message = messages.decode_from_isolate(body)
+        run = isolate.runs.get(message.run_id)
+        if run is None:
+            return
+        match message:
+            case messages.Finished():
+                del isolate.runs[message.run_id]
+                if not run.done.done():
+                    run.done.set_result(message)
+                self._freed(isolate)
+            case messages.Opened():
+                if run.opened is not None and not run.opened.done():
+                    run.opened.set_result(message.ts)
+            case messages.CallOut():
+                task = asyncio.create_task(self._answer(isolate, run, message))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, isolate: Isolate, run: Run, call: messages.CallOut) -> None:
+        assert run.on_call is not None
+        reply = await run.on_call(call)
+        if isolate.channel is not None:
+            isolate.channel.send(messages.encode(reply))
+
+    def _freed(self, isolate: Isolate) -> None:
+        if isolate.actions:
+            self._dispatch_actions()
+        elif isolate.ending is None:
+            self._idle.append(isolate)
+            self._dispatch()
+
+    def _end(self, isolate: Isolate, reason: str) -> None:
+        """Kill an isolate; its runs fail with `reason`."""
+        isolate.ending = reason
+        if isolate.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(isolate.pid, signal.SIGKILL)
+        if isolate.channel is not None:
+            isolate.channel.close()
+
+    def _gone(self, isolate: Isolate) -> None:
+        isolate.channel = None
+        self._isolates.pop(isolate.isolate_id, None)
+        if isolate in self._idle:
+            self._idle.remove(isolate)
+        reason = isolate.ending or (
+            "The function's process ended before the function did: it crashed, exited or used too "
+            "much memory."
+        )
+        for run in isolate.runs.values():
+            self._fail(run, reason)
+        isolate.runs.clear()
+        if not self._stopping:
+            pure = sum(1 for i in self._isolates.values() if not i.actions)
+            if pure < self._minimum:
+                self._fork(actions=False)
+            self._dispatch_actions()
+
+    def _fail(self, run: Run, reason: str) -> None:
+        for future in (run.done, run.opened):
+            if future is not None and not future.done():
+                future.set_exception(IsolateGoneError(reason))
+                future.exception()  # not every caller awaits `opened`
+
+    # Template
+
+    def _from_template(self, body: bytes) -> None:
+        message = messages.decode_from_template(body)
+        assert self._loaded is not None
+        match message:
+            case messages.Loaded():
+                self._loaded.set_result(msgspec.msgpack.decode(message.spec, type=AppSpec))
+            case messages.LoadFailed():
+                self._loaded.set_exception(AppLoadError(message.message))
+            case messages.Forked():
+                self._forked(message)
+            case messages.Exited():
+                pass  # the isolate's socket has closed or will: one place handles it
+
+    def _forked(self, message: messages.Forked) -> None:
+        isolate = self._isolates.get(message.isolate_id)
+        if isolate is not None:
+            isolate.pid = message.pid
+            if isolate.ending is not None:
+                self._end(isolate, isolate.ending)
+
+    def _template_gone(self) -> None:
+        self._control = None
+        if self._loaded is not None and not self._loaded.done():
+            self._loaded.set_exception(
+                AppLoadError("The process that imports the app ended before it was done.")
+            )
+
+
+def _spawn_template(descriptors: tuple[int, int]) -> subprocess.Popen[bytes]:
+    module = ["-P", "-m", "pyconvex.runtime.template"]
+    return subprocess.Popen(
+        [sys.executable, *module, *map(str, descriptors), str(os.getpid())],
+        pass_fds=descriptors,
+        stdin=subprocess.DEVNULL,
+        env=_clean_environment(),
+    )
+
+
+def _clean_environment() -> dict[str, str]:
+    """What of the server's environment a template needs; the rest could hold the host's secrets."""
+    kept = ("PATH", "LANG", "LC_ALL", "TZ", "HOME", "VIRTUAL_ENV", "PYTHONPATH", "TMPDIR")
+    return {name: os.environ[name] for name in kept if name in os.environ}
+
+
+def _wait_or_kill(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(timeout=2)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _cpu_seconds(pid: int | None) -> float | None:
+    """Processor time that a process has used, in seconds; None where the system doesn't tell."""
+    if pid is None:
+        return None
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except (OSError, IndexError):
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,0 +1,110 @@
+"""Loading an app's functions folder, from source that is held in memory.
+
+Owns the private package under which the folder is imported, so that it is never on `sys.path` and a
+file called `posthog.py` shadows nothing. Never reads the disk: what was deployed is what runs. One
+invariant: a module's `__file__` is where the author edits it, for tracebacks and debuggers.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import linecache
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from types import CodeType, ModuleType
+
+#: The name under which the functions folder is imported.
+APP_PACKAGE = "_pyconvex_app"
+
+
+class SourceError(Exception):
+    """The functions folder can't be used; the message says which file and what to do."""
+
+
+def read_sources(folder: Path) -> dict[str, str]:
+    """The folder's Python files by relative path, such as `messages/list.py`.
+
+    Generated files, hidden files and caches are left out. Raises `SourceError` when the folder is
+    missing, has no Python file, or holds an `__init__.py`.
+    """
+    if not folder.is_dir():
+        raise SourceError(f"There is no functions folder at {folder}. `pyconvex init` makes one.")
+    sources: dict[str, str] = {}
+    for path in sorted(folder.rglob("*.py")):
+        relative = path.relative_to(folder)
+        if any(
+            part.startswith((".", "__pycache__")) or part == "_generated" for part in relative.parts
+        ):
+            continue
+        if path.name == "__init__.py":
+            raise SourceError(
+                f"Remove {path}: the functions folder is loaded under a private name and must not "
+                "be an importable package, or its modules could be loaded twice."
+            )
+        sources[relative.as_posix()] = path.read_text(encoding="utf-8")
+    if not sources:
+        raise SourceError(f"{folder} has no Python files yet. Add one with a @query or @mutation.")
+    return sources
+
+
+class _SourceFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+    """Finds and loads `_pyconvex_app…` modules in a mapping of sources."""
+
+    def __init__(self, sources: Mapping[str, str], folder: str) -> None:
+        self._sources = sources
+        self._folder = folder
+        self._packages = {
+            str(parent) for path in sources for parent in PurePosixPath(path).parents
+        } | {"."}
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != APP_PACKAGE and not fullname.startswith(APP_PACKAGE + "."):
+            return None
+        relative = self._relative(fullname)
+        if relative + ".py" in self._sources:
+            origin = f"{self._folder}/{relative}.py"
+            spec = importlib.machinery.ModuleSpec(fullname, self, origin=origin)
+            spec.has_location = True
+            return spec
+        if (relative or ".") in self._packages:
+            return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+        return None
+
+    def is_package(self, fullname: str) -> bool:
+        return self._relative(fullname) + ".py" not in self._sources
+
+    def get_source(self, fullname: str) -> str:
+        return self._sources.get(self._relative(fullname) + ".py", "")
+
+    def get_code(self, fullname: str) -> CodeType:
+        filename = f"{self._folder}/{self._relative(fullname)}.py"
+        source = self.get_source(fullname)
+        linecache.cache[filename] = (
+            len(source),
+            None,
+            source.splitlines(keepends=True),
+            filename,
+        )
+        return compile(source, filename, "exec", dont_inherit=True)
+
+    @staticmethod
+    def _relative(fullname: str) -> str:
+        return fullname[len(APP_PACKAGE) + 1 :].replace(".", "/")
+
+
+def load_app(sources: Mapping[str, str], folder: str) -> dict[str, ModuleType]:
+    """Import every module of the app; keys are module paths such as `messages/list`.
+
+    Call once per process: isolates are forked after it. Whatever a module raises comes through.
+    """
+    sys.meta_path.insert(0, _SourceFinder(sources, folder))
+    modules: dict[str, ModuleType] = {}
+    for path in sorted(sources):
+        name = path.removesuffix(".py")
+        modules[name] = importlib.import_module(f"{APP_PACKAGE}.{name.replace('/', '.')}")
+    return modules

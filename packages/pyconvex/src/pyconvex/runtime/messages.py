@@ -1,0 +1,135 @@
+"""What server, template and isolates say to each other.
+
+Owns the frames' types and their encoding. Never interprets them. One invariant: arguments, results
+and documents pass as bytes; only the process that runs a function decodes them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Frame(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Base of all messages; the class name is the tag."""
+
+
+class Load(Frame, frozen=True, array_like=True, tag=True):
+    """Server to template: import this app. Sent once, first."""
+
+    sources: dict[str, str]
+    folder: str
+    data_path: str
+
+
+class Loaded(Frame, frozen=True, array_like=True, tag=True):
+    """Template to server: the analysed app, a msgpack `AppSpec`."""
+
+    spec: msgspec.Raw
+
+
+class LoadFailed(Frame, frozen=True, array_like=True, tag=True):
+    """Template to server: why the app can't be loaded, as a person should read it."""
+
+    message: str
+
+
+class Fork(Frame, frozen=True, array_like=True, tag=True):
+    """Server to template: make an isolate; its socket travels with this frame."""
+
+    isolate_id: int
+    actions: bool
+
+
+class Forked(Frame, frozen=True, array_like=True, tag=True):
+    """Template to server: the isolate's process id."""
+
+    isolate_id: int
+    pid: int
+
+
+class Exited(Frame, frozen=True, array_like=True, tag=True):
+    """Template to server: an isolate is gone; status as from `waitpid`."""
+
+    isolate_id: int
+    status: int
+
+
+class Start(Frame, frozen=True, array_like=True, tag=True):
+    """Server to isolate: run one function."""
+
+    run_id: int
+    kind: str
+    component: str
+    path: str
+    args: bytes
+    #: The caller, encoded by `pyconvex.identity`.
+    identity: bytes
+    request_id: str
+    now_ms: float
+    seed: int
+    public_only: bool
+    #: Answer with `Opened` before running, so that the server knows the snapshot is held.
+    announce: bool
+
+
+class Opened(Frame, frozen=True, array_like=True, tag=True):
+    """Isolate to server: the run's snapshot is open, at this timestamp."""
+
+    run_id: int
+    ts: int
+
+
+class Finished(Frame, frozen=True, array_like=True, tag=True):
+    """Isolate to server: a run ended.
+
+    `value` is the result as tagged JSON, or None when the run failed with `error`; `data` belongs
+    to a `ConvexError`. `proposal` is what the run read and wants written (empty for actions).
+    """
+
+    run_id: int
+    value: bytes | None
+    error: str
+    data: bytes | None
+    log_lines: list[str]
+    observed_identity: bool
+    proposal: bytes
+
+
+class CallOut(Frame, frozen=True, array_like=True, tag=True):
+    """Action isolate to server: an action calls another function."""
+
+    run_id: int
+    call_id: int
+    kind: str
+    component: str
+    path: str
+    args: bytes
+
+
+class CallBack(Frame, frozen=True, array_like=True, tag=True):
+    """Server to action isolate: how that call ended."""
+
+    call_id: int
+    value: bytes | None
+    error: str
+    data: bytes | None
+
+
+ToTemplate = Load | Fork
+FromTemplate = Loaded | LoadFailed | Forked | Exited
+ToIsolate = Start | CallBack
+FromIsolate = Opened | Finished | CallOut
+
+_encoder = msgspec.msgpack.Encoder()
+
+decode_to_template = msgspec.msgpack.Decoder(ToTemplate).decode
+decode_from_template = msgspec.msgpack.Decoder(FromTemplate).decode
+decode_to_isolate = msgspec.msgpack.Decoder(ToIsolate).decode
+decode_from_isolate = msgspec.msgpack.Decoder(FromIsolate).decode
+
+
+def encode(frame: Any) -> bytes:
+    """The frame's bytes, without length prefix."""
+    return _encoder.encode(frame)

@@ -1,0 +1,243 @@
+"""One run of a query or mutation, inside an isolate.
+
+Owns the run from its first read to its proposal: nested calls, savepoints, the caller's identity,
+environment reads and log lines. Never commits; the server does. One invariant: a run's result
+depends only on its arguments, its seed and clock, and what its read set covers.
+"""
+
+from __future__ import annotations
+
+import random
+import traceback
+from collections.abc import Awaitable, Mapping
+from contextlib import nullcontext
+from contextvars import ContextVar
+from typing import Any
+
+from pyconvex.database import Catalog, DatabaseError, Namespace, Transaction
+from pyconvex.functions import (
+    ConvexError,
+    EnvironmentView,
+    FunctionCallError,
+    FunctionKind,
+    MutationCtx,
+    QueryCtx,
+)
+from pyconvex.functions.db import DatabaseReader, DatabaseWriter
+from pyconvex.functions.schema import schema_check
+from pyconvex.identity import Admin, Identity, User
+from pyconvex.runlog import LogLines
+from pyconvex.runtime import messages
+from pyconvex.runtime.analysis import AppImage, ComponentImage
+from pyconvex.runtime.calling import (
+    Callee,
+    bind_arguments,
+    crossing,
+    encode_result,
+    find_for_client,
+    find_for_function,
+)
+from pyconvex.runtime.pure_loop import new_loop
+from pyconvex.storage import Proposal, Reader
+from pyconvex.values import Value, codec
+
+#: Calls within calls, the first included (Convex's limit).
+MAX_CALL_DEPTH = 8
+
+#: Where `print` and `logging` of the function that runs go; None outside of a run.
+CURRENT_LOG: ContextVar[LogLines | None] = ContextVar("pyconvex_current_log", default=None)
+
+
+class PureRun:
+    """Runs one query or mutation over one snapshot. Make one for each run."""
+
+    def __init__(
+        self,
+        image: AppImage,
+        reader: Reader,
+        catalog: Catalog,
+        start: messages.Start,
+        who: Identity,
+    ) -> None:
+        self.image = image
+        self.start = start
+        self.log = LogLines()
+        self.observed_identity = False
+        self._who = who
+        self._random = random.Random(start.seed)  # noqa: S311  # reproducible on purpose
+        self.transaction = Transaction(
+            reader,
+            now_ms=start.now_ms,
+            random=self._random,
+            catalog=catalog,
+            check=self._check_document,
+        )
+
+    def execute(self) -> messages.Finished:
+        """Run the function; whatever it raises becomes part of what is returned."""
+        token = CURRENT_LOG.set(self.log)
+        value = data = None
+        error = ""
+        try:
+            value = new_loop().run(self._main())
+        except Exception as raised:
+            error, data = describe_error(raised)
+        finally:
+            CURRENT_LOG.reset(token)
+        return messages.Finished(
+            self.start.run_id,
+            value,
+            error,
+            data,
+            self.log.as_list(),
+            self.observed_identity,
+            self._proposal(failed=value is None).encode(),
+        )
+
+    def _proposal(self, *, failed: bool) -> Proposal:
+        """What to commit: nothing of a run that failed, whose reads still tell when to try
+        again.
+        """
+        proposal = self.transaction.proposal()
+        if not failed:
+            return proposal
+        return Proposal(snapshot_ts=proposal.snapshot_ts, reads=proposal.reads)
+
+    def _check_document(self, namespace: Namespace, table: str, document: dict[str, Value]) -> None:
+        component = self.image.components.get(namespace.path)
+        if component is not None:
+            schema_check(component.schema, namespace, table, document)
+
+    async def _main(self) -> bytes:
+        start = self.start
+        callee = find_for_client(
+            self.image, start.component, start.path, start.kind, public_only=start.public_only
+        )
+        return await self.invoke(callee, codec.decode(start.args), depth=1)
+
+    async def invoke(self, callee: Callee, arguments: Any, depth: int) -> bytes:
+        """Run one function to its encoded, checked result; a mutation in a savepoint of its own."""
+        namespace = self.transaction.namespace(callee.component.path)
+        namespace.component_version()
+        frame = Frame(self, callee, namespace, depth)
+        bound = bind_arguments(callee, arguments, namespace)
+        mutates = callee.function.kind is FunctionKind.MUTATION
+        with self.transaction.savepoint() if mutates and depth > 1 else nullcontext():
+            result = await callee.function.handler(frame.context(), **bound)
+            return encode_result(callee, result, namespace)
+
+    def identity_for(self, component: ComponentImage) -> User | None:
+        """The caller as functions of this component see them; components see nobody."""
+        self.observed_identity = True
+        if component.path:
+            return None
+        who = self._who.acting_as if isinstance(self._who, Admin) else self._who
+        return who if isinstance(who, User) else None
+
+
+class Frame:
+    """One function call of a run: what its context asks for (`pyconvex.functions.context.Run`)."""
+
+    def __init__(self, run: PureRun, callee: Callee, namespace: Namespace, depth: int) -> None:
+        self._run = run
+        self._callee = callee
+        self._namespace = namespace
+        self._depth = depth
+
+    def context(self) -> QueryCtx:
+        """The context for the handler."""
+        schema = self._callee.component.schema
+        if self._callee.function.kind is FunctionKind.MUTATION:
+            return MutationCtx(self, DatabaseWriter(self._namespace, schema))
+        return QueryCtx(self, DatabaseReader(self._namespace, schema))
+
+    @property
+    def function_name(self) -> str:
+        return self._callee.path
+
+    @property
+    def user_id(self) -> str | None:
+        return user_id_of(self._run.identity_for(self._callee.component))
+
+    @property
+    def identity_attributes(self) -> Mapping[str, Any] | None:
+        return attributes_of(self._run.identity_for(self._callee.component))
+
+    @property
+    def environment(self) -> EnvironmentView:
+        root = self._run.transaction.namespace("")
+        return environment_of(self._callee.component, root.env)
+
+    def call(self, kind: str, target: Any, arguments: Mapping[str, Any]) -> Awaitable[Any]:
+        return self._call(FunctionKind(kind), target, arguments)
+
+    async def _call(self, kind: FunctionKind, target: Any, arguments: Mapping[str, Any]) -> Any:
+        callee = find_for_function(self._run.image, self._callee, target, kind)
+        if self._depth >= MAX_CALL_DEPTH:
+            raise FunctionCallError(
+                f"Cross component call depth limit exceeded: '{callee.path}' would be call "
+                f"{MAX_CALL_DEPTH + 1} within one another."
+            )
+        encoded = await self._run.invoke(callee, crossing(arguments), self._depth + 1)
+        return decode_result(callee, encoded, self._namespace)
+
+    async def enqueue(self, queue: str, value: Any) -> None:
+        self._namespace.enqueue(queue, codec.encode(value))
+
+    def log(self, level: str, message: str) -> None:
+        self._run.log.add(level, message)
+
+
+def decode_result(callee: Callee, encoded: bytes, tables: Namespace) -> Any:
+    """A nested call's result as the caller gets it, in the types that the callee declares."""
+    return callee.function.returns.check(codec.decode(encoded), tables)
+
+
+def user_id_of(user: User | None) -> str | None:
+    """Whose call it is: the subject, up to the `|` that the built-in auth puts before the
+    session.
+    """
+    return user.subject.partition("|")[0] if user else None
+
+
+def attributes_of(user: User | None) -> Mapping[str, Any] | None:
+    """What `ctx.auth.get_user_identity()` gives."""
+    attributes = codec.decode(user.attributes) if user else None
+    return attributes if isinstance(attributes, dict) else None
+
+
+def environment_of(component: ComponentImage, read_app_variable: Any) -> EnvironmentView:
+    """The variables of a component, each traced to its literal or app-level variable."""
+    specs = {spec.name: spec for spec in component.env}
+
+    def read(name: str) -> str | None:
+        spec = specs.get(name)
+        if spec is None:
+            # The app reads whatever the operator set; a component only what it declares.
+            value: str | None = read_app_variable(name) if component.path == "" else None
+            return value
+        if spec.literal is not None:
+            return spec.literal
+        return read_app_variable(spec.source) if spec.source is not None else None
+
+    return EnvironmentView(list(specs), read)
+
+
+def describe_error(error: Exception) -> tuple[str, bytes | None]:
+    """An error as its text for developers, and the data of a `ConvexError`."""
+    if isinstance(error, (FunctionCallError, DatabaseError)) and not _own_frames(error):
+        return str(error), None
+    name = type(error).__name__
+    text = f"Uncaught {name}: {error}"
+    frames = "".join(f"\n    at {f.name} ({f.filename}:{f.lineno})" for f in _own_frames(error))
+    data = codec.encode(error.data) if isinstance(error, ConvexError) else None
+    return text + frames, data
+
+
+def _own_frames(error: BaseException) -> list[traceback.FrameSummary]:
+    """The frames outside of the host, innermost first, as Convex lists them."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f for f in reversed(frames) if not f.filename.startswith(_HOST_FOLDER)]
+
+
+_HOST_FOLDER = __file__.rsplit("/runtime/", 1)[0]

@@ -1,0 +1,62 @@
+"""What a deploy found, as values that cross processes.
+
+Owns the description of an analysed app: components, functions, tables, queues and lanes. Never
+holds code. One invariant: the server decides with this alone; it never imports the app.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class FunctionSpec(msgspec.Struct, frozen=True):
+    """One function, as the function spec lists it."""
+
+    path: str
+    kind: str
+    public: bool
+    args: dict[str, Any]
+    returns: dict[str, Any]
+
+
+class EnvSpec(msgspec.Struct, frozen=True):
+    """One declared variable: what it must be, and where its value comes from."""
+
+    name: str
+    validator: dict[str, Any]
+    optional: bool
+    #: The app-level variable that gives the value; None when `literal` does or nothing is bound.
+    source: str | None = None
+    literal: str | None = None
+
+
+class TableSpec(msgspec.Struct, frozen=True):
+    """One table and its indexes."""
+
+    name: str
+    indexes: dict[str, list[str]]
+
+
+class ComponentSpec(msgspec.Struct, frozen=True):
+    """One component instance; the app itself has the path ""."""
+
+    path: str
+    version: str
+    functions: list[FunctionSpec]
+    env: list[EnvSpec]
+    tables: list[TableSpec]
+    queues: list[str]
+    lanes: list[str]
+
+
+class AppSpec(msgspec.Struct, frozen=True):
+    """Everything that one deploy puts into force."""
+
+    components: list[ComponentSpec]
+
+    @property
+    def root(self) -> ComponentSpec:
+        """The app itself."""
+        return next(c for c in self.components if c.path == "")

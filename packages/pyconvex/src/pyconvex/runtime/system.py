@@ -1,0 +1,71 @@
+"""The server's own transactions: deploys, variables, and whatever else changes system tables.
+
+Owns the retry loop around them. Never runs app code. One invariant: these go through the same
+committer and the same checks as everybody's, so that functions which read what they change conflict
+or go stale like with any other write.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from pyconvex.database import Catalog, Committed, Transaction
+from pyconvex.runtime.calls import HostError
+from pyconvex.runtime.commits import CommitQueue
+from pyconvex.storage import Store
+
+T = TypeVar("T")
+
+#: A system transaction conflicts only with another one, so a few runs always do.
+MAX_RUNS = 8
+
+
+class SystemTransactions:
+    """Runs functions over a `Transaction` in the server's process."""
+
+    def __init__(self, store: Store, commits: CommitQueue) -> None:
+        self._store = store
+        self._reader = store.reader()
+        self._commits = commits
+        self._catalog = Catalog()
+        self._random = random.SystemRandom()
+
+    def read(self, work: Callable[[Transaction], T]) -> T:
+        """What `work` finds on the newest snapshot; its writes, if any, are thrown away."""
+        self._reader.begin()
+        try:
+            return work(self._transaction())
+        finally:
+            self._reader.end()
+
+    async def write(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` and commit what it wrote; durable when this returns.
+
+        `work` may run several times. Raises what it raises, and `HostError` when it keeps
+        conflicting.
+        """
+        for _ in range(MAX_RUNS):
+            self._reader.begin()
+            try:
+                transaction = self._transaction()
+                result = work(transaction)
+                proposal = transaction.proposal()
+            finally:
+                self._reader.end()
+            outcome = await self._commits.submit(proposal)
+            if isinstance(outcome, Committed):
+                await self._store.wait_durable(outcome.ts)
+                return result
+        raise HostError(
+            503,
+            "OptimisticConcurrencyControlFailure",
+            "Another change of the deployment was made at the same time; nothing was changed. "
+            "Try again.",
+        )
+
+    def _transaction(self) -> Transaction:
+        now_ms = time.time() * 1000
+        return Transaction(self._reader, now_ms=now_ms, random=self._random, catalog=self._catalog)

@@ -1,0 +1,159 @@
+"""The template: a single-threaded process that imports the app once and forks isolates.
+
+Owns the imported app of one deploy. Never runs a function itself and never starts a thread, so that
+a fork is always of a quiet process. One invariant: every process it forks dies with it, and it dies
+with the server.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+
+import msgspec
+
+from pyconvex.runtime import messages
+from pyconvex.runtime.analysis import AppImage, analyse
+from pyconvex.runtime.channel import BlockingChannel
+from pyconvex.runtime.isolate import run_isolate
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(expected_parent: int) -> None:
+    """Have the kernel kill this process when its parent is gone (Linux; elsewhere a no-op).
+
+    A process that spins in app code never sees its socket close, so only the kernel can end it.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != expected_parent:  # it died before the call
+        os._exit(1)
+
+
+class Template:
+    """The template's loop: load, then fork on request and tell of children that ended."""
+
+    def __init__(self, control: socket.socket, handover: socket.socket) -> None:
+        self._control = control
+        self._handover = handover
+        self._channel = BlockingChannel(control)
+        self._children: dict[int, int] = {}
+
+    def serve(self) -> None:
+        """Run until the server is gone."""
+        first = self._channel.receive()
+        if first is None:
+            return
+        load = messages.decode_to_template(first)
+        assert isinstance(load, messages.Load)
+        image = self._load(load)
+        if image is None:
+            return
+        # Objects made by imports live for ever: keep the collector, and so copy-on-write, off them.
+        gc.collect()
+        gc.freeze()
+        control = self._control.fileno()
+        wake_read, wake_write = os.pipe()
+        os.set_blocking(wake_write, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        while True:
+            readable, _, _ = select.select([control, wake_read], [], [])
+            if wake_read in readable:
+                os.read(wake_read, 4096)
+                self._reap()
+            if control in readable and not self._fork_next(image, load.data_path):
+                return
+
+    def _load(self, load: messages.Load) -> AppImage | None:
+        try:
+            image = analyse(load.sources, load.folder)
+        except BaseException as error:
+            self._send(messages.LoadFailed(_load_failure(error, load.folder)))
+            return None
+        self._send(messages.Loaded(msgspec.Raw(msgspec.msgpack.encode(image.spec))))
+        return image
+
+    def _fork_next(self, image: AppImage, data_path: str) -> bool:
+        body = self._channel.receive()
+        if body is None:
+            return False
+        request = messages.decode_to_template(body)
+        assert isinstance(request, messages.Fork)
+        _, descriptors, _, _ = socket.recv_fds(self._handover, 1, 1)
+        template_pid = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            self._become_isolate(image, data_path, request, descriptors[0], template_pid)
+        os.close(descriptors[0])
+        self._children[pid] = request.isolate_id
+        self._send(messages.Forked(request.isolate_id, pid))
+        return True
+
+    def _become_isolate(
+        self,
+        image: AppImage,
+        data_path: str,
+        request: messages.Fork,
+        descriptor: int,
+        template_pid: int,
+    ) -> None:
+        status = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the server's to handle
+            die_with_parent(template_pid)
+            self._control.close()
+            self._handover.close()
+            run_isolate(image, data_path, socket.socket(fileno=descriptor), actions=request.actions)
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+
+    def _reap(self) -> None:
+        while self._children:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            isolate_id = self._children.pop(pid, None)
+            if isolate_id is not None:
+                self._send(messages.Exited(isolate_id, status))
+
+    def _send(self, message: messages.Frame) -> None:
+        self._channel.send(messages.encode(message))
+
+
+def _load_failure(error: BaseException, folder: str) -> str:
+    """The error as its author needs it: what is wrong and on which line of their own files."""
+    own = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(folder)]
+    if isinstance(error, SyntaxError):
+        where = f"{error.filename}:{error.lineno}"
+    elif own:
+        where = f"{own[-1].filename}:{own[-1].lineno}"
+    else:
+        where = folder
+    return f"{where}: {type(error).__name__}: {error}"
+
+
+def main() -> None:
+    """Entry point: the two sockets' descriptors and the server's pid are the arguments."""
+    control, handover, server_pid = (int(argument) for argument in sys.argv[1:4])
+    die_with_parent(server_pid)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Template(socket.socket(fileno=control), socket.socket(fileno=handover)).serve()
+
+
+if __name__ == "__main__":
+    main()

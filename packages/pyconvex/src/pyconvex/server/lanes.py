@@ -1,0 +1,89 @@
+"""What the lane process may ask of this server.
+
+Owns the bridge between the lane supervisor and store and host. Never reads a queue. One invariant:
+an acknowledgement is durable before it is confirmed.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from pyconvex.delivery.messages import LaneComponent
+from pyconvex.identity import Admin
+from pyconvex.runtime.calls import Failure, FunctionCall, FunctionKind
+from pyconvex.runtime.environment import DeploymentEnvironment
+from pyconvex.runtime.host import Host
+from pyconvex.runtime.spec import AppSpec
+from pyconvex.runtime.system import SystemTransactions
+from pyconvex.storage import Position, Store
+
+_LOG = logging.getLogger("pyconvex.lanes")
+_LEVELS = {"info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+
+
+class LaneCallError(Exception):
+    """A component function that a lane called failed."""
+
+
+class LaneBridge:
+    """Serves the lane process (`pyconvex.delivery.supervisor.LaneHost`)."""
+
+    def __init__(self, host: Host, store: Store) -> None:
+        self._host = host
+        self._store = store
+
+    async def ack(self, queue: int, ts: int, seq: int) -> None:
+        """Delete the queue's rows up to and including this position."""
+        await self._store.wait_durable(self._store.acknowledge(queue, Position(ts, seq)))
+
+    async def set_aside(self, queue: int, ts: int, seq: int, reason: str) -> None:
+        """Take one row out and keep it with its reason."""
+        await self._store.wait_durable(self._store.set_aside(queue, Position(ts, seq), reason))
+
+    async def run(self, kind: str, component: str, path: str, args: bytes) -> bytes:
+        """Run a function of the lane's own component."""
+        call = FunctionCall(
+            kind=_KINDS[kind],
+            path=path,
+            args=args,
+            identity=Admin(),
+            request_id="lane",
+            origin="scheduler",
+            component=component,
+            public_only=False,
+        )
+        outcome = await (
+            self._host.run_query(call) if kind == "query" else self._host.run_mutation(call)
+        )
+        if isinstance(outcome, Failure):
+            raise LaneCallError(outcome.message)
+        return outcome.value
+
+    def log(self, component: str, lane: str, level: str, text: str) -> None:
+        """A line for whoever runs the server."""
+        _LOG.log(_LEVELS.get(level, logging.INFO), "%s/%s: %s", component, lane, text)
+
+
+_KINDS: dict[str, FunctionKind] = {"query": "query", "mutation": "mutation"}
+
+
+def lane_components(
+    spec: AppSpec, environment: DeploymentEnvironment, system: SystemTransactions
+) -> list[LaneComponent]:
+    """The components that have lanes, with their queues' ids and their variables as they are
+    now.
+    """
+    return [
+        LaneComponent(
+            path=component.path,
+            lanes=tuple(component.lanes),
+            queues=system.read(
+                lambda tx, c=component: {  # type: ignore[misc]  # the default binds the loop variable
+                    name: tx.namespace(c.path).queue_number(name) for name in c.queues
+                }
+            ),
+            env=environment.visible_to(component.env),
+        )
+        for component in spec.components
+        if component.lanes
+    ]

@@ -1,0 +1,225 @@
+"""The server: everything of one deployment in one process, put together.
+
+Owns construction order, start and stop. Never holds logic of its own. One invariant: what `start`
+began, `stop` ends, in the reverse order, also when `start` failed half-way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+import pyconvex
+from pyconvex.auth import DeploymentAuthenticator
+from pyconvex.database import Committer
+from pyconvex.delivery.messages import LaneStatus
+from pyconvex.delivery.supervisor import LaneSupervisor
+from pyconvex.http import Deployment, create_app
+from pyconvex.runtime.commits import CommitQueue
+from pyconvex.runtime.deploy import Deployer
+from pyconvex.runtime.environment import DeploymentEnvironment
+from pyconvex.runtime.host import Host
+from pyconvex.runtime.isolates import IsolatePool
+from pyconvex.runtime.loader import read_sources
+from pyconvex.runtime.spec import AppSpec
+from pyconvex.runtime.system import SystemTransactions
+from pyconvex.server.keys import admin_key
+from pyconvex.server.lanes import LaneBridge, lane_components
+from pyconvex.server.maintenance import maintain
+from pyconvex.server.settings import Settings
+from pyconvex.storage import Store
+from pyconvex.sync import SyncEndpoint
+
+#: The largest message that a client may send: 16 MiB of arguments and room for the envelope.
+MAX_MESSAGE_BYTES = 17 * 1024 * 1024
+#: How long requests under way may take to end at shutdown, in seconds.
+SHUTDOWN_S = 10
+
+
+class PortTakenError(Exception):
+    """Another program listens on the port already."""
+
+
+class Server:
+    """One deployment. `start` it, `deploy` to it, `stop` it; or use it as an async context manager.
+
+    async with Server(Settings(data=Path("data"), port=0)) as server:
+        await server.deploy(Path("convex"))
+        print(server.url)
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._stack = AsyncExitStack()
+        self._env_changed = asyncio.Event()
+
+    async def __aenter__(self) -> Server:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Open the data folder and listen. Raises `FolderRefused` or `PortTakenError`."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """End everything; what was acknowledged is durable."""
+        await self._stack.aclose()
+
+    @property
+    def admin_key(self) -> str:
+        """The key that lets a caller do everything."""
+        return self._key.text
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that run the app's code."""
+        return self._deployer.pids
+
+    def lane_status(self) -> tuple[LaneStatus, ...]:
+        """How the lanes fare."""
+        return self._lanes.status()
+
+    async def deploy(self, functions: Path) -> AppSpec:
+        """Put the app in this folder into force; see `Deployer.deploy` for what it raises."""
+        folder = functions.resolve()  # noqa: ASYNC240  # a few stats at a deploy
+        return await self._deployer.deploy(read_sources(folder), folder)
+
+    async def redeploy(self) -> AppSpec | None:
+        """Put into force what was deployed last; None when nothing ever was."""
+        stored = self._deployer.stored()
+        return await self._deployer.deploy(*stored) if stored else None
+
+    async def environment_change(self) -> None:
+        """Return when variables have changed since the last call."""
+        await self._env_changed.wait()
+        self._env_changed.clear()
+
+    async def _start(self) -> None:
+        settings = self.settings
+        listener = _listen(settings.host, settings.port)
+        self._stack.callback(listener.close)
+        self.url = f"http://{settings.host}:{listener.getsockname()[1]}"
+        self._store = store = Store.open(settings.data)
+        self._stack.callback(store.close)
+        self._key = admin_key(settings.data, settings.name)
+        committer = Committer(store)
+        commits = CommitQueue(committer)
+        self._system = system = SystemTransactions(store, commits)
+        self._environment = DeploymentEnvironment(system, self._on_env_change)
+        host = Host(store, committer, commits, system, on_appended=self._wake_lanes)
+        self._lanes = LaneSupervisor(LaneBridge(host, store))
+        self._stack.push_async_callback(self._lanes.stop)
+        self._deployer = Deployer(
+            host,
+            system,
+            self._environment,
+            database=store.database,
+            new_pool=self._new_pool,
+            on_deployed=self._on_deployed,
+        )
+        self._stack.push_async_callback(self._deployer.stop)
+        self._spec: AppSpec | None = None
+        self._lanes.start(settings.data, [], store.durable_ts)
+        self._background(maintain(store, commits))
+        await self._serve(host, listener)
+
+    async def _serve(self, host: Host, listener: socket.socket) -> None:
+        authenticator = DeploymentAuthenticator(self._key)
+        app = create_app(
+            host,
+            authenticator=authenticator,
+            environment=self._environment,
+            sync=SyncEndpoint(host, authenticator),
+            deployment=Deployment(name=self.settings.name, version=pyconvex.__version__),
+        )
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            ws_max_size=MAX_MESSAGE_BYTES,
+            ws_ping_interval=20.0,
+            timeout_graceful_shutdown=SHUTDOWN_S,
+        )
+        server = _Uvicorn(config)
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+
+        async def end() -> None:
+            server.should_exit = True
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+        self._stack.push_async_callback(end)
+        await server.listening.wait()
+
+    def _new_pool(self) -> IsolatePool:
+        return IsolatePool(minimum=self.settings.isolates, maximum=self.settings.max_isolates)
+
+    def _on_deployed(self, spec: AppSpec) -> None:
+        self._spec = spec
+        self._lanes.configure(lane_components(spec, self._environment, self._system))
+
+    def _on_env_change(self) -> None:
+        self._env_changed.set()
+        if self._spec is not None:
+            for component in self._spec.components:
+                seen = self._environment.visible_to(component.env)
+                self._lanes.env_changed(component.path, seen)
+
+    def _wake_lanes(self) -> None:
+        self._lanes.wake(self._store.durable_ts)
+
+    def _background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+
+        async def end() -> None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+        self._stack.push_async_callback(end)
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn without signal handlers of its own, that says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise PortTakenError(
+            f"Can't listen on {host}:{port} ({error.strerror}). Is another server running? "
+            "Choose another port with --port, or --port 0 for a free one."
+        ) from None
+    return listener

@@ -1,0 +1,34 @@
+"""What a server is started with.
+
+Owns the settings and their defaults. Never reads the environment by itself; commands make one
+object and pass it down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+#: Convex's conventional ports: clients in the wild expect the API here.
+DEFAULT_PORT = 3210
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Everything that decides how one server runs."""
+
+    #: Where documents, queues and keys are kept.
+    data: Path = Path(".pyconvex")
+    #: The functions folder to deploy from; None runs what was deployed last.
+    functions: Path | None = None
+    host: str = "127.0.0.1"
+    #: 0 takes a free port.
+    port: int = DEFAULT_PORT
+    #: Isolates kept ready for queries and mutations.
+    isolates: int = 2
+    #: At most so many when runs are slow.
+    max_isolates: int = 8
+    #: Deploy again when a file of the functions folder changes.
+    watch: bool = False
+    #: Short name of the deployment, part of its admin key.
+    name: str = "local"
