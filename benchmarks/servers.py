@@ -42,6 +42,8 @@ class Server:
     name: str
     command: Callable[[Place], list[str]]
     ready_path: str
+    #: What the answer to `ready_path` must hold.
+    ready_text: bytes = b""
     environment: Mapping[str, str] = field(default_factory=dict)
     #: Runs before the start, for a data folder that must be filled first.
     prepare: Callable[[Place], None] | None = None
@@ -87,17 +89,17 @@ def _wait_ready(server: Server, place: Place, process: subprocess.Popen[bytes], 
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break
-        if _answers(f"http://{place.host}{server.ready_path}"):
+        if _answers(f"http://{place.host}{server.ready_path}", server.ready_text):
             return
         time.sleep(0.05)
     said = log.read_text(errors="replace")[-3000:]
     raise SystemExit(f"{server.name} did not become ready; it said:\n{said}")
 
 
-def _answers(url: str) -> bool:
+def _answers(url: str, text: bytes) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2):
-            return True
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return text in answer.read()
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False
 
