@@ -5,7 +5,7 @@ import struct
 from functools import cmp_to_key
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyconvex.values import UNSET, Id, Int64, InvalidValue, codec, order
@@ -99,6 +99,27 @@ def test_the_successor_bounds_exactly_what_starts_with_a_prefix(prefix, rest, ot
     assert order.encode_key(prefix + rest) < high
     key = order.encode_key(other)
     assert (low <= key < high) == key.startswith(low)
+
+
+# Where the encoding is delicate: bytes that look like its own marks, and names that are empty.
+awkward_text = st.text("\x00\x01\x02a", max_size=3)
+awkward_objects = st.dictionaries(st.sampled_from(["", "a"]), st.just({}) | st.none(), max_size=2)
+awkward = st.lists(
+    awkward_text
+    | awkward_text.map(str.encode)
+    | st.lists(awkward_text, max_size=2)
+    | awkward_objects,
+    max_size=3,
+)
+
+
+@settings(max_examples=500)
+@given(awkward, awkward)
+def test_awkward_keys_compare_and_begin_as_values_do(a, b):
+    left, right = order.encode_key(a), order.encode_key(b)
+    assert compare_plain(left, right) == compare_sequences(a, b)
+    starts_alike = len(a) <= len(b) and compare_sequences(a, b[: len(a)]) == 0
+    assert right.startswith(left) == starts_alike
 
 
 @given(st.binary(max_size=4), st.binary(max_size=4))

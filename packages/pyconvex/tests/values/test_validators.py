@@ -69,6 +69,7 @@ CASES = [
     (v.literal(True), [(True, True)], [1.0, 1, "true", False]),
     (v.literal(Int64(1)), [(Int64(1), Int64(1))], [1.0, 1, True]),
     (v.array(v.int()), [([1.0, 2], [1, 2]), ((1.0,), [1]), ([], [])], ["a", [None], {}, None]),
+    (v.array(v.string()), [(("a",), ["a"]), ((), [])], ["a"]),
     (
         v.object({"a": v.int(), "b": v.optional(v.string())}),
         [
