@@ -427,7 +427,7 @@ NEVER = {"key": "filled", "operator": "exact", "value": "no"}
 
 
 def fillings(
-    author: Author, world: World, key: str, caller: Caller, *, decided: bool
+    author: Author, world: World, key: str, caller: Caller, unresolved: set[str], *, decided: bool
 ) -> Iterator[tuple[World, Caller]]:
     """The same case with all that can't be known made up: properties, cohorts, filters, flags."""
     filters = list(filters_of(world, world.flags[key], follow=True))
@@ -447,14 +447,17 @@ def fillings(
             caller.groups,
             {g: {**made, **caller.group_properties.get(g, {})} for g in caller.groups},
         )
-        yield decidable(author, world, key, caller, decided=decided), whole
+        yield decidable(author, world, key, caller, unresolved, decided=decided), whole
 
 
-def decidable(author: Author, world: World, key: str, caller: Caller, *, decided: bool) -> World:
+def decidable(
+    author: Author, world: World, key: str, caller: Caller, unresolved: set[str], *, decided: bool
+) -> World:
     """A world in which every definition can be evaluated, one of the ways this one may turn out.
 
-    Two filters on one missing property turn out independently of each other: that no value of it
-    could please both is a thing that neither evaluator sees.
+    Filters on one missing property turn out independently of each other, and a filter on a flag
+    that the SDK can't resolve independently of that flag: what would rule out a combination is a
+    thing that neither evaluator sees.
     """
     subjects = [caller.person, *(caller.group_properties.get(g, {}) for g in caller.groups)]
     everywhere = all if decided else any
@@ -468,6 +471,7 @@ def decidable(author: Author, world: World, key: str, caller: Caller, *, decided
         if "operator" in node and (
             _is_undecidable(world, node)
             or (node["key"] in missing and author.random.random() < 0.7)
+            or (node["key"] in unresolved and not decided and author.random.random() < 0.5)
         ):
             return author.random.choice([ALWAYS, NEVER])
         return {name: filled(value) for name, value in node.items()}
@@ -501,13 +505,13 @@ def is_proven(author: Author, sdk: Sdk, world: World, key: str, caller: Caller, 
               theirs: Any) -> bool:  # fmt: skip
     """Whether the SDK's own answers, with what is missing filled in, are on our side."""
     answers = []
-    for filled_world, filled in fillings(
-        author, world, key, caller, decided=ours.state is not State.NO_VERDICT
-    ):
+    decided = ours.state is not State.NO_VERDICT
+    unresolved = {name for name in world.flags if sdk.ask(name, caller)[0] is None}
+    for filled_world, filled in fillings(author, world, key, caller, unresolved, decided=decided):
         sdk.load(filled_world)
         answers.append(sdk.ask(key, filled)[0])
     sdk.load(world)
-    if ours.state is State.NO_VERDICT:
+    if not decided:
         return any(answer is not None and answer != theirs for answer in answers)
     known = [answer for answer in answers if answer is not None]
     return bool(known) and all(answer == ours.value for answer in known)

@@ -1,0 +1,38 @@
+"""PostHog events, built and nothing else.
+
+Owns the shape of each kind of event and what a property may be. Never sends, stores or reads a
+clock: uuid and time are arguments. One invariant: what a builder returns is complete, and its JSON
+text is what reaches PostHog, so that sending it twice is the same event.
+"""
+
+from posthog_convex.events.builders import (
+    Event,
+    Stamp,
+    alias,
+    capture,
+    group_identify,
+    identify,
+    set_once,
+    set_properties,
+)
+from posthog_convex.events.json_text import MAX_EVENT_BYTES, to_json
+from posthog_convex.events.properties import EventError, Properties, plain
+from posthog_convex.events.stamps import event_uuid, iso_timestamp
+
+__all__ = [
+    "MAX_EVENT_BYTES",
+    "Event",
+    "EventError",
+    "Properties",
+    "Stamp",
+    "alias",
+    "capture",
+    "event_uuid",
+    "group_identify",
+    "identify",
+    "iso_timestamp",
+    "plain",
+    "set_once",
+    "set_properties",
+    "to_json",
+]

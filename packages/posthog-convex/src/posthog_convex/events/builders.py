@@ -1,0 +1,173 @@
+"""One function for each kind of event.
+
+Owns the shape that PostHog expects of it. Never sends, and makes neither time nor uuid. One
+invariant: an event that would change or merge a person names that person; only `capture` may go
+without one, and then creates no person profile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from posthog_convex.events.properties import EventError, Properties, plain
+from posthog_convex.events.stamps import checked_uuid, iso_timestamp
+
+LIBRARY = "posthog-convex-python"
+#: Kept equal to the package's version by a test.
+LIBRARY_VERSION = "0.1.0"
+
+#: An event in PostHog's own form; `before_send` hooks see and may change it.
+Event = dict[str, Any]
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    """What makes an event this one event, fixed before the first attempt to send it."""
+
+    uuid: str
+    #: As `iso_timestamp` makes it.
+    timestamp: str
+
+    @classmethod
+    def of(cls, uuid: str | UUID, timestamp: Any) -> Stamp:
+        """A stamp from a caller's own values. Raises `EventError`."""
+        return cls(checked_uuid(uuid), iso_timestamp(timestamp))
+
+
+def capture(
+    event: str,
+    *,
+    distinct_id: str | None,
+    stamp: Stamp,
+    properties: Properties | None = None,
+    groups: Mapping[str, str | int] | None = None,
+    disable_geoip: bool = True,
+) -> Event:
+    """Something happened. Without a distinct id it belongs to nobody and makes no person profile.
+
+    Raises `EventError` for properties that have no JSON form.
+    """
+    if not isinstance(event, str) or not event.strip():
+        raise EventError(f"an event needs a name, not {event!r}")
+    made = plain(properties, "properties")
+    if groups:
+        made["$groups"] = {kind: str(key) for kind, key in plain(groups, "groups").items()}
+    known = text_id(distinct_id)
+    if known is None:
+        made.setdefault("$process_person_profile", False)
+    return _event(event, known or stamp.uuid, stamp, made, disable_geoip)
+
+
+def identify(
+    *,
+    distinct_id: str | None,
+    stamp: Stamp,
+    properties: Properties | None = None,
+    set_once: Properties | None = None,
+    anon_distinct_id: str | None = None,
+    disable_geoip: bool = True,
+) -> Event:
+    """Who this person is; events of `anon_distinct_id` become theirs."""
+    made: dict[str, Any] = {}
+    anonymous = text_id(anon_distinct_id)
+    if anonymous is not None:
+        made["$anon_distinct_id"] = anonymous
+    event = _event("$identify", _needed(distinct_id, "identify"), stamp, made, disable_geoip)
+    if properties:
+        event["$set"] = plain(properties, "properties")
+    if set_once:
+        event["$set_once"] = plain(set_once, "set_once")
+    return event
+
+
+def set_properties(
+    *,
+    distinct_id: str | None,
+    stamp: Stamp,
+    properties: Properties,
+    disable_geoip: bool = True,
+) -> Event:
+    """Person properties that replace what was there."""
+    event = _event("$set", _needed(distinct_id, "set"), stamp, {}, disable_geoip)
+    return event | {"$set": plain(properties, "properties")}
+
+
+def set_once(
+    *,
+    distinct_id: str | None,
+    stamp: Stamp,
+    properties: Properties,
+    disable_geoip: bool = True,
+) -> Event:
+    """Person properties that count only where there is nothing yet."""
+    event = _event("$set_once", _needed(distinct_id, "set_once"), stamp, {}, disable_geoip)
+    return event | {"$set_once": plain(properties, "properties")}
+
+
+def alias(
+    *, previous_id: str, distinct_id: str | None, stamp: Stamp, disable_geoip: bool = True
+) -> Event:
+    """Two ids of one person."""
+    previous = _needed(previous_id, "alias")
+    made = {"distinct_id": previous, "alias": _needed(distinct_id, "alias")}
+    return _event("$create_alias", previous, stamp, made, disable_geoip)
+
+
+def group_identify(
+    group_type: str,
+    group_key: str | int,
+    *,
+    stamp: Stamp,
+    properties: Properties | None = None,
+    distinct_id: str | None = None,
+    disable_geoip: bool = True,
+) -> Event:
+    """What a group is. It belongs to nobody in particular: its name stands for the person."""
+    kind, key = text_id(group_type), text_id(group_key)
+    if kind is None or key is None:
+        raise EventError("group_identify needs a group type and a group key")
+    made = {
+        "$group_type": kind,
+        "$group_key": key,
+        "$group_set": plain(properties, "properties"),
+    }
+    who = text_id(distinct_id) or f"${kind}_{key}"
+    return _event("$groupidentify", who, stamp, made, disable_geoip)
+
+
+def text_id(value: str | int | None) -> str | None:
+    """An id as text, or None for none; blank text is none. Raises `EventError` for other types."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (str, int, UUID)):
+        raise EventError(f"an id is text, not {type(value).__name__}")
+    text = str.__str__(value) if isinstance(value, str) else str(value)
+    return text if text.strip() else None
+
+
+def _needed(distinct_id: str | int | None, call: str) -> str:
+    text = text_id(distinct_id)
+    if text is None:
+        raise EventError(
+            f"{call} needs a distinct id: sign the caller in, pass distinct_id, or give PostHog(…) "
+            "an identify callback"
+        )
+    return text
+
+
+def _event(
+    name: str, distinct_id: str, stamp: Stamp, properties: dict[str, Any], disable_geoip: bool
+) -> Event:
+    properties |= {"$lib": LIBRARY, "$lib_version": LIBRARY_VERSION, "$is_server": True}
+    if disable_geoip:
+        properties["$geoip_disable"] = True
+    return {
+        "uuid": stamp.uuid,
+        "event": name,
+        "distinct_id": distinct_id,
+        "timestamp": stamp.timestamp,
+        "properties": properties,
+    }

@@ -1,0 +1,82 @@
+"""What a property may be.
+
+Owns turning Python values into JSON values, and the error that names the one that can't be. Never
+knows events. One invariant: what comes out is plain JSON data that nothing else refers to.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import date, datetime, time
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+#: Property values as a caller writes them.
+Properties = Mapping[str, Any]
+#: Deeper data is a cycle or a mistake; PostHog's own limits are far above.
+_MAX_DEPTH = 64
+#: Whole numbers up to here are exact in a double.
+_EXACT_INTEGERS = 2**53
+
+
+class EventError(ValueError):
+    """An event that can't be built: nothing was recorded; the message says what to change."""
+
+
+def plain(properties: Properties | None, what: str) -> dict[str, Any]:
+    """A copy as JSON data; `what` names the argument in errors.
+
+    Dates become ISO text, UUIDs and enums their text or value, sets and tuples lists, whole floats
+    integers, as JavaScript writes them. Raises `EventError` for bytes, NaN, keys that are no text
+    and everything else.
+
+    >>> from datetime import date
+    >>> plain({"since": date(2024, 6, 1), "seats": 3.0}, "properties")
+    {'since': '2024-06-01', 'seats': 3}
+    """
+    if properties is None:
+        return {}
+    if not isinstance(properties, Mapping):
+        raise EventError(f"{what} must be a dict, not {type(properties).__name__}")
+    return _object(properties, what, 0)
+
+
+def _value(value: Any, path: str, depth: int) -> Any:
+    if value is None or isinstance(value, (bool, str)):
+        return value if value is None or isinstance(value, bool) else str.__str__(value)
+    if isinstance(value, Enum):
+        return _value(value.value, path, depth)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, (float, Decimal)):
+        return _number(float(value), path)
+    if isinstance(value, (datetime, date, time)):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    if depth >= _MAX_DEPTH:
+        raise EventError(f"{path} is nested deeper than {_MAX_DEPTH} levels: is it a cycle?")
+    if isinstance(value, Mapping):
+        return _object(value, path, depth + 1)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_value(each, f"{path}[{i}]", depth + 1) for i, each in enumerate(value)]
+    raise EventError(
+        f"{path} is of type {type(value).__name__}, which PostHog can't store: pass text, a "
+        "number, true, false, null, a date, a list or a dict of these"
+    )
+
+
+def _object(value: Mapping[Any, Any], path: str, depth: int) -> dict[str, Any]:
+    for key in value:
+        if not isinstance(key, str):
+            raise EventError(f"{path} has the key {key!r}: property names are text")
+    return {str.__str__(key): _value(v, f"{path}[{key!r}]", depth) for key, v in value.items()}
+
+
+def _number(value: float, path: str) -> float | int:
+    if not math.isfinite(value):
+        raise EventError(f"{path} is {value}: JSON has no such number, pass None instead")
+    return int(value) if value.is_integer() and abs(value) <= _EXACT_INTEGERS else value

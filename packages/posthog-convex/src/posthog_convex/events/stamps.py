@@ -1,0 +1,55 @@
+"""The uuid and time of an event.
+
+Owns their forms. Never reads a clock or makes randomness: both are arguments. One invariant: uuids
+made later sort later, so that PostHog and people see events of a moment in their order.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from posthog_convex.events.properties import EventError
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_RANDOM_BITS = 74
+
+
+def event_uuid(now_ms: int, random_bits: int) -> str:
+    """A version 7 uuid of that time; the lowest 74 of `random_bits` count.
+
+    >>> event_uuid(1_717_243_200_000, 5)
+    '018fd3a9-0400-7000-8000-000000000005'
+    """
+    noise = random_bits & ((1 << _RANDOM_BITS) - 1)
+    high = (now_ms & ((1 << 48) - 1)) << 80 | 0x7 << 76 | (noise >> 62) << 64
+    return str(UUID(int=high | 0b10 << 62 | noise & ((1 << 62) - 1)))
+
+
+def checked_uuid(uuid: str | UUID) -> str:
+    """A caller's own uuid. Raises `EventError` when it is none."""
+    try:
+        return str(uuid if isinstance(uuid, UUID) else UUID(uuid))
+    except (ValueError, AttributeError, TypeError):
+        raise EventError(f"uuid {uuid!r} is no uuid: leave it out, or pass uuid.UUID") from None
+
+
+def iso_timestamp(when: datetime | str | int | float) -> str:
+    """A time as PostHog reads it, UTC to the millisecond; numbers are milliseconds since 1970.
+
+    A datetime without a time zone, and text without an offset, are UTC. Raises `EventError`.
+
+    >>> iso_timestamp(1_717_243_200_123)
+    '2024-06-01T12:00:00.123Z'
+    """
+    try:
+        if isinstance(when, str):
+            moment = datetime.fromisoformat(when)
+        elif isinstance(when, datetime):
+            moment = when
+        else:
+            moment = _EPOCH + timedelta(milliseconds=when)
+    except (ValueError, OverflowError):
+        raise EventError(f"timestamp {when!r} is no time: pass a datetime or ISO text") from None
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
