@@ -27,6 +27,7 @@ from posthog_local.http.router import Router
 from posthog_local.ingest.routes import capture_endpoints
 from posthog_local.store.folder import Folder, Keys
 from posthog_local.store.store import Store
+from posthog_local.ui.pages import Connection, Pages
 
 # The writer's thread must not hold up the event loop for the default 5 ms at a time.
 _SWITCH_INTERVAL_S = 0.001
@@ -92,7 +93,13 @@ async def _serve(
 
 def build_app(settings: Settings, store: Store, faults: FaultBook, keys: Keys) -> Router:
     """The ASGI application over an open store."""
-    local = Starlette(routes=[*ControlRoutes(store, faults).routes()])
+    connection = Connection(
+        project_token=keys.project_token,
+        secret_key=keys.secret_key,
+        data=None if settings.data is None else str(settings.data.resolve()),
+    )
+    pages = Pages(store, connection)
+    local = Starlette(routes=[*ControlRoutes(store, faults).routes(), *pages.routes()])
     guarded = Guard(
         local,
         allowed_hosts=frozenset((settings.host, *settings.allowed_hosts)),

@@ -231,3 +231,4 @@ _OPERATORS: dict[str, _Test] = {
     "semver_caret": _in_range(semver.caret),
     "semver_wildcard": _in_range(semver.wildcard),
 }
+OPERATOR_NAMES = tuple(_OPERATORS)

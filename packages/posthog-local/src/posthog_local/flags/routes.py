@@ -156,9 +156,7 @@ def _version(request: Request, default: int) -> int:
 
 
 def _unauthorized() -> Response:
-    detail = (
-        "Personal API key or project secret key found in request Authorization header is invalid."
-    )
+    detail = "The API key in the request's Authorization header is invalid."
     return _api_error(401, "authentication_failed", detail, kind="authentication_error")
 
 

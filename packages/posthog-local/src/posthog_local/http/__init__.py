@@ -1,1 +1,1 @@
-"""The HTTP edge that PostHog's routes share: requests, responses, CORS, limits, lost connections."""
+"""The HTTP edge that PostHog's routes share: requests, responses, CORS, limits, faults."""

@@ -24,7 +24,7 @@ class TooLarge(Exception):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole request. Header names are lower-case; of repeated query parameters the last counts."""
+    """A whole request. Header names are lower-case; of repeated parameters the last counts."""
 
     method: str
     path: str

@@ -80,7 +80,7 @@ class FaultBook:
         ]
 
     def remove(self, number: int | None = None) -> int:
-        """Removes one fault, or all; requests that hang because of it are let go. Gives how many."""
+        """Removes one fault, or all, and lets go of what hangs by it. Gives how many."""
         numbers = list(self._entries) if number is None else [number]
         removed = [self._entries.pop(one) for one in numbers if one in self._entries]
         for entry in removed:

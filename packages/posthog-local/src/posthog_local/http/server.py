@@ -53,7 +53,7 @@ async def serve(
 ) -> None:
     """Serves until SIGINT or SIGTERM; `on_stopping` must let long requests end."""
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]  # the same callable under uvicorn's own alias
+        app,
         http=_DroppableConnection,
         ws="none",
         lifespan="off",

@@ -40,7 +40,7 @@ def event_time_us(
 
 
 def parse_time_us(text: str) -> int | None:
-    """ISO 8601 (also `+03` or a trailing `UTC`) or an e-mail date; naive is UTC; None if neither."""
+    """ISO 8601 (also `+03` or a trailing `UTC`) or an e-mail date, naive is UTC; else None."""
     moment = _parse(text.strip())
     if moment is None:
         return None

@@ -1,0 +1,84 @@
+"""Templates become pages.
+
+Owns the Jinja environment and how values look. Every value is escaped: what a caller put into a
+property is shown as text, whatever it is. The policy that goes with each page forbids foreign code
+besides.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+import jinja2
+import msgspec
+from starlette.responses import HTMLResponse
+
+from posthog_local.ingest.clock import format_time
+from posthog_local.store.reader import StoredEvent
+
+_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self';"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": _POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+_PREVIEW_PROPERTIES = 4
+_PREVIEW_CHARACTERS = 60
+
+
+class Renderer:
+    """Renders templates by name; one for the life of the server."""
+
+    def __init__(self) -> None:
+        self._environment = jinja2.Environment(
+            loader=jinja2.PackageLoader("posthog_local.ui"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters.update(
+            json=_pretty_json,
+            clock=_clock,
+            moment=format_time,
+            preview=_preview,
+            groupby_day=_by_day,
+        )
+
+    def text(self, template: str, **values: Any) -> str:
+        """A template as HTML text."""
+        return self._environment.get_template(template).render(**values)
+
+    def page(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+        """A template as a whole page."""
+        return HTMLResponse(self.text(template, **values), status, headers=HEADERS)
+
+
+def _pretty_json(value: object) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def _clock(time_us: int) -> str:
+    return format_time(time_us)[11:23]
+
+
+def _by_day(events: Iterable[StoredEvent]) -> list[tuple[str, list[StoredEvent]]]:
+    days = itertools.groupby(events, lambda event: format_time(event.timestamp_us)[:10])
+    return [(day, list(of_day)) for day, of_day in days]
+
+
+def _preview(properties: dict[str, Any]) -> list[tuple[str, str]]:
+    """The caller's own properties, short enough for one line."""
+    own = [(name, value) for name, value in properties.items() if not name.startswith("$")]
+    return [(name, _short(value)) for name, value in own[:_PREVIEW_PROPERTIES] if name != "token"]
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return text if len(text) <= _PREVIEW_CHARACTERS else text[: _PREVIEW_CHARACTERS - 1] + "…"
