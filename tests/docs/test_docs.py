@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(ROOT.glob("packages/*/src/*/"))
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("packages/*/README.md")])
 
+#: A route of ours, or one of PostHog's that a client of ours calls.
+PATH = re.compile(r"/(?:[a-z_@][\w@.{}:/-]*)?")
 SETTING = re.compile(r"(PYCONVEX|POSTHOG|CONVEX|VITE|NEXT_PUBLIC)_[A-Z0-9_]*[A-Z0-9]")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -31,12 +33,16 @@ def modules() -> Iterator[Path]:
 
 
 def strings(file: Path) -> Iterator[str]:
-    """String constants of a module, docstrings left out."""
-    tree = ast.parse(file.read_text())
-    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
-            yield node.value
+    """String constants of a module; docstrings and pieces of f-strings left out."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    passed = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    passed |= {
+        id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values
+    }
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if id(node) not in passed:
+                yield node.value
 
 
 def test_generated_parts_say_what_the_code_does() -> None:
@@ -58,11 +64,20 @@ def test_reference_names_every_setting() -> None:
     assert used - named == set()
 
 
+def test_reference_names_every_endpoint() -> None:
+    text = (ROOT / "docs/reference.md").read_text()
+    named = set(re.findall(r"`(/[^` ]*)`", text))
+    edges = [f for f in modules() if {"http", "sync", "posthog_local"} & set(f.parts)]
+    used = {text for file in edges for text in strings(file) if PATH.fullmatch(text)}
+    assert used
+    assert {path for path in used if not any(name.startswith(path) for name in named)} == set()
+
+
 def test_notices_name_every_dependency() -> None:
     notices = (ROOT / "THIRD_PARTY_NOTICES").read_text()
     words = set(re.findall(r"[@\w][\w@/.-]*", notices))
     pinned = re.findall(r"^([\w.-]+)==", (ROOT / "requirements/runtime.txt").read_text(), re.M)
-    named = re.findall(r"^([\w.-]+)", (ROOT / "requirements/dev.in").read_text(), re.M)
+    named = re.findall(r"^(\w[\w.-]*)", (ROOT / "requirements/dev.in").read_text(), re.M)
     npm = [
         name
         for file in tracked("*package.json")
