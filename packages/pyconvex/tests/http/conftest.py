@@ -1,8 +1,8 @@
-"""Lets the tests here import the deployment in memory."""
+"""Lets the tests here import what stands beside them, and the deployment in memory."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "sync"))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "sync")]
