@@ -1,3 +1,32 @@
-"""PostHog for Python functions on pyconvex."""
+"""PostHog for Python functions on pyconvex: events, flags, errors, traces.
+
+Unofficial: not affiliated with or endorsed by PostHog or Convex. What serves people without our
+host (`posthog_convex.flags`, `posthog_convex.events`) imports nothing of it, so these names load
+late.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from posthog_convex.client import PostHog, PostHogError
+    from posthog_convex.component import posthog_component
 
 __version__ = "0.1.0"
+
+__all__ = ["PostHog", "PostHogError", "posthog_component"]
+
+_HOMES = {
+    "PostHog": "posthog_convex.client",
+    "PostHogError": "posthog_convex.client",
+    "posthog_component": "posthog_convex.component",
+}
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -456,8 +456,8 @@ def decidable(
     """A world in which every definition can be evaluated, one of the ways this one may turn out.
 
     Filters on one missing property turn out independently of each other, and a filter on a flag
-    that the SDK can't resolve independently of that flag: what would rule out a combination is a
-    thing that neither evaluator sees.
+    without a verdict independently of that flag, whose own verdict is a case of its own: what rules
+    out a combination is a thing that neither evaluator sees.
     """
     subjects = [caller.person, *(caller.group_properties.get(g, {}) for g in caller.groups)]
     everywhere = all if decided else any
@@ -502,11 +502,10 @@ def _is_undecidable(world: World, each: dict[str, Any]) -> bool:
 
 
 def is_proven(author: Author, sdk: Sdk, world: World, key: str, caller: Caller, ours: Verdict,
-              theirs: Any) -> bool:  # fmt: skip
+              theirs: Any, unresolved: set[str]) -> bool:  # fmt: skip
     """Whether the SDK's own answers, with what is missing filled in, are on our side."""
     answers = []
     decided = ours.state is not State.NO_VERDICT
-    unresolved = {name for name in world.flags if sdk.ask(name, caller)[0] is None}
     for filled_world, filled in fillings(author, world, key, caller, unresolved, decided=decided):
         sdk.load(filled_world)
         answers.append(sdk.ask(key, filled)[0])
@@ -525,6 +524,8 @@ def compare(seed: int, worlds: int, callers: int) -> Counter[str]:
         sdk.load(world)
         flags = compiled(world)
         for caller in (author.caller() for _ in range(callers)):
+            undecided = State.NO_VERDICT
+            unresolved = {key for key, ask in flags.items() if ask(caller).state is undecided}
             for key, ask in flags.items():
                 ours, (theirs, payload) = ask(caller), sdk.ask(key, caller)
                 counts["cases"] += 1
@@ -541,7 +542,7 @@ def compare(seed: int, worlds: int, callers: int) -> Counter[str]:
                     counts.update(reasons)
                     continue
                 proven = (theirs is None) != (ours.value is None) and is_proven(
-                    author, sdk, world, key, caller, ours, theirs
+                    author, sdk, world, key, caller, ours, theirs, unresolved
                 )
                 assert proven, (
                     f"ours {ours}, theirs {theirs!r}\n{json.dumps(world.flags[key])}\n"

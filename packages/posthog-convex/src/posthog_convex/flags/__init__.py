@@ -7,7 +7,7 @@ verdict", with the reason.
 """
 
 from posthog_convex.flags.bucket import bucket_hash, holdout_hash
-from posthog_convex.flags.compile import CompiledFlag, Surroundings, compile_flag
+from posthog_convex.flags.compile import CompiledFlag, Surroundings, compile_flag, undecided_flag
 from posthog_convex.flags.definitions import (
     Cohort,
     DefinitionSet,
@@ -41,4 +41,5 @@ __all__ = [
     "parse_flag",
     "references_of_cohort",
     "references_of_flag",
+    "undecided_flag",
 ]

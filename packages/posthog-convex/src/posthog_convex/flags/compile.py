@@ -76,6 +76,11 @@ def compile_flag(flag: FlagDefinition, around: Surroundings) -> CompiledFlag:
     return CompiledFlag(flag.key, session.compile(flag), session.uses_now, outcomes.payloads)
 
 
+def undecided_flag(key: str, reason: Reason, detail: str) -> CompiledFlag:
+    """A flag that has no definition to compile, and why."""
+    return CompiledFlag(key, _undecided(Unknown(reason, detail)), False, {})
+
+
 class _Session:
     """One compilation: each definition is compiled once, and a cycle is noticed."""
 

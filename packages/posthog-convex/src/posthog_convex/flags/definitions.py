@@ -99,6 +99,8 @@ class DefinitionSet(Struct, frozen=True):
     """One answer of the definitions endpoint; each definition still as text."""
 
     flags: dict[str, bytes]
+    #: Flags may name others by id.
+    keys_by_id: dict[str, str]
     cohorts: dict[str, bytes]
     group_types: dict[str, str]
     #: 1: filters of true and false compare truthiness. 2: they compare text as all others do.
@@ -122,6 +124,7 @@ class _Answer(Struct, frozen=True):
 
 class _Keyed(Struct, frozen=True):
     key: str
+    id: int | None = None
 
 
 _answer = msgspec.json.Decoder(_Answer)
@@ -137,11 +140,12 @@ def parse_definitions(text: str | bytes) -> DefinitionSet:
     """
     try:
         answer = _answer.decode(text)
-        flags = {_keyed.decode(raw).key: bytes(raw) for raw in answer.flags}
+        keyed = [(_keyed.decode(raw), bytes(raw)) for raw in answer.flags]
     except msgspec.MsgspecError as error:
         raise UnreadableDefinition(f"these are no flag definitions: {error}") from None
     return DefinitionSet(
-        flags=flags,
+        flags={each.key: raw for each, raw in keyed},
+        keys_by_id={str(each.id): each.key for each, _ in keyed if each.id is not None},
         cohorts={key: bytes(raw) for key, raw in (answer.cohorts or {}).items()},
         group_types=answer.group_type_mapping or {},
         matching_version=answer.property_matching_version or 1,

@@ -1,0 +1,1 @@
+"""The component's functions and tables; each module's name is part of its functions' paths."""

@@ -1,0 +1,254 @@
+"""The component's lanes: events out, flag definitions in.
+
+Owns the two requests and what PostHog's answers to them mean. Never decides when to retry, split or
+give up: the host's delivery does. One invariant: an answer that doesn't say "here it is" or "I have
+it" changes nothing: events stay queued, stored definitions stay in force.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from posthog_convex.component.endpoints import BATCH, FLAG_DEFINITIONS, normalise_host
+from pyconvex.delivery import (
+    Accepted,
+    LaneContext,
+    QueueLane,
+    Request,
+    Response,
+    Retry,
+    TimerLane,
+    Unreachable,
+    Verdict,
+    classify,
+    retry_after_s,
+)
+from pyconvex.values import Value
+
+USER_AGENT = "posthog-convex-python/0.1.0"
+
+#: PostHog's JavaScript SDK pauses as long when a quota is used up.
+QUOTA_PAUSE_S = 60.0
+
+DEFAULT_POLL_INTERVAL_S = 60.0
+#: Every poll is billed as ten requests: nobody means less than this.
+LEAST_POLL_INTERVAL_S = 1.0
+
+
+class EventLane(QueueLane):
+    """Carries events to PostHog in commit order.
+
+    A row is an event: a JSON text, or an object that becomes one. It carries its uuid and timestamp
+    since the function ran, the request carries no `sent_at`; so whatever is sent twice is one event.
+    """
+
+    queue = "events"
+    needs = ("POSTHOG_PROJECT_TOKEN",)
+
+    def encode(self, rows: Sequence[Value], env: Mapping[str, str]) -> Request:
+        body = msgspec.json.encode(
+            {"api_key": env["POSTHOG_PROJECT_TOKEN"].strip(), "batch": [_event(r) for r in rows]}
+        )
+        return Request(
+            BATCH.method,
+            BATCH.url(normalise_host(env.get("POSTHOG_HOST"))),
+            (
+                ("Content-Type", "application/json"),
+                ("Content-Encoding", "gzip"),
+                ("User-Agent", USER_AGENT),
+            ),
+            # Without a time in the header, equal rows make equal bytes.
+            gzip.compress(body, compresslevel=6, mtime=0),
+        )
+
+    def classify(self, response: Response) -> Verdict:
+        verdict = classify(response)
+        match verdict:
+            case Accepted() if "html" in response.headers.get("content-type", ""):
+                return Retry(
+                    "a web page answered instead of PostHog; check POSTHOG_HOST", QUOTA_PAUSE_S
+                )
+            case Accepted() if _quota_limited(response):
+                return Retry(
+                    "PostHog's quota for events is used up; raise the limit in billing",
+                    QUOTA_PAUSE_S,
+                )
+            case Retry(reason, after_s) if response.status in (401, 403):
+                return Retry(f"{reason}; check POSTHOG_PROJECT_TOKEN", after_s)
+            case Retry(reason, after_s) if response.status in (301, 302, 307, 308, 404, 405):
+                return Retry(f"{reason}; check POSTHOG_HOST", after_s)
+        return verdict
+
+
+class FlagLane(TimerLane):
+    """Keeps the stored flag definitions fresh: one conditional request an interval.
+
+    Without a key, or with `POSTHOG_DISABLE_LOCAL_EVALUATION`, it does nothing at all. Whatever goes
+    wrong, the last definitions that arrived stay in force.
+    """
+
+    needs = ("POSTHOG_PROJECT_TOKEN", "POSTHOG_PERSONAL_API_KEY")
+
+    def __init__(self) -> None:
+        #: What was logged last, so that a lasting trouble is told once.
+        self._said: str | None = None
+        #: Polls in a row that PostHog could not answer.
+        self._outages = 0
+
+    async def tick(self, ctx: LaneContext) -> float | None:
+        if ctx.env.get("POSTHOG_DISABLE_LOCAL_EVALUATION", "").strip().lower() in _YES:
+            return None
+        interval_s = self._interval_s(ctx)
+        etag = await ctx.run_query("flags:etag", {})
+        try:
+            response = await self._fetch(ctx, etag if isinstance(etag, str) else None)
+        except Unreachable as error:
+            return self._outage(ctx, str(error), interval_s)
+        match response.status:
+            case 200 if _has_definitions(response):
+                await self._store(ctx, response)
+            case 304:
+                pass
+            case status if status >= 500:
+                reason = f"{status} {response.excerpt()}"
+                return max(self._outage(ctx, reason, interval_s), retry_after_s(response) or 0.0)
+            case _:
+                self._say(ctx, "error", f"{_advice(response)}; {_KEPT}")
+                return max(interval_s * ctx.jitter(), retry_after_s(response) or 0.0)
+        if self._said is not None:
+            self._say(ctx, "info", "flag definitions are fresh again")
+        self._said, self._outages = None, 0
+        return interval_s * ctx.jitter()
+
+    async def _fetch(self, ctx: LaneContext, etag: str | None) -> Response:
+        headers = [
+            ("Authorization", f"Bearer {ctx.env['POSTHOG_PERSONAL_API_KEY'].strip()}"),
+            ("User-Agent", USER_AGENT),
+        ]
+        if etag is not None:
+            headers.append(("If-None-Match", etag))
+        host = normalise_host(ctx.env.get("POSTHOG_HOST"))
+        token = ctx.env["POSTHOG_PROJECT_TOKEN"].strip()
+        for fallback in (False, True):
+            url = FLAG_DEFINITIONS.url(host, token=token, fallback=fallback)
+            response = await ctx.transport.send(
+                Request(FLAG_DEFINITIONS.method, url, tuple(headers))
+            )
+            if response.status != 404:
+                break
+        return response
+
+    async def _store(self, ctx: LaneContext, response: Response) -> None:
+        await ctx.run_mutation(
+            "flags:store",
+            {
+                "definitions": response.body.decode(),
+                "etag": response.headers.get("etag"),
+                "fetchedAt": ctx.now_ms(),
+            },
+        )
+
+    def _outage(self, ctx: LaneContext, reason: str, interval_s: float) -> float:
+        """Soon again at first, since a server may just be starting; then at the usual interval."""
+        self._outages += 1
+        self._say(ctx, "warn", f"PostHog could not be reached for flags ({reason}); {_KEPT}")
+        return float(min(interval_s, 2.0 ** min(self._outages - 1, 10))) * ctx.jitter()
+
+    def _interval_s(self, ctx: LaneContext) -> float:
+        text = ctx.env.get("POSTHOG_FLAGS_POLLING_INTERVAL_SECONDS", "").strip()
+        if not text:
+            return DEFAULT_POLL_INTERVAL_S
+        try:
+            interval_s = float(text)
+        except ValueError:
+            interval_s = math.nan
+        if math.isfinite(interval_s) and interval_s >= LEAST_POLL_INTERVAL_S:
+            return interval_s
+        self._say(
+            ctx,
+            "warn",
+            f"POSTHOG_FLAGS_POLLING_INTERVAL_SECONDS is {text!r}, which is no number of at least "
+            f"{LEAST_POLL_INTERVAL_S:g}; using {DEFAULT_POLL_INTERVAL_S:g}",
+        )
+        return DEFAULT_POLL_INTERVAL_S
+
+    def _say(self, ctx: LaneContext, level: str, text: str) -> None:
+        if text != self._said:
+            ctx.log(level, text)
+            self._said = text
+
+
+_YES = frozenset({"1", "true", "yes", "on"})
+_KEPT = "the last definitions stay in force"
+
+
+def _advice(response: Response) -> str:
+    """What a person should do about an answer without definitions."""
+    match response.status:
+        case 401 | 403:
+            return (
+                f"PostHog refused the key for flag definitions ({response.status}): set "
+                "POSTHOG_PERSONAL_API_KEY to a personal API key with the scope feature_flag:read "
+                "(phx_…) or the project's secret key (phs_…)"
+            )
+        case 402:
+            return "PostHog's quota for flag requests is used up (402): raise the limit in billing"
+        case 429:
+            return (
+                "PostHog asks for fewer flag requests (429): raise "
+                "POSTHOG_FLAGS_POLLING_INTERVAL_SECONDS"
+            )
+        case status:
+            return f"No flag definitions at this address (status {status}): check POSTHOG_HOST"
+
+
+def _has_definitions(response: Response) -> bool:
+    try:
+        msgspec.json.decode(response.body, type=_Definitions)
+    except msgspec.MsgspecError:
+        return False
+    return True
+
+
+class _Definitions(msgspec.Struct):
+    flags: list[msgspec.Raw]
+
+
+def _quota_limited(response: Response) -> bool:
+    try:
+        return "events" in msgspec.json.decode(response.body, type=_BatchAnswer).quota_limited
+    except msgspec.MsgspecError:
+        return False
+
+
+class _BatchAnswer(msgspec.Struct):
+    quota_limited: list[str] = []
+
+
+def _event(row: Value) -> Any:
+    """An event as JSON; a text is taken as it stands, after a look whether it is JSON."""
+    if isinstance(row, str):
+        msgspec.json.decode(row, type=dict[str, msgspec.Raw])
+        return msgspec.Raw(row.encode())
+    if not isinstance(row, dict):
+        raise TypeError(f"an event is an object or a JSON text, not {type(row).__name__}")
+    return _plain(row)
+
+
+def _plain(value: Any) -> Any:
+    """What `JSON.stringify` would make of a Convex value: 3.0 is 3, NaN is null."""
+    match value:
+        case float():
+            if not math.isfinite(value):
+                return None
+            return int(value) if value.is_integer() and abs(value) <= 2**53 else value
+        case dict():
+            return {key: _plain(item) for key, item in value.items()}
+        case list():
+            return [_plain(item) for item in value]
+    return value
