@@ -1,4 +1,4 @@
-"""The parts of the docs that the code writes: the list of every module, and the commands.
+"""The parts of the docs that the code writes: every module, the commands, the benchmarks' ratios.
 
 Owns what stands between the marks `<!-- begin NAME -->` and `<!-- end NAME -->` in docs/*.md; never
 touches a line outside them. `python docs/generate.py` rewrites the parts, `--check` only compares.
@@ -9,9 +9,11 @@ Invariant: a module without an opening docstring has no row to stand in, so the 
 from __future__ import annotations
 
 import ast
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -85,6 +87,34 @@ def opening(file: Path) -> str:
     return cell(text.split("\n\n")[0])
 
 
+def results() -> str:
+    """The ratios of every benchmark that was kept, each with its claim."""
+    lines: list[str] = []
+    for file in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
+        result = json.loads(file.read_text())
+        title = result["name"].replace("_", " ").capitalize()
+        lines += [f"### {title}", "", result["claim"], ""]
+        peers = list(dict.fromkeys(p for case in result["cases"] for p in case["figures"]))
+        peers.remove("ours")
+        lines += [f"| case | {' | '.join(f'against {peer}' for peer in peers)} |"]
+        lines += [f"|{'---|' * (len(peers) + 1)}"]
+        lines += [
+            f"| {case['name']}, {case['unit']} | "
+            f"{' | '.join(ratio(case, peer) for peer in peers)} |"
+            for case in result["cases"]
+        ]
+        day, table = result["machine"]["date"], f"../benchmarks/results/{file.stem}.md"
+        lines += ["", f"[Figures, notes, machine and versions]({table}), {day}.", ""]
+    return "\n".join(lines) or "Nothing was measured yet."
+
+
+def ratio(case: dict[str, Any], peer: str) -> str:
+    if peer not in case["figures"]:
+        return ""
+    ours, other = case["figures"]["ours"]["median"], case["figures"][peer]["median"]
+    return f"{ours / other if case['more_is_better'] else other / ours:.2f}×"
+
+
 def cell(text: str) -> str:
     """Text that stays in its table cell."""
     return " ".join(text.split()).replace("|", "\\|")
@@ -125,7 +155,11 @@ def command_lines(path: str, command: click.Command) -> Iterator[str]:
                 yield from command_lines(f"{path} {name}", child)
 
 
-PARTS: dict[str, Callable[[], str]] = {"modules": modules, "commands": commands}
+PARTS: dict[str, Callable[[], str]] = {
+    "modules": modules,
+    "commands": commands,
+    "results": results,
+}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
