@@ -148,9 +148,13 @@ def test_a_cut_before_a_durable_commit_would_be_noticed(tmp_path):
     durable = history.acknowledged[-1]
     history.lengths[durable] -= FRAME_BYTES
     history.acknowledged = [durable]
+
+    def cut_often() -> None:
+        for number in range(50):
+            check_cut(history, tmp_path / f"copy{number}", 0)
+
     with pytest.raises(AssertionError, match="an acknowledged commit is gone"):
-        for _ in range(50):
-            check_cut(history, tmp_path / f"copy{_}", 0)
+        cut_often()
     history.store.close()
 
 

@@ -1,0 +1,70 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyconvex.database import OutOfRetention, Overlap, ReadSet, WriteLog
+from pyconvex.storage import DocumentWrite
+
+keys = st.binary(min_size=1, max_size=1)
+writes = st.builds(
+    lambda id, old, new: DocumentWrite(10, id, b"", 1, tuple(old), tuple(new)),
+    keys,
+    st.lists(st.tuples(st.integers(11, 12), keys), max_size=1),
+    st.lists(st.tuples(st.integers(11, 12), keys), max_size=1),
+)
+
+
+@given(
+    st.lists(st.lists(writes, min_size=1, max_size=3), max_size=12),
+    st.lists(st.tuples(st.integers(10, 12), keys, keys), max_size=4),
+    st.integers(0, 12),
+    st.none() | st.integers(0, 12),
+)
+def test_the_first_overlap_is_the_first_by_hand(commits, ranges, after, through):
+    log = WriteLog(0)
+    reads = ReadSet()
+    for index_id, start, end in ranges:
+        reads.add_range(index_id, start, end)
+    for ts, commit in enumerate(commits, 1):
+        log.append(ts, commit)
+    expected = [
+        (ts, write)
+        for ts, commit in enumerate(commits, 1)
+        if ts > after and (through is None or ts <= through)
+        for write in commit
+        if any(reads.overlaps(*place) for place in write.touched())
+    ]
+    found = log.first_overlap(reads, after, through)
+    if not expected:
+        assert found is None
+    else:
+        first_ts = expected[0][0]
+        assert found in [Overlap(ts, w.tablet, w.id) for ts, w in expected if ts == first_ts]
+
+
+def point(key: bytes) -> ReadSet:
+    reads = ReadSet()
+    reads.add_point(10, key)
+    return reads
+
+
+def test_old_commits_are_forgotten_and_questions_about_them_refused():
+    log = WriteLog(0, retention_ns=100)
+    second = 10**9
+    for ts in range(second, 40 * second, second):
+        log.append(ts, [DocumentWrite(10, b"%d" % ts, b"", None)])
+    assert log.covers_after > 0
+    with pytest.raises(OutOfRetention):
+        log.first_overlap(point(b"x"), 0)
+    last = 39 * second
+    assert log.first_overlap(point(b"%d" % last), log.covers_after).ts == last
+    assert sum(len(touches.keys) for touches in log._indexes.values()) == log._size < 39
+
+
+def test_its_size_is_bounded_whatever_the_retention():
+    log = WriteLog(0, max_touches=100)
+    for ts in range(1, 1000):
+        log.append(ts, [DocumentWrite(10, b"%d" % ts, b"", None)])
+        assert log._size <= 100
+    assert log.first_overlap(point(b"999"), log.covers_after).ts == 999
+    assert log.first_overlap(point(b"998"), 998) is None
