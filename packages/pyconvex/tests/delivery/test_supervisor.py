@@ -135,7 +135,9 @@ def test_without_settings_a_lane_waits_says_so_once_and_starts_by_itself(in_worl
         assert world.lanes.status()[0].missing == ("TOKEN",)
         world.lanes.env_changed("shop", {**ENV})
         await until(lambda: world.host.rows == 0)
-        assert world.texts("info") == ["waits until TOKEN is set; nothing is lost"]
+        assert world.texts("info") == [
+            "waits until TOKEN is set, rows stay in the queue; then starts by itself"
+        ]
         assert world.transport.requests[0].url == "http://receiver/batch/"
 
     in_world(test)
@@ -149,7 +151,12 @@ def test_an_env_that_stays_the_same_is_not_sent(in_world) -> None:
         world.lanes.env_changed("unknown", {"A": "1"})
         world.lanes.env_changed("shop", {**ENV, "ZONE": "here"})
         await until(lambda: len(world.host.calls) == 4)
-        assert world.host.calls[-1] == ("mutation", "shop", "clock:set", {"was": None, "zone": "here"})
+        assert world.host.calls[-1] == (
+            "mutation",
+            "shop",
+            "clock:set",
+            {"was": None, "zone": "here"},
+        )
 
     in_world(test)
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import gzip
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 
 from posthog_convex.component.endpoints import BATCH, FLAG_DEFINITIONS, normalise_host
+from posthog_convex.events.builders import LIBRARY, LIBRARY_VERSION
 from pyconvex.delivery import (
     Accepted,
     LaneContext,
@@ -30,7 +30,7 @@ from pyconvex.delivery import (
 )
 from pyconvex.values import Value
 
-USER_AGENT = "posthog-convex-python/0.1.0"
+USER_AGENT = f"{LIBRARY}/{LIBRARY_VERSION}"
 
 #: PostHog's JavaScript SDK pauses as long when a quota is used up.
 QUOTA_PAUSE_S = 60.0
@@ -43,8 +43,8 @@ LEAST_POLL_INTERVAL_S = 1.0
 class EventLane(QueueLane):
     """Carries events to PostHog in commit order.
 
-    A row is an event: a JSON text, or an object that becomes one. It carries its uuid and timestamp
-    since the function ran, the request carries no `sent_at`; so whatever is sent twice is one event.
+    A row is an event's JSON text. It carries its uuid and timestamp since the function ran, and the
+    request carries no `sent_at`; so what is sent twice is one event.
     """
 
     queue = "events"
@@ -97,6 +97,8 @@ class FlagLane(TimerLane):
     def __init__(self) -> None:
         #: What was logged last, so that a lasting trouble is told once.
         self._said: str | None = None
+        #: The interval that was complained about last.
+        self._odd_interval: str | None = None
         #: Polls in a row that PostHog could not answer.
         self._outages = 0
 
@@ -144,14 +146,14 @@ class FlagLane(TimerLane):
         return response
 
     async def _store(self, ctx: LaneContext, response: Response) -> None:
-        await ctx.run_mutation(
-            "flags:store",
-            {
-                "definitions": response.body.decode(),
-                "etag": response.headers.get("etag"),
-                "fetchedAt": ctx.now_ms(),
-            },
-        )
+        args: dict[str, Value] = {
+            "definitions": response.body.decode(),
+            "etag": response.headers.get("etag"),
+            "fetchedAt": ctx.now_ms(),
+        }
+        # A call writes what fits into a transaction and says whether there is more.
+        while _more(await ctx.run_mutation("flags:store", args)):
+            pass
 
     def _outage(self, ctx: LaneContext, reason: str, interval_s: float) -> float:
         """Soon again at first, since a server may just be starting; then at the usual interval."""
@@ -169,12 +171,9 @@ class FlagLane(TimerLane):
             interval_s = math.nan
         if math.isfinite(interval_s) and interval_s >= LEAST_POLL_INTERVAL_S:
             return interval_s
-        self._say(
-            ctx,
-            "warn",
-            f"POSTHOG_FLAGS_POLLING_INTERVAL_SECONDS is {text!r}, which is no number of at least "
-            f"{LEAST_POLL_INTERVAL_S:g}; using {DEFAULT_POLL_INTERVAL_S:g}",
-        )
+        if text != self._odd_interval:
+            ctx.log("warn", _odd_interval(text))
+            self._odd_interval = text
         return DEFAULT_POLL_INTERVAL_S
 
     def _say(self, ctx: LaneContext, level: str, text: str) -> None:
@@ -185,6 +184,13 @@ class FlagLane(TimerLane):
 
 _YES = frozenset({"1", "true", "yes", "on"})
 _KEPT = "the last definitions stay in force"
+
+
+def _odd_interval(text: str) -> str:
+    return (
+        f"POSTHOG_FLAGS_POLLING_INTERVAL_SECONDS is {text!r}, which is no number of at least "
+        f"{LEAST_POLL_INTERVAL_S:g}; using {DEFAULT_POLL_INTERVAL_S:g}"
+    )
 
 
 def _advice(response: Response) -> str:
@@ -205,6 +211,10 @@ def _advice(response: Response) -> str:
             )
         case status:
             return f"No flag definitions at this address (status {status}): check POSTHOG_HOST"
+
+
+def _more(stored: Value) -> bool:
+    return isinstance(stored, dict) and stored.get("more") is True
 
 
 def _has_definitions(response: Response) -> bool:
@@ -230,25 +240,10 @@ class _BatchAnswer(msgspec.Struct):
     quota_limited: list[str] = []
 
 
-def _event(row: Value) -> Any:
-    """An event as JSON; a text is taken as it stands, after a look whether it is JSON."""
-    if isinstance(row, str):
-        msgspec.json.decode(row, type=dict[str, msgspec.Raw])
-        return msgspec.Raw(row.encode())
-    if not isinstance(row, dict):
-        raise TypeError(f"an event is an object or a JSON text, not {type(row).__name__}")
-    return _plain(row)
-
-
-def _plain(value: Any) -> Any:
-    """What `JSON.stringify` would make of a Convex value: 3.0 is 3, NaN is null."""
-    match value:
-        case float():
-            if not math.isfinite(value):
-                return None
-            return int(value) if value.is_integer() and abs(value) <= 2**53 else value
-        case dict():
-            return {key: _plain(item) for key, item in value.items()}
-        case list():
-            return [_plain(item) for item in value]
-    return value
+def _event(row: Value) -> msgspec.Raw:
+    """A row's text as it stands, after a look whether it is one JSON object: one that isn't would
+    spoil the batch, and only here is it known which row that is."""
+    if not isinstance(row, str):
+        raise TypeError(f"an event is a JSON text, not {type(row).__name__}")
+    msgspec.json.decode(row, type=dict[str, msgspec.Raw])
+    return msgspec.Raw(row.encode())

@@ -72,6 +72,9 @@ class LaneContext(Protocol):
     def log(self, level: str, text: str) -> None:
         """A line for whoever runs the server; level is "info", "warn" or "error"."""
 
+    def now_ms(self) -> float:
+        """The time, in milliseconds since 1970."""
+
     def jitter(self) -> float:
         """A random factor between 0.9 and 1.1, so that many hosts don't ask in step."""
 

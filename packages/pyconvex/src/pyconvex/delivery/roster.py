@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import random
+import time
 from collections.abc import Callable
 from itertools import count
 
@@ -55,6 +56,7 @@ class Roster:
             post,
             self._call,
             random.Random(),  # noqa: S311 - jitter, not a secret
+            lambda: time.time_ns() // 1_000_000,
         )
         self._runners: dict[LaneKey, LaneRunner] = {}
         self._tasks: dict[LaneKey, asyncio.Task[None]] = {}

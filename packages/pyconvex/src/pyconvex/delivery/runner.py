@@ -43,6 +43,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     #: Asks the server to run a function: kind, component, path, arguments.
     call: Callable[[str, str, str, bytes], asyncio.Future[bytes]]
     chance: random.Random
+    clock_ms: Callable[[], int]
 
 
 class LaneRunner:
@@ -50,6 +51,8 @@ class LaneRunner:
 
     #: Whether work in progress is worth waiting for when the process stops.
     finishes = True
+    #: What becomes of its work while variables are missing.
+    meanwhile = ""
 
     def __init__(self, component: str, lane: str, needs: tuple[str, ...], world: Surroundings):
         self.component = component
@@ -84,7 +87,8 @@ class LaneRunner:
         self.env = dict(env)
         missing = self.missing
         if missing and missing != self._said_missing:
-            self.log("info", f"waits until {' and '.join(missing)} is set; nothing is lost")
+            names = " and ".join(missing)
+            self.log("info", f"waits until {names} is set{self.meanwhile}; then starts by itself")
         self._said_missing = missing
         self._stirred.set()
 
@@ -109,6 +113,8 @@ class LaneRunner:
 
 class QueueRunner(LaneRunner):
     """Drains a queue through its lane class."""
+
+    meanwhile = ", rows stay in the queue"
 
     def __init__(self, component: str, lane: QueueLane, queue: int, world: Surroundings) -> None:
         super().__init__(component, type(lane).__name__, lane.needs, world)
@@ -216,6 +222,9 @@ class TimerRunner(LaneRunner):
             failed=self._failed,
             last_error=self._last_error,
         )
+
+    def now_ms(self) -> float:
+        return float(self._world.clock_ms())
 
     def jitter(self) -> float:
         return self._world.chance.uniform(0.9, 1.1)
