@@ -14,8 +14,8 @@ import msgspec
 from benchmarks.load import request
 from benchmarks.servers import ROOT, Place, Server, python
 
-#: Rows that a point query chooses from, and that a deposit updates: many more than the 4,096 results
-#: that our host remembers, so that what is measured is a query that runs.
+#: Rows that a point query chooses from, and that a deposit updates: many more than the 4,096
+#: results that our host remembers, so that what is measured is a query that runs.
 ACCOUNTS = 50_000
 #: What a deposit's body says.
 DEPOSIT = {"amount": 1.5, "note": "a deposit from the benchmark"}
