@@ -18,7 +18,8 @@ CLAIM = (
 )
 NOTES = [
     "Every request asks for a row chosen at random among so many that our host seldom remembers "
-    "the result; the load generator shares the two cores with the servers, for every subject alike.",
+    "the result; the load generator shares the two cores with the servers, for every subject "
+    "alike.",
     "Ours runs the query in an isolate, a process of its own, records what it read and could push "
     "changes of it; the peers do neither.",
 ]
