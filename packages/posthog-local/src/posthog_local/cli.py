@@ -6,8 +6,12 @@ solve ends with a sentence and status 2, without a traceback.
 
 from __future__ import annotations
 
+import json
 import sys
+import urllib.request
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 import click
 import msgspec
@@ -95,3 +99,60 @@ def _say(started: object) -> None:
         "Stop with Ctrl-C. Unofficial: not PostHog, and not for production."
     )
     sys.stdout.flush()
+
+
+_url = click.option(
+    "--url",
+    default=f"http://127.0.0.1:{_DEFAULT_PORT}",
+    show_default=True,
+    help="Where the server is.",
+)
+
+
+@main.command()
+@click.option("--follow", is_flag=True, help="Keep waiting for new events.")
+@click.option("--event", help="Only events of this name.")
+@click.option("--distinct-id", help="Only events of the person with this id.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@_url
+def events(
+    follow: bool, event: str | None, distinct_id: str | None, as_json: bool, url: str
+) -> None:
+    """Print the stored events, the oldest first."""
+    after = 0
+    wanted = {"event": event, "distinct_id": distinct_id}
+    while True:
+        query = {name: value for name, value in wanted.items() if value is not None}
+        query |= {"after": str(after), "wait": "30" if follow else "0"}
+        page = _ask(url, "GET", f"/_local/events?{urlencode(query)}")
+        for one in page["events"]:
+            click.echo(json.dumps(one) if as_json else _event_line(one))
+            after = one["seq"]
+        if not page["events"] and not follow:
+            return
+
+
+@main.command()
+@click.option("--keep-flags", is_flag=True, help="Leave feature flags and cohorts as they are.")
+@click.confirmation_option(prompt="Delete every event and person of this server?")
+@_url
+def reset(keep_flags: bool, url: str) -> None:
+    """Empty the project."""
+    _ask(url, "POST", "/_local/reset" + ("?keep_flags=true" if keep_flags else ""))
+    click.echo("Empty.")
+
+
+def _event_line(event: dict[str, Any]) -> str:
+    own = {k: v for k, v in event["properties"].items() if not k.startswith("$")}
+    details = json.dumps(own, ensure_ascii=False) if own else ""
+    return f"{event['timestamp']}  {event['event']}  {event['distinct_id']}  {details}".rstrip()
+
+
+def _ask(url: str, method: str, path: str) -> Any:
+    request = urllib.request.Request(url.rstrip("/") + path, method=method)  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
+            return json.load(response)
+    except (OSError, ValueError) as error:
+        click.echo(f"posthog-local: no answer from {url}: {error}. Is it running?", err=True)
+        sys.exit(2)

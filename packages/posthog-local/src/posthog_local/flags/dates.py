@@ -6,6 +6,7 @@ Owns their reading; the current time is an argument. What is no date is None.
 from __future__ import annotations
 
 import calendar
+import math
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -41,8 +42,12 @@ def property_time_us(value: object) -> int | None:
     return None
 
 
-def _number_time_us(number: float) -> int:
-    return int(number * 1_000) if abs(number) >= _MILLISECONDS_FROM else int(number * 1_000_000)
+def _number_time_us(number: float) -> int | None:
+    if not math.isfinite(number):
+        return None
+    if abs(number) >= _MILLISECONDS_FROM:
+        return int(number) * 1_000
+    return int(number * 1_000_000)
 
 
 def _before(now: datetime, count: int, unit: str) -> int | None:

@@ -8,6 +8,8 @@ other.
 from __future__ import annotations
 
 import re
+import sys
+import warnings
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
@@ -112,7 +114,10 @@ def _ends_with(actual: object, wanted: object, _now: datetime) -> bool:
 @lru_cache(maxsize=512)
 def _pattern(text: str) -> re.Pattern[str] | None:
     try:
-        return re.compile(text)
+        with warnings.catch_warnings():
+            # Python's doubts about a pattern are no business of whoever wrote it for Rust.
+            warnings.simplefilter("ignore")
+            return re.compile(text)
     except (re.error, RecursionError, OverflowError):
         return None
 
@@ -131,7 +136,7 @@ def _number(value: object) -> float | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return float(value)
+        return float(value) if abs(value) <= sys.float_info.max else None
     if isinstance(value, str) and _DECIMAL.fullmatch(value.strip()) is not None:
         return float(value)
     return None

@@ -55,7 +55,7 @@ class Folder:
         """The kept credentials, made at first use; the arguments replace what was kept."""
         file = self.path / _KEYS
         if file.exists():
-            keys = msgspec.json.decode(file.read_bytes(), type=Keys)
+            keys = _read_keys(file)
         else:
             keys = Keys(
                 project_token="phc_" + secrets.token_urlsafe(24),
@@ -94,6 +94,15 @@ class Folder:
         os.close(self._lock)
         if self.temporary:
             shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _read_keys(file: Path) -> Keys:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Keys)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise FolderError(
+            f"cannot read {file}: {error}. Delete it to make new keys; the data stays"
+        ) from error
 
 
 def _lock(path: Path) -> int:

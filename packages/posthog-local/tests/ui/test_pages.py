@@ -1,0 +1,230 @@
+"""Every page: what it shows, that foreign HTML stays text, and that forms do what they say."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPResponse
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import pytest
+
+from posthog_local.testing import PostHogLocal
+
+_XSS = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+
+
+class Page:
+    def __init__(self, response: HTTPResponse) -> None:
+        self.status = response.status
+        self.headers = response.headers
+        self.html = response.read().decode()
+
+    @property
+    def text(self) -> str:
+        return html.unescape(re.sub(r"<[^>]*>", " ", self.html))
+
+
+def ask(local: PostHogLocal, method: str, path: str, body: bytes | None = None) -> Page:
+    address = urlsplit(local.url)
+    connection = HTTPConnection(str(address.hostname), address.port, timeout=15)
+    try:
+        connection.request(method, path, body)
+        return Page(connection.getresponse())
+    finally:
+        connection.close()
+
+
+def get(local: PostHogLocal, path: str) -> Page:
+    return ask(local, "GET", path)
+
+
+def post(local: PostHogLocal, path: str, **fields: Any) -> Page:
+    return ask(local, "POST", path, urlencode(fields, doseq=True).encode())
+
+
+def send(local: PostHogLocal, **event: Any) -> None:
+    body = json.dumps({"api_key": "phc_a", "event": "e", "distinct_id": "u", **event})
+    assert ask(local, "POST", "/e/", body.encode()).status == 200
+
+
+def test_the_root_leads_to_the_activity(local: PostHogLocal) -> None:
+    page = get(local, "/")
+    assert (page.status, page.headers["location"]) == (302, "/activity")
+
+
+def test_activity_shows_the_newest_first(local: PostHogLocal) -> None:
+    assert "Nothing has arrived yet" in get(local, "/activity").text
+    send(local, event="first", properties={"plan": "pro"})
+    send(local, event="second")
+    text = get(local, "/activity").text
+    assert text.index("second") < text.index("first")
+    assert "plan" in text
+    assert "first" not in get(local, "/activity?event=second").text
+
+
+def test_a_person_s_page_has_one_timeline(local: PostHogLocal) -> None:
+    send(local, event="in_the_browser", distinct_id="anon", properties={"$lib": "web"})
+    send(local, event="$identify", distinct_id="a b/c@x.io",
+         properties={"$anon_distinct_id": "anon", "$set": {"plan": "pro"}})  # fmt: skip
+    send(local, event="in_the_backend", distinct_id="a b/c@x.io")
+    local.set_flag("beta", variants={"purple": 100})
+    for path in ("/person/anon", "/person/" + quote("a b/c@x.io", safe="")):
+        text = get(local, path).text
+        assert text.index("in_the_backend") < text.index("in_the_browser")
+        assert "pro" in text
+        assert "purple" in text
+    listed = get(local, "/persons")
+    assert "a b/c@x.io" in listed.text
+    found = get(local, "/persons?distinct_id=anon")
+    assert (found.status, found.headers["location"]) == (302, "/person/anon")
+
+
+def test_an_unknown_person_has_an_empty_timeline(local: PostHogLocal) -> None:
+    page = get(local, "/person/nobody")
+    assert page.status == 200
+    assert "Nobody known" in page.text
+
+
+def test_a_flag_is_created_tried_changed_and_deleted_by_forms(local: PostHogLocal) -> None:
+    fields: dict[str, Any] = {
+        "key": "new-flag",
+        "name": "A flag",
+        "active": "on",
+        "rollout": "100",
+        "payload": "",
+        "condition_key": ["plan", ""],
+        "condition_operator": ["exact", "exact"],
+        "condition_value": ['["pro"]', ""],
+        "variant_key": ["a", "b", ""],
+        "variant_share": ["25", "75", ""],
+        "variant_payload": ['{"n":1}', "", ""],
+    }
+    saved = post(local, "/feature_flags/save", **fields)
+    assert (saved.status, saved.headers["location"]) == (303, "/feature_flags/new-flag")
+    flag = local.flags()[0]
+    condition = flag["filters"]["groups"][0]
+    assert condition["properties"] == [
+        {"key": "plan", "type": "person", "operator": "exact", "value": ["pro"]}
+    ]
+    shares = [one["rollout_percentage"] for one in flag["filters"]["multivariate"]["variants"]]
+    assert (shares, flag["filters"]["payloads"]) == ([25, 75], {"a": '{"n":1}'})
+    page = get(local, "/feature_flags/new-flag?distinct_id=u")
+    assert "No matching condition set" in page.text
+    assert 'value="[&#34;pro&#34;]"' in page.html
+    again = post(local, "/feature_flags/save", **{**fields, "rollout": "50"})
+    assert again.status == 303
+    assert local.flags()[0]["version"] == 2
+    post(local, "/feature_flags/toggle", key="new-flag")
+    assert local.flags()[0]["active"] is False
+    post(local, "/feature_flags/delete", key="new-flag")
+    assert local.flags() == []
+
+
+def test_a_flag_beyond_the_form_is_edited_as_json(local: PostHogLocal) -> None:
+    flag = local.set_flag("deep", definition={"filters": {"groups": [{}, {}]}})
+    page = get(local, "/feature_flags/deep")
+    assert "edit it as JSON" in page.text
+    assert "condition_key" not in page.html
+    changed = {**flag, "name": "changed"}
+    post(local, "/feature_flags/save", key="deep", definition=json.dumps(changed))
+    assert local.flags()[0]["name"] == "changed"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"key": ""},
+        {"key": "f", "rollout": "120"},
+        {"key": "f", "rollout": "nan"},
+        {"key": "f", "rollout": "5", "payload": "{"},
+        {"key": "f", "rollout": "5", "variant_key": "a", "variant_share": "5",
+         "variant_payload": ""},
+        {"key": "f", "rollout": "5", "condition_key": "p", "condition_operator": "like",
+         "condition_value": ""},
+        {"key": "f", "definition": "{"},
+        {"key": "f", "definition": "[]"},
+    ],
+)  # fmt: skip
+def test_a_wrong_form_is_explained_and_saves_nothing(
+    local: PostHogLocal, fields: dict[str, str]
+) -> None:
+    page = post(local, "/feature_flags/save", **fields)
+    assert page.status == 400
+    assert "Not saved:" in page.text
+    assert local.flags() == []
+
+
+def test_settings_say_what_to_copy(local: PostHogLocal) -> None:
+    text = get(local, "/settings").text
+    assert f"pyconvex env set POSTHOG_PROJECT_TOKEN {local.project_token}" in text
+    assert f"pyconvex env set POSTHOG_HOST {local.url}" in text
+    assert local.secret_key in text
+
+
+def test_foreign_html_is_text_on_every_page(local: PostHogLocal) -> None:
+    send(local, event=_XSS, distinct_id=_XSS,
+         properties={_XSS: _XSS, "$lib": _XSS, "$set": {_XSS: _XSS, "email": _XSS}})  # fmt: skip
+    send(local, event="$identify", distinct_id=_XSS, properties={"$anon_distinct_id": "null"})
+    local.set_flag(_XSS, definition={
+        "name": _XSS, "filters": {"groups": [{"rollout_percentage": 100}],
+        "payloads": {"true": _XSS}}})  # fmt: skip
+    pages = [
+        "/activity",
+        "/activity?" + urlencode({"event": _XSS}),
+        "/persons",
+        "/person/" + quote(_XSS, safe=""),
+        "/feature_flags",
+        "/feature_flags/" + quote(_XSS, safe="") + "?" + urlencode({"distinct_id": _XSS}),
+        "/feature_flags/" + quote("gone" + _XSS, safe=""),
+        "/warnings",
+    ]
+    for path in pages:
+        page = get(local, path)
+        assert "<script>alert" not in page.html, path
+        assert "<img" not in page.html, path
+        # No attribute was left: every quote of the text is escaped.
+        assert "onerror=alert(1)>" not in page.html, path
+        assert "script-src 'self'" in page.headers["content-security-policy"]
+    assert "<script>alert(1)" in get(local, "/activity").text
+    refused = post(local, "/feature_flags/save", key=_XSS, rollout=_XSS)
+    assert refused.status == 400
+    assert "<script>alert" not in refused.html
+
+
+def test_new_events_stream_as_escaped_rows(local: PostHogLocal) -> None:
+    send(local, event="before")
+    after = local.events()[-1]["seq"]
+    address = urlsplit(local.url)
+    connection = HTTPConnection(str(address.hostname), address.port, timeout=10)
+    connection.request("GET", f"/activity/stream?after={after}")
+    response = connection.getresponse()
+    assert response.getheader("content-type", "").startswith("text/event-stream")
+    send(local, event=_XSS)
+    rows = "".join(_message(response))
+    assert "&lt;script&gt;" in rows
+    assert "<script>" not in rows
+    assert "before" not in rows
+    connection.close()
+
+
+def _message(response: HTTPResponse) -> Iterator[str]:
+    """The data lines of the next event of the stream."""
+    seen = False
+    while True:
+        line = response.readline().decode()
+        if line.startswith("data: "):
+            seen = True
+            yield line[6:]
+        elif seen and line == "\n":
+            return
+
+
+def test_assets_are_a_closed_list(local: PostHogLocal) -> None:
+    for name in ("style.css", "live.js", "icon.svg"):
+        assert get(local, f"/_assets/{name}").status == 200
+    for name in ("..%2Fpages.py", "pages.py", "%2e%2e/__init__.py"):
+        assert get(local, f"/_assets/{name}").status == 404
