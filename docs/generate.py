@@ -123,7 +123,6 @@ def cell(text: str) -> str:
 def commands() -> str:
     """Every command of the two command lines, with its options, as `--help` tells them."""
     from posthog_local.cli import main as posthog_local
-
     from pyconvex.cli import main as pyconvex
 
     lines: list[str] = []
