@@ -27,8 +27,7 @@ _MAX_BODY_BYTES = 2 * 1024 * 1024
 _DEFINITIONS = (
     "/flags/definitions",
     "/api/feature_flag/local_evaluation",
-    "/api/projects/@current/feature_flags/local_evaluation",
-    "/api/projects/1/feature_flags/local_evaluation",
+    "/api/projects/{project}/feature_flags/local_evaluation",
 )
 
 
@@ -56,6 +55,13 @@ class FlagRoutes:
         yield Endpoint(
             paths=_DEFINITIONS,
             handler=self.definitions,
+            max_body_bytes=0,
+            methods=frozenset(["GET"]),
+        )
+
+        yield Endpoint(
+            paths=("/api/projects/{project}/feature_flags/{key}/remote_config",),
+            handler=self.remote_config,
             max_body_bytes=0,
             methods=frozenset(["GET"]),
         )
@@ -95,10 +101,11 @@ class FlagRoutes:
             return Response(status=304, headers=headers)
         return Response(body=definitions.body, headers=headers)
 
-    def remote_config(self, key: str, authorization: str) -> Response:
+    async def remote_config(self, request: Request) -> Response:
         """The payload of a flag that only carries configuration."""
-        if not self._is_secret(authorization):
+        if not self._is_secret(request.header("authorization")):
             return _unauthorized()
+        key = request.path_values["key"]
         flag = self._facts.flags.get(key)
         payloads = {} if flag is None else flag["filters"].get("payloads") or {}
         if "true" not in payloads:

@@ -31,6 +31,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes = b""
+    # What the braces of the route's path stood for.
+    path_values: Mapping[str, str] = {}
     quota_limited: bool = False
 
     def header(self, name: str) -> str:
@@ -61,12 +63,13 @@ def text_response(status: int, sentence: str) -> Response:
     return Response(status=status, body=sentence.encode(), content_type="text/plain; charset=utf-8")
 
 
-def head_of(scope: Scope) -> Request:
+def head_of(scope: Scope, path_values: Mapping[str, str] | None = None) -> Request:
     """The request without its body."""
     query = scope["query_string"]
     return Request(
         method=scope["method"],
         path=scope["path"],
+        path_values=path_values or {},
         query=_query(query) if query else {},
         headers={
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]

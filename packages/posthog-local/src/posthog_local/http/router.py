@@ -7,7 +7,8 @@ PostHog route goes to `fallback`. Injected faults act here, before or after the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -33,7 +34,10 @@ ABORT_EXTENSION = "posthog_local.abort"
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a handler lives. Every path also answers with a slash at its end."""
+    """Where a handler lives. Every path also answers with a slash at its end.
+
+    A part of a path in braces stands for any text without a slash.
+    """
 
     paths: tuple[str, ...]
     handler: Handler
@@ -45,23 +49,34 @@ class Router:
     """The ASGI application for PostHog's routes, with everything else behind it."""
 
     def __init__(self, endpoints: Iterable[Endpoint], fallback: AsgiApp, faults: FaultBook) -> None:
-        self._endpoints = {path: one for one in endpoints for path in one.paths}
+        paths = [(path, one) for one in endpoints for path in one.paths]
+        self._endpoints = {path: one for path, one in paths if "{" not in path}
+        self._patterns = [(_pattern(path), one) for path, one in paths if "{" in path]
         self._fallback = fallback
         self._faults = faults
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"] if scope["type"] == "http" else ""
-        endpoint = self._endpoints.get(path.rstrip("/"))
+        endpoint, values = self._find(path.rstrip("/"))
         if endpoint is None:
             await self._fallback(scope, receive, send)
             return
-        head = head_of(scope)
+        head = head_of(scope, values)
         fault = self._faults.take(path) if head.method != "OPTIONS" else None
         response = await self._respond(endpoint, head, receive, fault)
         if response is None:
             scope["extensions"][ABORT_EXTENSION]()
             return
         await send_response(response, send, _cors_headers(head))
+
+    def _find(self, path: str) -> tuple[Endpoint | None, Mapping[str, str]]:
+        endpoint = self._endpoints.get(path)
+        if endpoint is not None:
+            return endpoint, {}
+        for pattern, one in self._patterns:
+            if (match := pattern.fullmatch(path)) is not None:
+                return one, match.groupdict()
+        return None, {}
 
     async def _respond(
         self, endpoint: Endpoint, head: Request, receive: Receive, fault: Fault | None
@@ -100,6 +115,10 @@ class Router:
             return msgspec.structs.replace(text_response(fault.status, fault.body), headers=headers)
         response = await _handle(endpoint, request)
         return None if fault.lose_response else response
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path)))
 
 
 async def _handle(endpoint: Endpoint, request: Request) -> Response:
