@@ -85,6 +85,26 @@ def test_notices_name_every_dependency() -> None:
     assert {*pinned, *named, *npm} - words == set()
 
 
+def test_compatibility_names_the_versions_that_the_tests_run() -> None:
+    text = (ROOT / "docs/compatibility.md").read_text()
+    rows = re.findall(r"^\| (npm|PyPI) `([^`]+)` \| (\S+) \|", text, re.M)
+    assert {(kind, name, version) for kind, name, version in rows} == judges()
+
+
+def judges() -> set[tuple[str, str, str]]:
+    """The clients and SDKs that tests and benchmarks run, with their pinned versions."""
+    locked = (ROOT / "requirements/dev.txt").read_text()
+    python = re.findall(r"^(convex|posthog)==(\S+)", locked, re.M)
+    found = {("PyPI", name, version) for name, version in python}
+    projects = [*ROOT.glob("tests/*/package.json"), ROOT / "benchmarks/peers/package.json"]
+    for file in projects:
+        for name, version in json.loads(file.read_text())["dependencies"].items():
+            # An alias reads "npm:convex@1.39.1".
+            original, _, exact = version.removeprefix("npm:").rpartition("@")
+            found.add(("npm", original or name, exact))
+    return found
+
+
 def test_packages_declare_what_the_pins_install() -> None:
     pinned = set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements/runtime.txt").read_text(), re.M))
     for package in ("pyconvex", "posthog-convex", "posthog-local"):
