@@ -134,9 +134,10 @@ async def _develop(server: Server, report: Report, stopping: asyncio.Event) -> N
     """Deploy now, and again whenever a file or, after a missing one, a variable changes."""
     folder = server.settings.functions
     assert folder is not None
+    missing: list[str] = []
     while True:
-        waiting_for_variables = await _deploy(server, folder, report)
-        causes = [asyncio.create_task(server.environment_change())] if waiting_for_variables else []
+        missing = await _deploy(server, folder, report, told=missing)
+        causes = [asyncio.create_task(server.environment_change())] if missing else []
         if server.settings.watch:
             causes.append(asyncio.create_task(_change_in(folder, stopping)))
         if not causes:
@@ -146,21 +147,25 @@ async def _develop(server: Server, report: Report, stopping: asyncio.Event) -> N
             task.cancel()
 
 
-async def _deploy(server: Server, folder: Path, report: Report) -> bool:
-    """Deploy once; True when it waits for variables."""
+async def _deploy(server: Server, folder: Path, report: Report, *, told: list[str]) -> list[str]:
+    """Deploy once; the variables that it waits for, which `told` names if they were shown
+    before.
+    """
     began = time.perf_counter()
     try:
         spec = await server.deploy(folder)
     except MissingVariablesError as missing:
-        report.problem(f"{missing}\nWaiting for {'it' if len(missing.names) == 1 else 'them'}…")
-        return True
+        if missing.names != told:
+            them = "it" if len(missing.names) == 1 else "them"
+            report.problem(f"{missing}\nThe app is deployed as soon as you have set {them}.")
+        return missing.names
     except (SourceError, AppLoadError, DatabaseError) as error:
         report.problem(f"Not deployed: {error}")
-        return False
+        return []
     seconds = time.perf_counter() - began
     count = len(spec.root.functions)
     report.say(f"Deployed {count} functions in {seconds:.2f} s", deployed=count, seconds=seconds)
-    return False
+    return []
 
 
 async def _change_in(folder: Path, stopping: asyncio.Event) -> None:

@@ -68,11 +68,12 @@ class Deployer:
         """
         async with self._one_at_a_time:
             pool = self._new_pool()
-            spec = await pool.start(sources, folder, self._database)
+            spec = await pool.load(sources, folder, self._database)
             try:
                 missing = self._environment.missing(spec)
                 if missing:
                     raise MissingVariablesError(missing)
+                pool.open()
                 await self._system.write(lambda tx: _record(tx, spec, sources, folder))
             except BaseException:
                 await pool.stop()

@@ -73,8 +73,8 @@ class Isolate:
 class IsolatePool:
     """The isolates of one deploy.
 
-    `start` it once, `submit` runs, `stop` it. `minimum` isolates are kept ready for queries and
-    mutations, and at most `maximum` exist when runs are slow; action isolates come on demand.
+    `load` an app, `open`, `submit` runs, `stop` it. `minimum` isolates are kept ready for queries
+    and mutations, and at most `maximum` exist when runs are slow; action isolates come on demand.
     """
 
     def __init__(self, *, minimum: int = 2, maximum: int = 8, max_action_isolates: int = 4) -> None:
@@ -93,8 +93,8 @@ class IsolatePool:
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self, sources: dict[str, str], folder: Path, data_path: Path) -> AppSpec:
-        """Spawn the template, import the app in it, fork the first isolates.
+    async def load(self, sources: dict[str, str], folder: Path, data_path: Path) -> AppSpec:
+        """Spawn the template and import the app in it; nothing of the app runs yet.
 
         Raises `AppLoadError` when the app can't be imported; nothing is left running then.
         """
@@ -112,9 +112,12 @@ class IsolatePool:
         except AppLoadError:
             await self.stop()
             raise
+        return spec
+
+    def open(self) -> None:
+        """Fork the first isolates; call once, when the app is to be put into force."""
         for _ in range(self._minimum):
             self._fork(actions=False)
-        return spec
 
     def submit(
         self,

@@ -130,8 +130,10 @@ class QueryRounds:
     async def _settle(self, watches: Sequence[_Watch], not_before_ts: int) -> Settled:
         for watch in watches:
             watch.armed = False
-        entries = await self._agree(watches, not_before_ts)
-        ts = self._newest_common(entries, not_before_ts)
+        # Never older than what is visible now, or a stale result would settle at its own past.
+        oldest_ts = max(not_before_ts, self._runner.visible_ts)
+        entries = await self._agree(watches, oldest_ts)
+        ts = self._newest_common(entries, oldest_ts)
         assert ts is not None
         results = [self._result(watch) for watch in watches]
         for watch in watches:

@@ -7,6 +7,7 @@ with the server.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -152,7 +153,9 @@ def main() -> None:
     control, handover, server_pid = (int(argument) for argument in sys.argv[1:4])
     die_with_parent(server_pid)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Template(socket.socket(fileno=control), socket.socket(fileno=handover)).serve()
+    # A broken pipe is the server's end as well, met while something was to be told.
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        Template(socket.socket(fileno=control), socket.socket(fileno=handover)).serve()
 
 
 if __name__ == "__main__":
