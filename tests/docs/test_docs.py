@@ -141,6 +141,12 @@ def test_fenced_python_runs(page: Path) -> None:
         exec(compile(block, str(page), "exec"), {"__name__": "fenced"})
 
 
+@pytest.mark.parametrize("package", sorted(ROOT.glob("packages/*/")), ids=lambda p: p.name)
+def test_a_package_ships_licence_and_notice(package: Path) -> None:
+    assert (package / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+    assert "Unofficial: " in (package / "README.md").read_text()
+
+
 def test_docs_say_that_this_is_unofficial() -> None:
     readme = " ".join((ROOT / "README.md").read_text().split())
     assert "Not affiliated with or endorsed by Convex or PostHog" in readme
