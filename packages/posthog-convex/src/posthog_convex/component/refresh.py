@@ -17,6 +17,7 @@ from posthog_convex.component.functions.tables import (
     CONTENTS,
     GROUP_TYPES,
     LOADED,
+    SOURCE,
     CohortRow,
     FlagRow,
     MetaRow,
@@ -170,11 +171,12 @@ def _references(table: str, text: bytes) -> References:
 
 
 async def _move_marker(db: DatabaseWriter, marker: Marker, *, changed: bool) -> None:
-    current = await _meta(db, LOADED)
+    current = await _meta(db, SOURCE)
     if not changed and current is not None:
         changed = msgspec.json.decode(current, type=Marker).etag != marker.etag
     if changed or current is None:
-        await _set_meta(db, LOADED, msgspec.json.encode(marker).decode())
+        await _set_meta(db, SOURCE, msgspec.json.encode(marker).decode())
+        await _set_meta(db, LOADED, "{}")
 
 
 async def _meta(db: DatabaseWriter, name: str) -> str | None:

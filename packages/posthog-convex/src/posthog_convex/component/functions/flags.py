@@ -17,6 +17,7 @@ from posthog_convex.component.compiled import CompiledFlags, Rows
 from posthog_convex.component.functions.tables import (
     GROUP_TYPES,
     LOADED,
+    SOURCE,
     CohortRow,
     FlagRow,
     MetaRow,
@@ -79,8 +80,8 @@ async def evaluate(
 @internal_query
 async def etag(ctx: QueryCtx) -> str | None:
     """The etag of the definitions that are stored completely, for a conditional request."""
-    marker = await _meta(ctx, LOADED)
-    return None if marker is None else msgspec.json.decode(marker, type=Marker).etag
+    source = await _meta(ctx, SOURCE)
+    return None if source is None else msgspec.json.decode(source, type=Marker).etag
 
 
 @internal_mutation
@@ -99,7 +100,7 @@ async def store(
 
 
 async def _absent(ctx: QueryCtx) -> Evaluation:
-    """Why there is no row; this alone depends on the marker and the key."""
+    """Why there is no row; this alone depends on the marker, and at first on the key."""
     if await _meta(ctx, LOADED) is not None:
         state = "unknown"
     elif ctx.env.get("POSTHOG_PERSONAL_API_KEY"):

@@ -44,5 +44,7 @@ class MetaRow(Document, table="meta", indexes={"by_name": ["name"]}):
 GROUP_TYPES = "groupTypes"
 #: Hashes of all rows, so that a refresh finds what changed without reading definitions.
 CONTENTS = "contents"
-#: Present once definitions are complete: their etag and when they were fetched.
+#: Whose definitions these are: their etag and when they were fetched. Moves with every change.
+SOURCE = "source"
+#: Present, and never changed, once definitions were complete for the first time.
 LOADED = "loaded"

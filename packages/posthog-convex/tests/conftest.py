@@ -1,0 +1,281 @@
+"""A real deployment of a small app that mounts the component, for the tests of this package.
+
+Owns its start and the ways in that tests need: calls as a person, calls of the component as its
+lanes make them, and the rows of its queue. Never sends: PostHog's address is a closed port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyconvex.identity import ANONYMOUS, User
+from pyconvex.runtime.calls import EnvChange, FunctionCall, QueryResult, Success
+from pyconvex.server import Server, Settings
+from pyconvex.server.lanes import LaneBridge
+from pyconvex.values import codec
+
+CONFIG = """
+from posthog_convex import posthog_component
+from pyconvex import define_app, v
+
+app = define_app(
+    env={
+        "POSTHOG_PROJECT_TOKEN": v.string(),
+        "POSTHOG_HOST": v.optional(v.string()),
+        "POSTHOG_PERSONAL_API_KEY": v.optional(v.string()),
+    }
+)
+app.use(posthog_component, env=app.env)
+"""
+
+POSTHOG = """
+from posthog_convex import PostHog
+from pyconvex import components
+
+posthog = PostHog(components.posthog)
+
+
+def hook(event):
+    if event["event"] == "secret":
+        return None
+    if event["event"] == "broken":
+        raise RuntimeError("no")
+    event["properties"]["hooked"] = True
+    return event
+
+
+hooked = PostHog(components.posthog, identify=lambda ctx: "callback", before_send=[hook])
+"""
+
+SHOP = """
+from typing import Any
+
+from pyconvex import ActionCtx, MutationCtx, QueryCtx, action, internal_mutation, mutation, query
+
+from .posthog import hooked, posthog
+
+
+@mutation
+async def capture(ctx: MutationCtx, options: Any) -> str:
+    return await posthog.capture(ctx, "bought", **options)
+
+
+@mutation
+async def capture_twice(ctx: MutationCtx) -> list[str]:
+    return [await posthog.capture(ctx, "a"), await posthog.capture(ctx, "b")]
+
+
+@mutation
+async def capture_and_fail(ctx: MutationCtx) -> None:
+    await posthog.capture(ctx, "never")
+    raise RuntimeError("rolled back")
+
+
+@mutation
+async def capture_dollar(ctx: MutationCtx) -> str:
+    properties = {"$set": {"plan": "pro"}, "größe": 3.0}
+    return await posthog.capture(ctx, "bought", distinct_id="u", properties=properties)
+
+
+@action
+async def capture_in_action(ctx: ActionCtx) -> str:
+    return await posthog.capture(ctx, "acted", distinct_id="u")
+
+
+@mutation
+async def identify(ctx: MutationCtx, options: Any) -> str:
+    return await posthog.identify(ctx, **options)
+
+
+@mutation
+async def capture_hooked(ctx: MutationCtx, name: str) -> str:
+    return await hooked.capture(ctx, name, distinct_id="explicit")
+
+
+@query
+async def capture_in_query(ctx: QueryCtx) -> str:
+    return await posthog.capture(ctx, "never")  # type: ignore[arg-type]
+
+
+@query
+async def identify_in_query(ctx: QueryCtx) -> str:
+    return await posthog.identify(ctx)  # type: ignore[arg-type]
+
+
+@query
+async def flag(ctx: QueryCtx, key: str, options: Any = None) -> Any:
+    return await posthog.get_feature_flag(ctx, key, **{"default": "default", **(options or {})})
+
+
+@query
+async def enabled(ctx: QueryCtx, key: str) -> Any:
+    return await posthog.is_feature_enabled(ctx, key, distinct_id="u")
+
+
+@mutation
+async def flag_in_mutation(ctx: MutationCtx, key: str) -> Any:
+    return await posthog.get_feature_flag(ctx, key, distinct_id="u")
+
+
+@action
+async def flag_in_action(ctx: ActionCtx, key: str) -> Any:
+    return await posthog.get_feature_flag(ctx, key, distinct_id="u")
+
+
+@query
+async def evaluation(ctx: QueryCtx, arguments: Any) -> Any:
+    from pyconvex import components
+
+    return await ctx.run_query(components.posthog.flags.evaluate, arguments)
+
+
+@mutation
+async def enqueue(ctx: MutationCtx, event: str) -> None:
+    from pyconvex import components
+
+    await ctx.run_mutation(components.posthog.lib.capture, {"event": event})
+"""
+
+
+class Failed(Exception):
+    """A function raised; the text is what its client would see."""
+
+
+class Deployed:
+    """The running app."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._host = server._deployer._host
+        self._lanes = LaneBridge(self._host, server._store)
+
+    async def query(self, path: str, args: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        """Run a query of the app."""
+        return await self._outcome(self._host.run_query(_call("query", path, args, **options)))
+
+    async def mutation(
+        self, path: str, args: Mapping[str, Any] | None = None, **options: Any
+    ) -> Any:
+        """Run a mutation of the app."""
+        call = _call("mutation", path, args, **options)
+        return await self._outcome(self._host.run_mutation(call))
+
+    async def action(self, path: str, args: Mapping[str, Any] | None = None) -> Any:
+        """Run an action of the app."""
+        return await self._outcome(self._host.run_action(_call("action", path, args)))
+
+    async def lane_query(self, path: str, args: Mapping[str, Any] | None = None) -> Any:
+        """Run a query of the component, as a lane does."""
+        return codec.decode(
+            await self._lanes.run("query", "posthog", path, codec.encode(dict(args or {})))
+        )
+
+    async def store(self, answer: Mapping[str, Any] | str, etag: str | None = "e", at: float = 1.0):
+        """Hand an answer of the definitions endpoint to the component, as its lane does."""
+        text = answer if isinstance(answer, str) else json.dumps(answer)
+        args = codec.encode({"definitions": text, "etag": etag, "fetchedAt": at})
+        return codec.decode(await self._lanes.run("mutation", "posthog", "flags:store", args))
+
+    async def set_env(self, **changes: str | None) -> None:
+        """Set or remove variables of the deployment."""
+        await self._server._environment.apply([EnvChange(n, v) for n, v in changes.items()])
+
+    def watch(
+        self, path: str, args: Mapping[str, Any]
+    ) -> Callable[[], Coroutine[Any, Any, QueryResult]]:
+        """A subscription: each call gives the result now, the same object unless it ran again."""
+        watch = self._host.queries.watch(_call("query", path, args), None, lambda: None)
+
+        async def settle() -> QueryResult:
+            settled = await self._host.queries.settle([watch], self._host.visible_ts)
+            return settled.results[0]
+
+        return settle
+
+    @property
+    def visible_ts(self) -> int:
+        """Moves with every commit that wrote something."""
+        return self._host.visible_ts
+
+    def events(self) -> list[dict[str, Any]]:
+        """The events in the queue, oldest first."""
+        number = self._server._system.read(
+            lambda tx: tx.namespace("posthog").queue_number("events")
+        )
+        assert number is not None
+        reader = self._server._store.reader()
+        reader.begin()
+        try:
+            rows = reader.queue_rows(number, limit=1000, up_to_ts=self._host.durable_ts)
+        finally:
+            reader.end()
+            reader.close()
+        return [json.loads(str(codec.decode(row.body))) for row in rows]
+
+    async def _outcome(self, running: Coroutine[Any, Any, Any]) -> Any:
+        outcome = await running
+        if not isinstance(outcome, Success):
+            raise Failed(outcome.message)
+        self.log = outcome.log_lines
+        return codec.decode(outcome.value)
+
+
+def _call(
+    kind: Any, path: str, args: Mapping[str, Any] | None, *, user: str | None = None
+) -> FunctionCall:
+    who = ANONYMOUS
+    if user is not None:
+        attributes = {"subject": user, "issuer": "test", "tokenIdentifier": f"test|{user}"}
+        who = User(
+            token_identifier=f"test|{user}",
+            issuer="test",
+            subject=user,
+            attributes=codec.encode(attributes),
+        )
+    return FunctionCall(
+        kind=kind,
+        path=path,
+        args=codec.encode(dict(args or {})),
+        identity=who,
+        request_id="test",
+        origin="tester",
+    )
+
+
+@pytest.fixture(scope="session")
+def functions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The app's functions folder."""
+    folder = tmp_path_factory.mktemp("app") / "convex"
+    folder.mkdir()
+    for name, text in (("convex_config", CONFIG), ("posthog", POSTHOG), ("shop", SHOP)):
+        (folder / f"{name}.py").write_text(text)
+    return folder
+
+
+@pytest.fixture
+def deployed(functions: Path, tmp_path: Path) -> Callable[[Callable[[Deployed], Any]], Any]:
+    """Runs a coroutine function with a fresh deployment: `deployed(scenario)`."""
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[Deployed]:
+        async with Server(Settings(data=tmp_path / "data", port=0, isolates=1)) as server:
+            app = Deployed(server)
+            await app.set_env(POSTHOG_PROJECT_TOKEN="phc_x", POSTHOG_HOST="http://127.0.0.1:1")
+            await server.deploy(functions)
+            yield app
+
+    def run(scenario: Callable[[Deployed], Any]) -> Any:
+        async def main() -> Any:
+            async with running() as app:
+                return await scenario(app)
+
+        return asyncio.run(main())
+
+    return run
