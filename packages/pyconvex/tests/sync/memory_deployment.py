@@ -67,13 +67,13 @@ Function = Callable[[Run, dict[str, Any]], Any]
 
 
 def list_messages(run: Run, args: dict[str, Any]) -> Any:
-    return run.get("messages", [])
+    return run.get("messages" + args.get("room", ""), [])
 
 
 def send_message(run: Run, args: dict[str, Any]) -> Any:
     message = {"author": args["author"], "body": args["body"]}
-    run.put("messages", [*run.get("messages", []), message])
-    run.log(f"'sent' {len(run.get('messages'))}")
+    run.put("messages" + args.get("room", ""), [*list_messages(run, args), message])
+    run.log(f"sent {args['body']}")
 
 
 def get_counter(run: Run, args: dict[str, Any]) -> Any:
@@ -123,7 +123,7 @@ def whoami(run: Run, args: dict[str, Any]) -> Any:
 
 def page(run: Run, args: dict[str, Any]) -> Any:
     run.journal = "end-cursor"
-    return run.get("messages", [])[: int(args["paginationOpts"]["numItems"])]
+    return list_messages(run, args)[: int(args["paginationOpts"]["numItems"])]
 
 
 FUNCTIONS: dict[str, tuple[FunctionKind, bool, Function]] = {
