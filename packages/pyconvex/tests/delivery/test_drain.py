@@ -83,6 +83,7 @@ class Bench:
         self.aside: dict[int, str] = {}
         self.said: list[Say] = []
         self.env = 0
+        self.frozen = 0
         self.requests: list[Request] = []
         #: The request that must be sent again as it is, and not before when.
         self.owed: tuple[Request, float] | None = None
@@ -98,7 +99,10 @@ class Bench:
         body = [json.loads(row.body) for row in rows]
         if any(row["kind"] == UNENCODABLE for row in body):
             raise ValueError("no such shape")
-        return Request("POST", f"/{self.env}", (), json.dumps({"rows": body}).encode())
+        # Never the same twice, so that a retry shows whether the bytes were kept.
+        self.frozen += 1
+        made = {"rows": body, "made": self.frozen}
+        return Request("POST", f"/{self.env}", (), json.dumps(made).encode())
 
     def append(self, kinds: Sequence[str], per_commit: int = 2) -> None:
         for number, kind in enumerate(kinds):
