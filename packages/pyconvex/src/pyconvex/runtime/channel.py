@@ -67,6 +67,11 @@ class BlockingChannel:
         self._buffer = FrameBuffer()
         self._frames: list[bytes] = []
 
+    @property
+    def pending(self) -> bool:
+        """Whether `receive` has a frame already: then the socket need not be readable."""
+        return bool(self._frames)
+
     def receive(self) -> bytes | None:
         """The next frame, or None when the peer is gone."""
         while not self._frames:

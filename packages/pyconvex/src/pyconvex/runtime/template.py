@@ -67,11 +67,13 @@ class Template:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         while True:
-            readable, _, _ = select.select([control, wake_read], [], [])
+            # Frames that came in one piece wait in the channel, where select can't see them.
+            pending = self._channel.pending
+            readable, _, _ = select.select([control, wake_read], [], [], 0 if pending else None)
             if wake_read in readable:
                 os.read(wake_read, 4096)
                 self._reap()
-            if control in readable and not self._fork_next(image, load.data_path):
+            if (pending or control in readable) and not self._fork_next(image, load.data_path):
                 return
 
     def _load(self, load: messages.Load) -> AppImage | None:
