@@ -89,6 +89,19 @@ def test_a_receiver_that_was_down_gets_everything_once_it_is_up(in_world) -> Non
     in_world(test)
 
 
+def test_a_lane_that_spins_does_not_stop_the_others_for_ever(in_world) -> None:
+    async def test(world: World) -> None:
+        world.lanes = LaneSupervisor(world.host, chance=NoJitter(), silence_s=2.0)
+        spinning = component("SpinLane")
+        world.lanes.start(world.host.folder, [spinning], world.host.store.durable_ts)
+        await until(lambda: any(text == "spinning" for *_, text in world.host.logged))
+        spun = world.lanes.pid
+        await until(lambda: any("kept it busy for 2 s" in text for *_, text in world.host.logged))
+        await until(lambda: world.lanes.pid not in (None, spun))
+
+    in_world(test)
+
+
 def test_stop_ends_the_process(in_world) -> None:
     async def test(world: World) -> None:
         world.host.append(1)

@@ -22,8 +22,10 @@ from pyconvex.delivery.roster import Roster
 from pyconvex.delivery.transport import HttpTransport, Transport
 from pyconvex.runtime.channel import LoopChannel
 
-#: At most so often, and only when something changed, the server hears how the lanes are doing.
+#: At most so often the server hears how the lanes are doing, when something changed.
 STATUS_INTERVAL_S = 1.0
+#: At least so often it hears so anyway: a process that is silent is taken for hung.
+HEARTBEAT_S = 10.0
 #: How long the last frames may take to leave.
 GOODBYE_S = 1.0
 
@@ -82,12 +84,13 @@ async def _serve_then_exit(sock: socket.socket) -> None:
 
 
 async def _report(roster: Roster, channel: LoopChannel) -> None:
-    last: bytes | None = None
+    now = asyncio.get_running_loop().time
+    last, sent_at = b"", now()
     while True:
         status = encode(Status(roster.statuses()))
-        if status != last:
+        if status != last or now() - sent_at >= HEARTBEAT_S:
             channel.send(status)
-            last = status
+            last, sent_at = status, now()
         await asyncio.sleep(STATUS_INTERVAL_S)
 
 

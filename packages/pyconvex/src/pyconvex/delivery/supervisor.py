@@ -45,6 +45,8 @@ WAKE_INTERVAL_S = 0.01
 #: A process that lived so long was well; its end is a first crash again.
 HEALTHY_AFTER_S = 60.0
 RESTART_BACKOFF = Backoff(base_s=1.0, ceiling_s=30.0)
+#: A process that says nothing for so long hangs in some lane's code; it says something every 10 s.
+SILENCE_S = 60.0
 #: A process that was asked to end within its deadline gets so much more to do it.
 KILL_AFTER_S = 1.0
 
@@ -86,10 +88,16 @@ class LaneSupervisor:
     """
 
     def __init__(
-        self, host: LaneHost, *, spawn: Spawn = spawn_lanes, chance: random.Random | None = None
+        self,
+        host: LaneHost,
+        *,
+        spawn: Spawn = spawn_lanes,
+        chance: random.Random | None = None,
+        silence_s: float = SILENCE_S,
     ) -> None:
         self._host = host
         self._spawn = spawn
+        self._silence_s = silence_s
         self._chance = chance or random.Random()  # noqa: S311 - jitter, not a secret
         self.life = Life.IDLE
         self._data_path = ""
@@ -194,9 +202,11 @@ class LaneSupervisor:
                 sock, inbox.put_nowait, lambda: inbox.put_nowait(None)
             )
             self._say(self._configuration())
-            while (body := await inbox.get()) is not None:
+            while (body := await asyncio.wait_for(inbox.get(), self._silence_s)) is not None:
                 await self._obey(body)
             return f"status {await child.wait()}"
+        except TimeoutError:
+            return f"it was killed: a lane kept it busy for {self._silence_s:g} s"
         except msgspec.MsgspecError as error:  # it is not the one that we know how to talk to
             return f"it was not understood: {error}"
         finally:
