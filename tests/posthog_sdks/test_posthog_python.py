@@ -163,3 +163,21 @@ def test_the_async_client(local: PostHogLocal) -> None:
     local.set_flag("beta")
     assert asyncio.run(main()) is True
     assert local.wait_for_event("from_async")["properties"]["n"] == 1
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "deflate"])
+def test_capture_v1(local: PostHogLocal, compression: str) -> None:
+    errors: list[object] = []
+    with sdk(
+        local,
+        capture_mode="v1",
+        capture_compression=compression,
+        on_error=lambda error, _batch: errors.append(error),
+    ) as posthog:
+        posthog.capture("good", distinct_id="u1", properties={"n": 1, "$session_id": "s1"})
+        posthog.capture("x" * 201, distinct_id="u1")
+    event = local.wait_for_event("good", distinct_id="u1")
+    assert event["properties"]["$lib"] == "posthog-python"
+    assert event["session_id"] == "s1"
+    assert len(local.events()) == 1
+    assert "event_name_too_long" in str(getattr(errors[0], "drops", None))

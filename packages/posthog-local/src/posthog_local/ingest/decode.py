@@ -64,6 +64,21 @@ def decode(payload: Payload) -> object:
     return parse_json(text)
 
 
+def decode_by_encoding(body: bytes, encoding: str) -> bytes:
+    """A body of the newer routes, which follow `Content-Encoding` (and gzip's magic) alone.
+
+    Raises `Refusal`: 415 for an encoding that is not built in (`br`, `zstd`), 400 for a broken
+    body.
+    """
+    match encoding.strip().lower():
+        case "" | "identity" | "gzip":
+            return _decompress(body, encoding.strip().lower())
+        case "deflate":
+            return _unpack(body, zlib.decompressobj())
+        case other:
+            raise Refusal(415, f"content-encoding {other!r} is not supported: use gzip or deflate")
+
+
 def parse_json(text: bytes) -> object:
     """`text` as JSON, tolerating a byte order mark and lone surrogates, which browsers do send."""
     try:
@@ -119,15 +134,18 @@ def _gunzip_by_magic(body: bytes) -> bytes:
 
 
 def _gunzip(body: bytes) -> bytes:
-    unpacker = zlib.decompressobj(wbits=31)
+    return _unpack(body, zlib.decompressobj(wbits=31))
+
+
+def _unpack(body: bytes, unpacker: zlib._Decompress) -> bytes:
     try:
         text = unpacker.decompress(body, MAX_DECODED_BYTES)
     except zlib.error as error:
-        raise Refusal(400, "the body is not valid gzip") from error
+        raise Refusal(400, "the compressed body is damaged") from error
     if unpacker.unconsumed_tail:
         raise Refusal(413, "the body is too large once decompressed")
     if not unpacker.eof:
-        raise Refusal(400, "the gzip body ends too early")
+        raise Refusal(400, "the compressed body ends too early")
     return text
 
 

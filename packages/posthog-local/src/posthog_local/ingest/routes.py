@@ -1,7 +1,7 @@
 """The capture routes: a request becomes events on disk, then an answer.
 
-Owns paths, caps and responses of PostHog's v0 ingestion. An answer of 200 means that every event of
-the request is durable; a refused request left nothing behind.
+Owns paths, caps and responses of PostHog's ingestion, v0 and v1. An answer of 200 means that every
+event of the request is durable; a refused request left nothing behind.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from uuid import UUID
 
+import msgspec
+
 from posthog_local.http.exchange import Request, Response, json_response, text_response
 from posthog_local.http.router import Endpoint
-from posthog_local.ingest.decode import Payload, decode
+from posthog_local.ingest.capture_v1 import V1Intake, V1Receipt, read_sdk, read_v1
+from posthog_local.ingest.clock import parse_time_us
+from posthog_local.ingest.decode import Payload, decode, decode_by_encoding, parse_json
 from posthog_local.ingest.event import IncomingEvent
 from posthog_local.ingest.refusal import Refusal
-from posthog_local.ingest.shapes import Receipt, read_events
+from posthog_local.ingest.shapes import Receipt, read_events, valid_token
 
 _MEGABYTE = 1024 * 1024
 # Caps of PostHog's capture service.
@@ -26,6 +30,10 @@ _EVENT_BYTES = 2 * _MEGABYTE
 _BATCH_PATHS = ("/batch", "/i/v0/ai/batch")
 _LEGACY_PATHS = frozenset(["/e", "/capture", "/track", "/engage"])
 _EVENT_PATHS = ("/i/v0/e", *_LEGACY_PATHS)
+# The second is its name of an earlier month.
+_V1_PATHS = ("/i/v1/analytics/events", "/i/v1/general/events")
+_V1_BYTES = 10 * _MEGABYTE
+_V1_HEADERS = ("posthog-sdk-info", "posthog-attempt", "posthog-request-id")
 _ACCEPTED = json_response({"status": 1})
 _OVER_QUOTA = json_response({"status": 1, "quota_limited": ["events"]})
 _log = logging.getLogger(__name__)
@@ -39,6 +47,15 @@ def capture_endpoints(add_events: AddEvents) -> Iterable[Endpoint]:
     async def capture(request: Request) -> Response:
         return await _capture(request, add_events)
 
+    async def capture_v1(request: Request) -> Response:
+        return await _capture_v1(request, add_events)
+
+    yield Endpoint(
+        paths=_V1_PATHS,
+        handler=capture_v1,
+        max_body_bytes=_V1_BYTES,
+        methods=frozenset(["POST"]),
+    )
     yield Endpoint(paths=_BATCH_PATHS, handler=capture, max_body_bytes=_BATCH_BYTES)
     yield Endpoint(paths=_EVENT_PATHS, handler=capture, max_body_bytes=_EVENT_BYTES)
 
@@ -72,6 +89,48 @@ async def _capture(request: Request, add_events: AddEvents) -> Response:
             _log.exception("events could not be stored")
             return text_response(503, "the events could not be stored; send them again")
     return Response(status=204) if request.query.get("beacon") == "1" else _ACCEPTED
+
+
+async def _capture_v1(request: Request, add_events: AddEvents) -> Response:
+    echo = (("posthog-request-id", request.header("posthog-request-id")),)
+    try:
+        intake = _read_v1(request)
+        if request.quota_limited:
+            raise Refusal(402, "the project is over its quota of events")
+        await add_events(intake.events)
+    except Refusal as refusal:
+        response = _v1_error(refusal.status, refusal.sentence)
+    except Exception:
+        _log.exception("events could not be stored")
+        response = _v1_error(503, "the events could not be stored; send them again")
+    else:
+        response = json_response({"results": intake.verdicts})
+    return msgspec.structs.replace(response, headers=echo)
+
+
+def _read_v1(request: Request) -> V1Intake:
+    token = request.header("authorization").removeprefix("Bearer").strip()
+    valid_token(token)
+    for name in _V1_HEADERS:
+        if not request.header(name):
+            raise Refusal(400, f"the header {name} is missing")
+    sent_at_us = parse_time_us(request.header("posthog-request-timestamp"))
+    if sent_at_us is None:
+        raise Refusal(400, "the header posthog-request-timestamp must be an RFC 3339 time")
+    if not request.header("content-type").startswith("application/json"):
+        raise Refusal(415, "send application/json")
+    receipt = V1Receipt(
+        now_us=time.time_ns() // 1000,
+        sent_at_us=sent_at_us,
+        sdk=read_sdk(request.header("posthog-sdk-info")),
+    )
+    text = decode_by_encoding(request.body, request.header("content-encoding"))
+    return read_v1(parse_json(text), receipt)
+
+
+def _v1_error(status: int, sentence: str) -> Response:
+    error = {400: "bad_request", 401: "unauthorized", 402: "quota_limited"}.get(status, "error")
+    return json_response({"error": error, "error_description": sentence, "error_uri": ""}, status)
 
 
 def payload_of(request: Request, *, legacy: bool) -> Payload:
