@@ -3,8 +3,11 @@
 from itertools import islice
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pyconvex.database import Bound, Bounds, ReadSet
+from pyconvex.database import Bound, Bounds, ReadSet, Subscriptions, WriteLog
+from pyconvex.storage import DocumentWrite
 
 PAID = Bounds((("plan", "paid"),))
 
@@ -146,6 +149,39 @@ def test_what_wakes_what(world, look, change, wakes):
     assert subscription.invalidated_at == (world.store.visible_ts if wakes else None)
     conflict = tx.namespace("").insert("log", {"seen": 1}) and world.commit(tx)[0]
     assert (type(conflict).__name__ == "Conflict") == bool(wakes), "conflicts are the same question"
+
+
+keys = st.binary(min_size=1, max_size=1)
+read_sets = st.lists(st.tuples(st.integers(10, 12), keys, keys | st.none()), max_size=3)
+places = st.lists(st.tuples(st.integers(11, 12), keys), max_size=2).map(tuple)
+commits = st.lists(st.tuples(keys, places, places), min_size=1, max_size=2)
+
+
+@given(st.lists(read_sets, max_size=8), st.lists(commits, max_size=6), st.data())
+def test_a_commit_wakes_exactly_those_whose_reads_it_touches(parts, history, data):
+    log = WriteLog(0)
+    subscriptions = Subscriptions(log)
+    woken, asleep = [], []
+    for part in parts:
+        reads = ReadSet()
+        for index_id, start, end in part:
+            reads.add_range(index_id, start, end) if end else reads.add_point(index_id, start)
+        asleep.append(subscriptions.add(reads, 0, woken.append))
+    for ts, commit in enumerate(history, 1):
+        writes = [DocumentWrite(10, id, b"", 1, old, new) for id, old, new in commit]
+        touched = {place for write in writes for place in write.touched()}
+        hit = [s for s in asleep if any(s.reads.overlaps(*place) for place in touched)]
+        log.append(ts, writes)
+        woken.clear()
+        assert subscriptions.publish(ts, writes) == len(hit)
+        assert {id(s) for s in woken} == {id(s) for s in hit}
+        assert all(s.invalidated_at == ts for s in hit)
+        for subscription in hit:
+            if data.draw(st.booleans()):
+                subscription.close()
+        asleep = [s for s in asleep if s not in hit]
+    for subscription in asleep:
+        subscription.close()
 
 
 def reads_of(world, look):

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from pyconvex.database.reads import ReadSet
+from pyconvex.database.reads import IndexReads, ReadSet
 from pyconvex.storage import DocumentWrite
 
 RETENTION_NS = 60 * 10**9  # Convex keeps 30 to 300 s
@@ -36,12 +36,25 @@ class OutOfRetention(Exception):
 class _Touches:
     """The touched positions of one index, oldest first."""
 
-    __slots__ = ("keys", "timestamps", "writes")
+    __slots__ = ("keys", "newest", "timestamps", "writes")
 
     def __init__(self) -> None:
+        self.newest: dict[bytes, int] = {}
         self.timestamps: list[int] = []
         self.keys: list[bytes] = []
         self.writes: list[DocumentWrite] = []
+
+    def may_overlap(self, read: IndexReads, after_ts: int) -> bool:
+        """False when nothing after `after_ts` can lie in what was read; quick for points."""
+        if self.timestamps[-1] <= after_ts:
+            return False
+        newest = self.newest
+        return bool(read.starts) or any(newest.get(key, 0) > after_ts for key in read.points)
+
+    def forget(self, count: int) -> None:
+        """Drop the oldest positions."""
+        del self.timestamps[:count], self.keys[:count], self.writes[:count]
+        self.newest = dict(zip(self.keys, self.timestamps, strict=True))
 
 
 class WriteLog:
@@ -74,6 +87,7 @@ class WriteLog:
                 touches.timestamps.append(ts)
                 touches.keys.append(key)
                 touches.writes.append(write)
+                touches.newest[key] = ts
                 self._size += 1
         self._commits.append((ts, self._size - before))
         if self._size > self._max_touches or ts - self._trimmed_ts > TRIM_EVERY_NS:
@@ -91,7 +105,7 @@ class WriteLog:
         best: Overlap | None = None
         for index_id, read in reads.indexes.items():
             touches = self._indexes.get(index_id)
-            if touches is None or touches.timestamps[-1] <= after_ts:
+            if touches is None or not touches.may_overlap(read, after_ts):
                 continue
             limit = through_ts if best is None else best.ts - 1
             for place in range(bisect_right(touches.timestamps, after_ts), len(touches.keys)):
@@ -118,4 +132,4 @@ class WriteLog:
             if cut == len(touches.keys):
                 del self._indexes[index_id]
             elif cut:
-                del touches.timestamps[:cut], touches.keys[:cut], touches.writes[:cut]
+                touches.forget(cut)

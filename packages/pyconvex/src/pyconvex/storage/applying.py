@@ -37,7 +37,7 @@ def apply_proposal(db: apsw.Connection, ts: int, proposal: Proposal) -> None:
         _write_document(db, ts, write)
         db.execute(
             "INSERT INTO revisions VALUES (?, ?, ?, ?, ?, ?)",
-            (ts, seq, write.tablet, write.id, write.doc, write.prev_ts),
+            (ts + seq, seq, write.tablet, write.id, write.doc, write.prev_ts),
         )
     for index_id in proposal.dropped_indexes:
         db.execute("INSERT INTO dropped_indexes VALUES (?)", (index_id,))

@@ -111,12 +111,14 @@ class Reader:
     def revisions(self, after: Position, *, limit: int, up_to_ts: int) -> list[Revision] | None:
         """Versions in commit order behind `after`; None when some of them are already forgotten."""
         first = self._rows("SELECT revisions_from FROM head", ())[0][0]
-        if after.ts + 1 < first:
+        place = after.ts + after.seq
+        if place + 1 < first:
             return None
         sql = (
-            "SELECT * FROM revisions WHERE (ts, seq) > (?, ?) AND ts <= ? ORDER BY ts, seq LIMIT ?"
+            "SELECT place - seq, seq, tablet, id, doc, prev_ts FROM revisions"
+            " WHERE place > ? AND place - seq <= ? ORDER BY place LIMIT ?"
         )
-        rows = self._rows(sql, (after.ts, after.seq, up_to_ts, limit))
+        rows = self._rows(sql, (place, up_to_ts, limit))
         return [Revision(*row) for row in rows]
 
     def queue_rows(

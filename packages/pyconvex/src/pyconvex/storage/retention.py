@@ -28,7 +28,7 @@ def has_work(db: apsw.Connection, now_ns: int) -> bool:
     return bool(
         db.execute(
             "SELECT EXISTS (SELECT 1 FROM replays WHERE ts < ?)"
-            " OR EXISTS (SELECT 1 FROM revisions WHERE ts < ?)"
+            " OR EXISTS (SELECT 1 FROM revisions WHERE place < ?)"
             " OR EXISTS (SELECT 1 FROM dropped_indexes)",
             (now_ns - REPLAY_RETENTION_NS, now_ns - REVISION_RETENTION_NS),
         ).get
@@ -46,13 +46,13 @@ def _sweep_replays(db: apsw.Connection, before_ts: int) -> bool:
 
 def _sweep_revisions(db: apsw.Connection, before_ts: int) -> bool:
     last = db.execute(
-        "SELECT max(ts) FROM (SELECT ts FROM revisions WHERE ts < ? ORDER BY ts, seq LIMIT ?)",
+        "SELECT max(place) FROM"
+        " (SELECT place FROM revisions WHERE place < ? ORDER BY place LIMIT ?)",
         (before_ts, SWEEP_ROWS),
     ).get
     if last is None:
         return False
-    # Whole commits only: a reader of the log sees all of a commit or is told that it is gone.
-    db.execute("DELETE FROM revisions WHERE ts <= ?", (last,))
+    db.execute("DELETE FROM revisions WHERE place <= ?", (last,))
     db.execute("UPDATE head SET revisions_from = ?", (last + 1,))
     return True
 

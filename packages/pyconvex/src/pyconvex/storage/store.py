@@ -57,6 +57,8 @@ class Store:
         self._db = open_writer(folder.database)
         ts, catalog_ts = self._db.execute("SELECT ts, catalog_ts FROM head").get
         self._head = Head(ts, catalog_ts)
+        last_place = self._db.execute("SELECT max(place) FROM revisions").get
+        self._next_ts = max(ts, last_place or 0) + 1
         self._queues = Queues(self._db, bounds)
         self._log_fd = os.open(log_path(folder.database), os.O_RDWR | os.O_CLOEXEC)
         sync(self._log_fd)  # a killed predecessor may have left commits that are not durable yet
@@ -114,17 +116,17 @@ class Store:
         before is `Replayed`; neither disturbs its neighbours. On `StorageFailure` none was applied.
         """
         outcomes: list[AppendOutcome] = []
-        with self._transaction("a commit") as first_ts:
-            ts, catalog_ts = first_ts, self._head.catalog_ts
+        head = self._head
+        with self._transaction("a commit") as ts:
             for proposal in proposals:
                 outcome = self._apply(ts, proposal)
                 outcomes.append(outcome)
                 if isinstance(outcome, Appended):
-                    if any(write.tablet < FIRST_DATA_TABLET for write in proposal.writes):
-                        catalog_ts = ts
-                    ts += 1
-            if ts > first_ts:
-                self._move_head(Head(ts - 1, catalog_ts))
+                    registry = any(write.tablet < FIRST_DATA_TABLET for write in proposal.writes)
+                    head = Head(ts, ts if registry else head.catalog_ts)
+                    ts += max(len(proposal.writes), 1)  # revisions stand at ts + seq
+            if head is not self._head:
+                self._move_head(head, next_ts=ts)
         return outcomes
 
     def acknowledge(self, queue: int, through: Position) -> int:
@@ -134,7 +136,7 @@ class Store:
         """
         with self._transaction("acknowledging queue rows") as ts:
             self._queues.acknowledge(queue, through)
-            self._move_head(Head(ts, self._head.catalog_ts))
+            self._move_head(Head(ts, self._head.catalog_ts), next_ts=ts + 1)
         return ts
 
     def set_aside(self, queue: int, position: Position, reason: str) -> int:
@@ -142,7 +144,7 @@ class Store:
         `acknowledge` does."""
         with self._transaction("setting a queue row aside") as ts:
             self._queues.set_aside(queue, position, reason)
-            self._move_head(Head(ts, self._head.catalog_ts))
+            self._move_head(Head(ts, self._head.catalog_ts), next_ts=ts + 1)
         return ts
 
     def queue_stats(self, queue: int) -> QueueStats:
@@ -155,7 +157,7 @@ class Store:
             return False
         with self._transaction("forgetting old rows") as ts:
             more = retention.sweep(self._db, now_ns)
-            self._move_head(Head(ts, self._head.catalog_ts))
+            self._move_head(Head(ts, self._head.catalog_ts), next_ts=ts + 1)
         return more
 
     async def wait_durable(self, ts: int) -> None:
@@ -203,20 +205,20 @@ class Store:
         """One engine transaction; gives the first timestamp that it may use."""
         if self._durability.failure is not None:
             raise self._durability.failure
-        before = self._head
+        before = self._head, self._next_ts
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            yield max(self._head.ts + 1, self._clock_ns())
+            yield max(self._next_ts, self._clock_ns())
             self._queues.write_levels()
             self._db.execute("COMMIT")
         except BaseException as error:
-            self._head = before
+            self._head, self._next_ts = before
             self._roll_back()
             if isinstance(error, apsw.Error | OSError):
                 raise failure_of(error, doing) from error
             raise
         self._queues.settle()
-        if self._head.ts > before.ts:
+        if self._head is not before[0]:
             self._durability.publish(self._head.ts)
 
     def _apply(self, ts: int, proposal: Proposal) -> AppendOutcome:
@@ -238,9 +240,9 @@ class Store:
         self._queues.stage(levels)
         return Appended(ts, dropped)
 
-    def _move_head(self, head: Head) -> None:
+    def _move_head(self, head: Head, next_ts: int) -> None:
         self._db.execute("UPDATE head SET ts = ?, catalog_ts = ?", (head.ts, head.catalog_ts))
-        self._head = head
+        self._head, self._next_ts = head, next_ts
 
     def _roll_back(self) -> None:
         self._queues.forget()
