@@ -8,15 +8,17 @@ commits nothing has changed, and the old app goes on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from pyconvex.database import Transaction, all_components
 from pyconvex.runtime.environment import DeploymentEnvironment
 from pyconvex.runtime.host import Host
-from pyconvex.runtime.isolates import IsolatePool
+from pyconvex.runtime.isolates import AppLoadError, IsolatePool
 from pyconvex.runtime.spec import AppSpec
 from pyconvex.runtime.system import SystemTransactions
 
@@ -24,6 +26,11 @@ from pyconvex.runtime.system import SystemTransactions
 _MODULES = "_modules"
 #: The document in it that tells where the author edits the files; no module has such a path.
 _FOLDER = ""
+#: Pauses between tries to load the app in force again after its template was lost, in seconds.
+FIRST_REVIVAL_PAUSE_S = 0.5
+LAST_REVIVAL_PAUSE_S = 30.0
+
+_log = logging.getLogger(__name__)
 
 
 class MissingVariablesError(Exception):
@@ -47,7 +54,7 @@ class Deployer:
         environment: DeploymentEnvironment,
         *,
         database: Path,
-        new_pool: Callable[[], IsolatePool],
+        new_pool: Callable[[Callable[[], None]], IsolatePool],
         on_deployed: Callable[[AppSpec], None],
     ) -> None:
         self._host = host
@@ -58,7 +65,7 @@ class Deployer:
         self._on_deployed = on_deployed
         self._pool: IsolatePool | None = None
         self._one_at_a_time = asyncio.Lock()
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()
 
     async def deploy(self, sources: dict[str, str], folder: Path) -> AppSpec:
         """Put these sources into force; `folder` is where their author edits them.
@@ -67,7 +74,7 @@ class Deployer:
         variable is not set. The app that was in force stays so then.
         """
         async with self._one_at_a_time:
-            pool = self._new_pool()
+            pool = self._new_pool(self._lost)
             spec = await pool.load(sources, folder, self._database)
             try:
                 missing = self._environment.missing(spec)
@@ -87,8 +94,9 @@ class Deployer:
 
     async def stop(self) -> None:
         """End all isolates."""
-        for task in self._retiring:
+        for task in self._background:
             task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
         if self._pool is not None:
             await self._pool.stop()
 
@@ -98,9 +106,38 @@ class Deployer:
         self._environment.put_in_force(spec)
         self._on_deployed(spec)
         if old is not None:
-            task = asyncio.create_task(_retire(old))
-            self._retiring.add(task)
-            task.add_done_callback(self._retiring.discard)
+            for run in old.hand_over():
+                pool.adopt(run)
+            self._start(_retire(old))
+
+    def _lost(self) -> None:
+        """The template of the app in force is gone, and its isolates with it: load it again."""
+        _log.error("The process that forks isolates is gone; it is started again.")
+        self._start(self._revive())
+
+    async def _revive(self) -> None:
+        pause_s = FIRST_REVIVAL_PAUSE_S
+        while True:
+            async with self._one_at_a_time:
+                stored = self.stored()
+                if stored is None:
+                    return
+                pool = self._new_pool(self._lost)
+                try:
+                    spec = await pool.load(*stored, self._database)
+                except AppLoadError as error:
+                    _log.error("The app in force can't be loaded again: %s", error)
+                else:
+                    pool.open()
+                    self._swap(pool, spec)
+                    return
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LAST_REVIVAL_PAUSE_S)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     @property
     def pids(self) -> list[int]:

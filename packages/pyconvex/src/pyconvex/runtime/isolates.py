@@ -75,9 +75,18 @@ class IsolatePool:
 
     `load` an app, `open`, `submit` runs, `stop` it. `minimum` isolates are kept ready for queries
     and mutations, and at most `maximum` exist when runs are slow; action isolates come on demand.
+    `on_lost` is called when the template ended by itself: the pool is of no use any more.
     """
 
-    def __init__(self, *, minimum: int = 2, maximum: int = 8, max_action_isolates: int = 4) -> None:
+    def __init__(
+        self,
+        *,
+        minimum: int = 2,
+        maximum: int = 8,
+        max_action_isolates: int = 4,
+        on_lost: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._on_lost = on_lost
         self._minimum = minimum
         self._maximum = maximum
         self._max_action_isolates = max_action_isolates
@@ -129,23 +138,32 @@ class IsolatePool:
         loop = asyncio.get_running_loop()
         opened = loop.create_future() if start.announce else None
         run = Run(start, loop.create_future(), opened, on_call)
+        self.adopt(run)
+        return run
+
+    def hand_over(self) -> list[Run]:
+        """Take back the runs that have not begun, to be adopted by the pool that follows."""
+        runs = [*self._waiting, *self._waiting_actions]
+        self._waiting.clear()
+        self._waiting_actions.clear()
+        return runs
+
+    def adopt(self, run: Run) -> None:
+        """Queue a run that was submitted here, or to the pool before."""
         if self._stopping:
             self._fail(run, "The server is stopping.")
-        elif start.kind == "action":
+        elif run.start.kind == "action":
             self._waiting_actions.append(run)
             self._dispatch_actions()
         else:
             self._waiting.append(run)
             self._dispatch()
-        return run
 
     async def stop(self) -> None:
         """End all isolates and the template; runs still under way fail."""
         self._stopping = True
-        for run in (*self._waiting, *self._waiting_actions):
+        for run in self.hand_over():
             self._fail(run, "The server is stopping.")
-        self._waiting.clear()
-        self._waiting_actions.clear()
         for isolate in list(self._isolates.values()):
             self._end(isolate, "The server is stopping.")
         if self._control is not None:
@@ -369,6 +387,8 @@ class IsolatePool:
             self._loaded.set_exception(
                 AppLoadError("The process that imports the app ended before it was done.")
             )
+        elif not self._stopping:
+            self._on_lost()
 
 
 def _spawn_template(descriptors: tuple[int, int]) -> subprocess.Popen[bytes]:

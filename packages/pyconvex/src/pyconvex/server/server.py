@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -167,8 +167,10 @@ class Server:
         self._stack.push_async_callback(end)
         await server.listening.wait()
 
-    def _new_pool(self) -> IsolatePool:
-        return IsolatePool(minimum=self.settings.isolates, maximum=self.settings.max_isolates)
+    def _new_pool(self, on_lost: Callable[[], None]) -> IsolatePool:
+        return IsolatePool(
+            minimum=self.settings.isolates, maximum=self.settings.max_isolates, on_lost=on_lost
+        )
 
     def _on_deployed(self, spec: AppSpec) -> None:
         self._spec = spec
