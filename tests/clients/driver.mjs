@@ -56,9 +56,13 @@ const commands = {
   setAdminAuth: ({ key, actingAs }) => client().client.setAdminAuth(key, actingAs),
   // A fetcher that has the one token, as an app with a session would; says what became of it.
   setAuth: ({ token }) => client().setAuth(async () => token, (ok) => say({ authenticated: ok })),
-  state: () => {
-    const { isWebSocketConnected, hasInflightRequests } = client().connectionState();
-    return { isWebSocketConnected, hasInflightRequests };
+  // Says after each Transition whether a query has a result, which is what a page renders.
+  watchLoading: ({ path, args }) => {
+    const base = client().client;
+    const canonical = path.includes(":") ? path : `${path}:default`;
+    base.addOnTransitionHandler(() =>
+      say({ loading: base.localQueryResult(canonical, args) === undefined }),
+    );
   },
 };
 

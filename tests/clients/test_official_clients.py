@@ -145,6 +145,21 @@ def test_a_subscription_survives_a_cut_line(client: Client, line: Line, name: st
     client.seen("s", 2.0)
 
 
+def test_coming_back_does_not_look_like_loading(npm: Client, line: Line, name: str) -> None:
+    npm.do("setAdminAuth", key=line.admin_key)
+    query = {"path": "counters:secret", "args": {"name": name}}
+    npm.do("subscribe", name="s", **query)
+    npm.seen("s", 0.0)
+    npm.do("watchLoading", **query)
+    for total in (1.0, 2.0):
+        line.cut()
+        npm.call("httpMutation", "counters:add", name=name, by=1)
+        npm.seen("s", total)
+    shown = [line["loading"] for line in npm.said if "loading" in line]
+    assert shown
+    assert not any(shown)
+
+
 def test_a_mutation_whose_answer_was_lost_runs_once(
     npm: Client, served: Served, line: Line, name: str
 ) -> None:

@@ -58,8 +58,8 @@ def random_request_id() -> str:
 class SyncEndpoint:
     """An ASGI application for WebSockets that speaks the sync protocol on every path.
 
-    >>> endpoint = SyncEndpoint(host, authenticator)  # doctest: +SKIP
-    >>> app = create_app(host, authenticator=authenticator, sync=endpoint)  # doctest: +SKIP
+    endpoint = SyncEndpoint(host, authenticator)
+    app = create_app(host, authenticator=authenticator, sync=endpoint, …)
     """
 
     def __init__(
