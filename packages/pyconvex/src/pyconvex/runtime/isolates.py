@@ -273,12 +273,17 @@ class IsolatePool:
     def _fork(self, *, actions: bool) -> None:
         if self._control is None or self._handover is None or self._stopping:
             return
+        own, theirs = socket.socketpair()
+        try:
+            socket.send_fds(self._handover, [b"i"], [theirs.fileno()])
+        except OSError:
+            own.close()
+            return  # the template is gone, which `_template_gone` tells or has told
+        finally:
+            theirs.close()
         self._next_id += 1
         isolate = Isolate(self._next_id, actions)
         self._isolates[isolate.isolate_id] = isolate
-        own, theirs = socket.socketpair()
-        socket.send_fds(self._handover, [b"i"], [theirs.fileno()])
-        theirs.close()
         self._control.send(messages.encode(messages.Fork(isolate.isolate_id, actions)))
         task = asyncio.create_task(self._connect(isolate, own))
         self._tasks.add(task)
