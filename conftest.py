@@ -22,7 +22,7 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("long", settings.get_profile("ci"), derandomize=False, max_examples=5_000)
+settings.register_profile("long", settings.get_profile("ci"), derandomize=False, max_examples=1_000)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
