@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ class HostProcess:
         try:
             with urllib.request.urlopen(request, timeout=DEADLINE_S) as answer:
                 content = answer.read()
-        except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+        except (HTTPException, urllib.error.URLError, ConnectionError, TimeoutError) as error:
             raise ConnectionError(str(error)) from None
         return json.loads(content) if content else {}
 
