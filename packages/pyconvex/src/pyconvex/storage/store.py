@@ -62,7 +62,8 @@ class Store:
         self._queues = Queues(self._db, bounds)
         self._log_fd = os.open(log_path(folder.database), os.O_RDWR | os.O_CLOEXEC)
         sync(self._log_fd)  # a killed predecessor may have left commits that are not durable yet
-        sync_folder(folder.path)
+        for made in (folder.path, folder.path.parent):
+            sync_folder(made)
         self._durability = Durability(self._log_fd, sync, ts)
         self._checkpointer = Checkpointer(folder.database, self._durability.fail)
         self._db.set_wal_hook(self._observe_log)
@@ -182,9 +183,10 @@ class Store:
         return self._checkpointer.pages
 
     def restart_log(self, timeout_s: float = 1.0) -> bool:
-        """Begin the log anew; blocking. No commit and no snapshot may be under way meanwhile.
+        """Begin the log anew; blocking, so call it off the event loop, while no commit is made.
 
-        False when a reader held an old snapshot for all of `timeout_s`.
+        Waits for snapshots that are open; new ones may begin. False when one stayed open for all of
+        `timeout_s`.
         """
         return self._checkpointer.restart(timeout_s)
 
