@@ -12,6 +12,7 @@ import logging
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -106,10 +107,21 @@ class Report:
 def _run(main: Any) -> None:
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.INFO)
     try:
-        asyncio.run(main)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(main)
     except (FolderRefused, PortTakenError, SourceError, AppLoadError, DatabaseError,
             MissingVariablesError) as error:  # fmt: skip
         raise click.ClickException(str(error)) from None
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's loops where it is installed (not on Windows), the standard ones elsewhere."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 async def _dev(settings: Settings, report: Report) -> None:
