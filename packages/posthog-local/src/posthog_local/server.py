@@ -25,6 +25,7 @@ from posthog_local.http import server as http_server
 from posthog_local.http.faults import FaultBook
 from posthog_local.http.router import Router
 from posthog_local.ingest.routes import capture_endpoints
+from posthog_local.logs.routes import log_endpoints
 from posthog_local.store.folder import Folder, Keys
 from posthog_local.store.store import Store
 from posthog_local.ui.pages import Connection, Pages
@@ -106,7 +107,11 @@ def build_app(settings: Settings, store: Store, faults: FaultBook, keys: Keys) -
         allow_remote=settings.allow_remote,
     )
     flag_routes = FlagRoutes(_Facts(store), (keys.secret_key, keys.personal_api_key))
-    endpoints = [*capture_endpoints(store.add_events), *flag_routes.endpoints()]
+    endpoints = [
+        *capture_endpoints(store.add_events),
+        *log_endpoints(store.add_logs),
+        *flag_routes.endpoints(),
+    ]
     return Router(endpoints, guarded, faults)
 
 

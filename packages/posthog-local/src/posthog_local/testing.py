@@ -130,6 +130,10 @@ class PostHogLocal:
         answer = self.request("GET", "/_local/persons?" + urlencode({"distinct_id": distinct_id}))
         return next(iter(answer["persons"]), None)
 
+    def logs(self, **wanted: str) -> list[dict[str, Any]]:
+        """Log lines, the latest first; narrow by severity, service_name, search, trace_id, …"""
+        return list(self.request("GET", "/_local/logs?" + urlencode(wanted))["logs"])
+
     def warnings(self) -> list[dict[str, Any]]:
         """What PostHog would have dropped or rewritten in silence, the newest first."""
         return list(self.request("GET", "/_local/warnings")["warnings"])

@@ -172,7 +172,14 @@ def test_foreign_html_is_text_on_every_page(local: PostHogLocal) -> None:
     local.set_flag(_XSS, definition={
         "name": _XSS, "filters": {"groups": [{"rollout_percentage": 100}],
         "payloads": {"true": _XSS}}})  # fmt: skip
+    log = {"body": {"stringValue": _XSS}, "attributes": [
+        {"key": _XSS, "value": {"stringValue": _XSS}},
+        {"key": "posthogDistinctId", "value": {"stringValue": _XSS}}]}  # fmt: skip
+    logs = {"resourceLogs": [{"scopeLogs": [{"logRecords": [log]}]}]}
+    assert ask(local, "POST", "/v1/logs?token=phc_a", json.dumps(logs).encode()).status == 200
     pages = [
+        "/logs?" + urlencode({"trace_id": _XSS}),
+        "/logs",
         "/activity",
         "/activity?" + urlencode({"event": _XSS}),
         "/persons",
@@ -193,6 +200,20 @@ def test_foreign_html_is_text_on_every_page(local: PostHogLocal) -> None:
     refused = post(local, "/feature_flags/save", key=_XSS, rollout=_XSS)
     assert refused.status == 400
     assert "<script>alert" not in refused.html
+
+
+def test_logs_are_searched_by_text_and_severity(local: PostHogLocal) -> None:
+    assert "No log line yet" in get(local, "/logs").text
+    lines = [
+        {"body": {"stringValue": "first line"}, "severityNumber": 17},
+        {"body": {"stringValue": "second line"}, "severityNumber": 9},
+    ]
+    body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": lines}]}]}).encode()
+    assert ask(local, "POST", "/v1/logs?token=phc_a", body).status == 200
+    text = get(local, "/logs?search=FIRST&severity=error").text
+    assert "first line" in text
+    assert "second line" not in text
+    assert "No log line matches" in get(local, "/logs?severity=fatal").text
 
 
 def test_new_events_stream_as_escaped_rows(local: PostHogLocal) -> None:

@@ -16,10 +16,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from posthog_local.control.views import event_json, person_json, timeline_json, warning_json
+from posthog_local.control.views import (
+    event_json,
+    log_json,
+    person_json,
+    timeline_json,
+    warning_json,
+)
 from posthog_local.flags.definition import InvalidDefinition
 from posthog_local.http.faults import Fault, FaultBook
 from posthog_local.store import flagshelf
+from posthog_local.store.logshelf import LogFilter
 from posthog_local.store.reader import EventFilter
 from posthog_local.store.store import Store
 
@@ -51,6 +58,7 @@ class ControlRoutes:
             _route("/_local/ready", self.ready, "GET"),
             _route("/_local/events", self.events, "GET"),
             _route("/_local/timeline", self.timeline, "GET"),
+            _route("/_local/logs", self.logs, "GET"),
             _route("/_local/persons", self.persons, "GET"),
             _route("/_local/warnings", self.warnings, "GET"),
             _route("/_local/reset", self.reset, "POST"),
@@ -89,10 +97,11 @@ class ControlRoutes:
         limit = int(_number(request, "limit", 1000, _MAX_EVENTS))
         person = self._store.reader.person(distinct_id)
         events = self._store.reader.timeline(distinct_id, limit)
+        logs = self._store.log_reader.latest(LogFilter(distinct_id=distinct_id), limit)
         return _json(
             {
                 "person": None if person is None else person_json(person),
-                "timeline": timeline_json(events),
+                "timeline": timeline_json(events, logs),
             }
         )
 
@@ -104,6 +113,19 @@ class ControlRoutes:
         else:
             found = [person for person in [reader.person(distinct_id)] if person is not None]
         return _json({"persons": [person_json(person) for person in found]})
+
+    async def logs(self, request: Request) -> Response:
+        wanted = LogFilter(
+            severity=request.query_params.get("severity"),
+            service_name=request.query_params.get("service_name"),
+            search=request.query_params.get("search"),
+            trace_id=request.query_params.get("trace_id"),
+            distinct_id=request.query_params.get("distinct_id"),
+        )
+        limit = int(_number(request, "limit", 100, _MAX_EVENTS))
+        return _json(
+            {"logs": [log_json(one) for one in self._store.log_reader.latest(wanted, limit)]}
+        )
 
     async def warnings(self, request: Request) -> Response:
         found = self._store.reader.warnings(int(_number(request, "limit", 100, _MAX_EVENTS)))

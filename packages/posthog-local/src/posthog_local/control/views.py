@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from posthog_local.ingest.clock import format_time
+from posthog_local.store.logshelf import StoredLog
 from posthog_local.store.reader import StoredEvent, StoredPerson, StoredWarning
 
 
@@ -28,12 +31,45 @@ def event_json(event: StoredEvent) -> dict[str, Any]:
     }
 
 
-def timeline_json(events: Sequence[StoredEvent]) -> list[dict[str, Any]]:
-    """A person's events as the entries of one timeline, in the given order."""
+def timeline_json(events: Sequence[StoredEvent], logs: Sequence[StoredLog]) -> list[dict[str, Any]]:
+    """A person's events and log lines as the entries of one timeline, the earliest first."""
+    entries = [*event_entries(events), *log_entries(logs)]
+    return sorted(entries, key=lambda entry: str(entry["at"]))
+
+
+def log_entries(logs: Sequence[StoredLog]) -> list[dict[str, Any]]:
+    """Log lines as timeline entries."""
+    return [
+        {
+            "at": format_time(log.record.timestamp_us),
+            "kind": "log",
+            "severity": log.record.severity,
+            "body": log.record.body,
+            "distinct_id": log.record.distinct_id,
+            "source": log.record.service_name or None,
+            "trace_id": log.record.trace_id or None,
+            "properties": log.record.attributes,
+        }
+        for log in logs
+    ]
+
+
+def log_json(log: StoredLog) -> dict[str, Any]:
+    """One log line with everything that is kept of it."""
+    return {
+        "seq": log.seq,
+        **msgspec.structs.asdict(log.record),
+        "timestamp": format_time(log.record.timestamp_us),
+        "observed_timestamp": format_time(log.record.observed_us),
+    }
+
+
+def event_entries(events: Sequence[StoredEvent]) -> list[dict[str, Any]]:
+    """Events as timeline entries; exceptions and LLM events say so in `kind`."""
     return [
         {
             "at": format_time(event.timestamp_us),
-            "kind": "event",
+            "kind": _kind(event.event),
             "event": event.event,
             "distinct_id": event.distinct_id,
             "uuid": event.uuid,
@@ -42,6 +78,12 @@ def timeline_json(events: Sequence[StoredEvent]) -> list[dict[str, Any]]:
         }
         for event in events
     ]
+
+
+def _kind(event: str) -> str:
+    if event == "$exception":
+        return "exception"
+    return "ai" if event.startswith("$ai_") else "event"
 
 
 def person_json(person: StoredPerson) -> dict[str, Any]:

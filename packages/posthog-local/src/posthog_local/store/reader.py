@@ -22,7 +22,7 @@ _EVENT_FIELDS = (
 _EVENTS = (
     f"SELECT {_EVENT_FIELDS} FROM events e LEFT JOIN person_distinct_ids l USING (distinct_id)"  # noqa: S608
 )
-_SAME_PERSON = (
+SAME_PERSON = (
     "e.distinct_id IN (SELECT :distinct_id UNION SELECT other.distinct_id"
     " FROM person_distinct_ids mine JOIN person_distinct_ids other USING (person_id)"
     " WHERE mine.distinct_id = :distinct_id)"
@@ -95,9 +95,7 @@ class Reader:
 
     def timeline(self, distinct_id: str, limit: int) -> list[StoredEvent]:
         """The last `limit` events of the person who holds this id, the earliest first."""
-        sql = (
-            f"{_EVENTS} WHERE {_SAME_PERSON} ORDER BY e.timestamp_us DESC, e.seq DESC LIMIT :limit"
-        )
+        sql = f"{_EVENTS} WHERE {SAME_PERSON} ORDER BY e.timestamp_us DESC, e.seq DESC LIMIT :limit"
         found = list(self._events(sql, {"distinct_id": distinct_id, "limit": limit}))
         return found[::-1]
 
@@ -202,6 +200,6 @@ def _conditions(wanted: EventFilter) -> tuple[str, dict[str, Any]]:
         parts.append("e.uuid = :uuid")
         bindings["uuid"] = UUID(wanted.uuid).bytes
     if wanted.distinct_id is not None:
-        parts.append(_SAME_PERSON)
+        parts.append(SAME_PERSON)
         bindings["distinct_id"] = wanted.distinct_id
     return " AND ".join(parts), bindings

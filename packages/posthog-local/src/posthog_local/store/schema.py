@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import apsw
 
-# Written to `user_version`; raised with every change that an older release could not read.
-FORMAT_VERSION = 1
 APPLICATION_ID = 0x50484C31
 
 EVENT_COLUMNS = (
@@ -18,7 +16,9 @@ EVENT_COLUMNS = (
     "session_id, window_id, group_0, group_1, group_2, group_3, group_4, properties"
 )
 
-_TABLES = """
+# One step a format version: a folder of an older version is brought here step by step.
+_STEPS = (
+    """
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY,
     uuid BLOB NOT NULL UNIQUE,
@@ -80,7 +80,32 @@ CREATE TABLE warnings (
     distinct_id TEXT,
     details TEXT NOT NULL
 );
-"""
+""",
+    """
+CREATE TABLE logs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    timestamp_us INTEGER NOT NULL,
+    observed_us INTEGER NOT NULL,
+    severity TEXT NOT NULL,
+    severity_number INTEGER NOT NULL,
+    service_name TEXT NOT NULL,
+    body TEXT NOT NULL,
+    attributes TEXT NOT NULL,
+    resource_attributes TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    event_name TEXT NOT NULL,
+    trace_id TEXT NOT NULL,
+    span_id TEXT NOT NULL,
+    distinct_id TEXT,
+    session_id TEXT
+);
+CREATE INDEX logs_by_time ON logs (timestamp_us);
+CREATE INDEX logs_by_distinct_id ON logs (distinct_id, timestamp_us) WHERE distinct_id IS NOT NULL;
+CREATE INDEX logs_by_trace ON logs (trace_id) WHERE trace_id != '';
+""",
+)
+# Written to `user_version`.
+FORMAT_VERSION = len(_STEPS)
 
 # What `reset` empties. Flags are apart, because a test may want to keep them.
 DATA_TABLES = [
@@ -91,6 +116,7 @@ DATA_TABLES = [
     "groups",
     "flag_hash_keys",
     "warnings",
+    "logs",
 ]
 FLAG_TABLES = ("flags", "cohorts")
 
@@ -100,16 +126,16 @@ class UnknownFormat(Exception):
 
 
 def prepare(connection: apsw.Connection) -> None:
-    """Creates the tables in an empty file; refuses a file of another program or a newer release."""
+    """Creates what the file lacks; refuses one of another program or of a newer release."""
     version = connection.pragma("user_version")
-    if version == FORMAT_VERSION:
-        return
-    if version != 0 or connection.execute("SELECT count(*) FROM sqlite_schema").get:
+    foreign = version == 0 and connection.execute("SELECT count(*) FROM sqlite_schema").get
+    if foreign or version > FORMAT_VERSION:
         raise UnknownFormat(
             f"the data is of format {version}, this release reads {FORMAT_VERSION}; "
             "nothing was changed. Use a newer posthog-local or another --data folder"
         )
-    with connection:
-        connection.execute(_TABLES)
-        connection.pragma("application_id", APPLICATION_ID)
-        connection.pragma("user_version", FORMAT_VERSION)
+    for number, step in enumerate(_STEPS[version:], version + 1):
+        with connection:
+            connection.execute(step)
+            connection.pragma("application_id", APPLICATION_ID)
+            connection.pragma("user_version", number)

@@ -12,9 +12,11 @@ from typing import TypeVar
 
 from posthog_local.flags.book import FlagBook
 from posthog_local.ingest.event import IncomingEvent
-from posthog_local.store import flagshelf
+from posthog_local.logs.record import LogRecord
+from posthog_local.store import flagshelf, logshelf
 from posthog_local.store.changes import Changes
 from posthog_local.store.folder import Folder
+from posthog_local.store.logshelf import LogReader
 from posthog_local.store.reader import EventFilter, Reader, StoredEvent
 from posthog_local.store.transaction import Transaction
 from posthog_local.store.writer import Job, Writer
@@ -30,6 +32,7 @@ class Store:
         self._writer = Writer(folder, self.changes.announce)
         self._connection = folder.connect_reader()
         self.reader = Reader(self._connection)
+        self.log_reader = LogReader(self._connection)
         self.flags = FlagBook(*flagshelf.load(self._connection))
 
     async def add_events(self, events: Sequence[IncomingEvent]) -> None:
@@ -40,6 +43,10 @@ class Store:
                 transaction.ingest(event)
 
         await self._writer.submit(job)
+
+    async def add_logs(self, records: Sequence[LogRecord]) -> None:
+        """Returns when all of them are on disk."""
+        await self._writer.submit(logshelf.append(records))
 
     async def change_flags(self, job: Job[T]) -> T:
         """Runs a job of `flagshelf`; when it returns, the new definitions are the ones in force."""

@@ -24,16 +24,19 @@ from posthog_local.flags.evaluate import Evaluation, Subject
 from posthog_local.flags.operators import OPERATOR_NAMES
 from posthog_local.persons.ids import person_uuid
 from posthog_local.store import flagshelf
+from posthog_local.store.logshelf import LogFilter
 from posthog_local.store.reader import EventFilter
 from posthog_local.store.store import Store
 from posthog_local.ui.flagform import FlagForm, definition_of, form_of
 from posthog_local.ui.render import Renderer
 from posthog_local.ui.stream import live_rows
+from posthog_local.ui.timeline import merged
 
 _Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 _FEED_ROWS = 100
 _TIMELINE_ROWS = 500
 _LIST_ROWS = 200
+_LOG_FIELDS = ("search", "severity", "service_name", "trace_id", "distinct_id")
 _ASSETS = {"style.css": "text/css", "live.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
 
@@ -67,6 +70,7 @@ class Pages:
             Route("/feature_flags/toggle", self.toggle_flag, methods=["POST"]),
             Route("/feature_flags/delete", self.delete_flag, methods=["POST"]),
             Route("/feature_flags/{key:path}", self.flag),
+            Route("/logs", self.logs),
             Route("/warnings", self.warnings),
             Route("/settings", self.settings),
             Route("/_assets/{name}", self.asset),
@@ -100,13 +104,14 @@ class Pages:
         distinct_id = request.path_params["distinct_id"]
         reader = self._store.reader
         events = reader.timeline(distinct_id, _TIMELINE_ROWS)
+        logs = self._store.log_reader.latest(LogFilter(distinct_id=distinct_id), _TIMELINE_ROWS)
         return self._page(
             "person.html",
             "persons",
             distinct_id=distinct_id,
             person=reader.person(distinct_id),
             person_id=person_uuid(distinct_id),
-            events=events[::-1],
+            entries=merged(events, logs)[:_TIMELINE_ROWS],
             limit=_TIMELINE_ROWS,
             evaluations=self._evaluate(distinct_id),
         )
@@ -149,6 +154,13 @@ class Pages:
         key = (await _fields(request)).get("key", [""])[0]
         await self._store.change_flags(flagshelf.delete(key))
         return _see_other("/feature_flags")
+
+    async def logs(self, request: Request) -> Response:
+        wanted = {name: request.query_params.get(name, "").strip() for name in _LOG_FIELDS}
+        given = {name: value for name, value in wanted.items() if value}
+        found = self._store.log_reader.latest(LogFilter(**given), _LIST_ROWS)
+        severities = ("trace", "debug", "info", "warn", "error", "fatal")
+        return self._page("logs.html", "logs", logs=found, wanted=wanted, severities=severities)
 
     async def warnings(self, request: Request) -> Response:
         found = self._store.reader.warnings(_LIST_ROWS)

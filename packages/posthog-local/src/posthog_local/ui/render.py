@@ -16,7 +16,7 @@ import msgspec
 from starlette.responses import HTMLResponse
 
 from posthog_local.ingest.clock import format_time
-from posthog_local.store.reader import StoredEvent
+from posthog_local.ui.timeline import Entry
 
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self';"
@@ -68,8 +68,8 @@ def _clock(time_us: int) -> str:
     return format_time(time_us)[11:23]
 
 
-def _by_day(events: Iterable[StoredEvent]) -> list[tuple[str, list[StoredEvent]]]:
-    days = itertools.groupby(events, lambda event: format_time(event.timestamp_us)[:10])
+def _by_day(entries: Iterable[Entry]) -> list[tuple[str, list[Entry]]]:
+    days = itertools.groupby(entries, lambda entry: format_time(entry.at_us)[:10])
     return [(day, list(of_day)) for day, of_day in days]
 
 

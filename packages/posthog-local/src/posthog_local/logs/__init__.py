@@ -1,0 +1,1 @@
+"""Logs: OTLP log records, kept with the person and session that they belong to."""

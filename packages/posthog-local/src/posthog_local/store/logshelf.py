@@ -1,0 +1,110 @@
+"""Log records in the store: appending and searching.
+
+Owns every SQL statement on logs. Whose line it is gets resolved at query time, as for events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import apsw
+import msgspec
+
+from posthog_local.logs.record import LogRecord
+from posthog_local.store.reader import SAME_PERSON
+from posthog_local.store.transaction import Transaction
+from posthog_local.store.writer import Job
+
+_COLUMNS = (
+    "timestamp_us, observed_us, severity, severity_number, service_name, body, attributes,"
+    " resource_attributes, scope, event_name, trace_id, span_id, distinct_id, session_id"
+)
+_INSERT = f"INSERT INTO logs ({_COLUMNS}) VALUES ({','.join('?' * 14)})"  # noqa: S608
+_encode = msgspec.json.Encoder().encode
+
+
+class StoredLog(msgspec.Struct, frozen=True, kw_only=True):
+    """A log line with its number."""
+
+    seq: int
+    record: LogRecord
+
+
+class LogFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which lines to read; `search` is any part of the body, in any case."""
+
+    severity: str | None = None
+    service_name: str | None = None
+    search: str | None = None
+    trace_id: str | None = None
+    distinct_id: str | None = None
+
+
+def append(records: Sequence[LogRecord]) -> Job[None]:
+    """A job that stores records in their order."""
+    rows = [
+        (
+            *(one.timestamp_us, one.observed_us, one.severity, one.severity_number),
+            *(one.service_name, one.body),
+            *(_encode(one.attributes).decode(), _encode(one.resource_attributes).decode()),
+            *(one.scope, one.event_name, one.trace_id, one.span_id),
+            *(one.distinct_id, one.session_id),
+        )
+        for one in records
+    ]
+
+    def job(transaction: Transaction) -> None:
+        transaction.connection.executemany(_INSERT, rows)
+
+    return job
+
+
+class LogReader:
+    """Searches the logs as of the latest commit."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def latest(self, wanted: LogFilter, limit: int) -> list[StoredLog]:
+        """Matching lines, the latest first."""
+        parts, bindings = ["true"], {"limit": limit}
+        conditions: dict[str, tuple[str | None, str]] = {
+            "severity": (wanted.severity, "e.severity = :severity"),
+            "service": (wanted.service_name, "e.service_name = :service"),
+            "search": (wanted.search, "instr(lower(e.body), lower(:search)) > 0"),
+            "trace_id": (wanted.trace_id, "e.trace_id = :trace_id"),
+            "distinct_id": (wanted.distinct_id, SAME_PERSON),
+        }
+        values: dict[str, Any] = dict(bindings)
+        for name, (value, condition) in conditions.items():
+            if value is not None:
+                parts.append(condition)
+                values[name] = value
+        sql = (
+            f"SELECT e.seq, {_COLUMNS} FROM logs e WHERE {' AND '.join(parts)}"  # noqa: S608
+            " ORDER BY e.timestamp_us DESC, e.seq DESC LIMIT :limit"
+        )
+        return list(self._logs(sql, values))
+
+    def _logs(self, sql: str, bindings: dict[str, Any]) -> Iterator[StoredLog]:
+        for row in self._connection.execute(sql, bindings):
+            yield StoredLog(
+                seq=row[0],
+                record=LogRecord(
+                    timestamp_us=row[1],
+                    observed_us=row[2],
+                    severity=row[3],
+                    severity_number=row[4],
+                    service_name=row[5],
+                    body=row[6],
+                    attributes=msgspec.json.decode(row[7]),
+                    resource_attributes=msgspec.json.decode(row[8]),
+                    scope=row[9],
+                    event_name=row[10],
+                    trace_id=row[11],
+                    span_id=row[12],
+                    distinct_id=row[13],
+                    session_id=row[14],
+                ),
+            )

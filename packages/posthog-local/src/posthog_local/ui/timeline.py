@@ -1,0 +1,29 @@
+"""One timeline from several sources: a person's events and log lines, the latest first.
+
+Owns the order in which a page shows them. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from posthog_local.logs.record import LogRecord
+from posthog_local.store.logshelf import StoredLog
+from posthog_local.store.reader import StoredEvent
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a timeline: an event or a log line."""
+
+    at_us: int
+    event: StoredEvent | None = None
+    log: LogRecord | None = None
+
+
+def merged(events: Sequence[StoredEvent], logs: Sequence[StoredLog]) -> list[Entry]:
+    """Both as entries of one timeline, the latest first."""
+    entries = [Entry(at_us=one.timestamp_us, event=one) for one in events]
+    entries += [Entry(at_us=one.record.timestamp_us, log=one.record) for one in logs]
+    return sorted(entries, key=lambda entry: entry.at_us, reverse=True)
