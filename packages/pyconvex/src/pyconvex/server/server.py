@@ -154,6 +154,7 @@ class Server:
             lifespan="off",
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_ping_interval=20.0,
+            ws_per_message_deflate=False,
             timeout_graceful_shutdown=SHUTDOWN_S,
         )
         server = _Uvicorn(config)
