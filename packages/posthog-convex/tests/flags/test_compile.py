@@ -97,6 +97,16 @@ def test_groups() -> None:
     assert evaluate(unknown).reason is Reason.UNSUPPORTED_DEFINITION
 
 
+def test_the_distinct_id_is_a_person_property() -> None:
+    is_me = {"key": "distinct_id", "operator": "exact", "value": "user-1"}
+    assert evaluate(flag(groups=[{"properties": [is_me]}])).value is True
+    assert evaluate(flag(groups=[{"properties": [{**is_me, "operator": "is_set"}]}])).value is True
+    other = {"distinct_id": "other"}
+    assert evaluate(flag(groups=[{"properties": [is_me]}]), person=other).state is State.OFF
+    grouped = flag(groups=[{"properties": [is_me]}], aggregation_group_type_index=0)
+    assert evaluate(grouped, groups={"company": "acme"}).state is State.NO_VERDICT
+
+
 def depends_on(key: str, value: Any = True, chain: list[str] | None = None) -> dict[str, Any]:
     needs = {
         "key": key,

@@ -89,7 +89,7 @@ def outcome(operator: str, wanted: Any, value: Any, version: int = 1) -> Any:
     properties = {} if value is MISSING else {"p": value}
     matcher = compile_property(PropertyFilter("p", "person", operator, wanted), version)
     if not isinstance(matcher, Unknown):
-        matcher_outcome = matcher(properties, Call.of("u", properties, {}, {}, NOW_MS))
+        matcher_outcome = matcher(properties, Call("u", properties, {}, {}, NOW_MS, {}))
         return UNDECIDED if isinstance(matcher_outcome, Unknown) else matcher_outcome
     return UNDECIDED
 
@@ -115,7 +115,7 @@ def test_reasons_tell_the_definition_from_the_call() -> None:
     assert matcher.reason is Reason.UNSUPPORTED_DEFINITION
     matcher = compile_property(PropertyFilter("p", "person", "exact", 1), 1)
     assert not isinstance(matcher, Unknown)
-    missing = matcher({}, Call.of("u", {}, {}, {}, 0.0))
+    missing = matcher({}, Call("u", {}, {}, {}, 0.0, {}))
     assert missing == Unknown(Reason.MISSING_CONTEXT, "property 'p' was not passed")
 
 

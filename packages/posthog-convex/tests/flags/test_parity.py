@@ -100,7 +100,7 @@ ODD_DATES: list[Any] = ["2024", "yesterday", 1700000000, "1700000000", True, "20
 RELATIVE = ["-7d", "30d", "-2w", "5h", "-2y", "400d"]
 PATTERNS = ["^p", "x.com$", "[0-9]+", r"^\d{1,3}$", "a|b", "(pro|free)x?", r"@x\.com$", "("]
 ODD_PATTERNS = ["(?i)pro", r"\bpro", "(a+)+", "[[a]]", r"\w+", "*a", "a||b", "}"]
-KEYS = ["plan", "email", "age", "version", "since"]
+KEYS = ["plan", "email", "age", "version", "since", "distinct_id"]
 TEXT_OPERATORS = ["icontains", "starts_with", "ends_with"]
 SERVER_OPERATORS = ["between", "not_between", "icontains_multi", "not_icontains_multi"]
 
@@ -443,7 +443,12 @@ def fillings(
             made["version"] = author.random.choice(VERSIONS)
         whole = Caller(
             caller.distinct_id,
-            {"$device_id": f"d{author.random.random()}", **made, **caller.person},
+            {
+                "$device_id": f"d{author.random.random()}",
+                **made,
+                "distinct_id": caller.distinct_id,
+                **caller.person,
+            },
             caller.groups,
             {g: {**made, **caller.group_properties.get(g, {})} for g in caller.groups},
         )
@@ -459,7 +464,8 @@ def decidable(
     without a verdict independently of that flag, whose own verdict is a case of its own: what rules
     out a combination is a thing that neither evaluator sees.
     """
-    subjects = [caller.person, *(caller.group_properties.get(g, {}) for g in caller.groups)]
+    person = {"distinct_id": caller.distinct_id, **caller.person}
+    subjects = [person, *(caller.group_properties.get(g, {}) for g in caller.groups)]
     everywhere = all if decided else any
     missing = {name for name in KEYS if everywhere(name not in each for each in subjects)}
 

@@ -39,8 +39,8 @@ class Rows:
 
     def identity(self) -> tuple[str, ...]:
         """What these rows are made of, in the order in which they were found."""
-        flags = (row.hash for row in self.flags.values())
-        cohorts = (row.hash for row in self.cohorts.values())
+        flags = [row.hash for row in self.flags.values()]
+        cohorts = [row.hash for row in self.cohorts.values()]
         return (self.key, self.group_types, *flags, *cohorts)
 
 

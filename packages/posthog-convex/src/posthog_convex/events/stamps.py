@@ -19,7 +19,7 @@ def event_uuid(now_ms: int, random_bits: int) -> str:
     """A version 7 uuid of that time; the lowest 74 of `random_bits` count.
 
     >>> event_uuid(1_717_243_200_000, 5)
-    '018fd3a9-0400-7000-8000-000000000005'
+    '018fd3ab-c200-7000-8000-000000000005'
     """
     noise = random_bits & ((1 << _RANDOM_BITS) - 1)
     high = (now_ms & ((1 << 48) - 1)) << 80 | 0x7 << 76 | (noise >> 62) << 64

@@ -56,7 +56,7 @@ class CompiledFlag(Struct, frozen=True):
         now_ms: float,
     ) -> Verdict:
         """The verdict for one caller; properties are JSON values, groups name keys by type."""
-        return self.run(Call.of(distinct_id, person_properties, groups, group_properties, now_ms))
+        return self.run(Call(distinct_id, person_properties, groups, group_properties, now_ms, {}))
 
     def payload_of(self, value: bool | str) -> Json:
         """The decoded payload of True or of a variant, or None."""

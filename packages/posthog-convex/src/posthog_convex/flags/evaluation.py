@@ -146,7 +146,7 @@ def _decision(
     early_exit = bool(filters.early_exit)
 
     def decide(call: Call, bucket: str, properties: Properties) -> Verdict:
-        pending: list[tuple[Verdict, Unknown]] = []
+        pending: list[tuple[Verdict, Unknown]] | None = None
         for matches, rollout, override, find_other in rules:
             if find_other is not None:
                 other = find_other(call)
@@ -168,7 +168,7 @@ def _decision(
             if outcome is True:
                 return _settled(result, pending) if pending else result
             assert isinstance(outcome, Unknown)
-            pending.append((result, outcome))
+            pending = [*(pending or ()), (result, outcome)]
         return _settled(OFF, pending) if pending else OFF
 
     return decide

@@ -48,7 +48,7 @@ def compile_property(filter_: PropertyFilter, matching_version: int) -> Matcher 
     missing = Unknown(Reason.MISSING_CONTEXT, f"property {key!r} was not passed")
     if name in ("is_set", "is_not_set"):
         present = name == "is_set"
-        return lambda properties, call: present if key in properties else missing
+        return _on_key(key, lambda value, call: present, missing)
     if name not in _OPERATORS:
         return unsupported(f"unknown operator {name!r}")
     if filter_.value is None:
@@ -61,8 +61,23 @@ def compile_property(filter_: PropertyFilter, matching_version: int) -> Matcher 
 
 
 def _on_key(key: str, check: Check, missing: Unknown) -> Matcher:
+    if key == "distinct_id":
+        return _on_distinct_id(check, missing)
+
     def match(properties: Properties, call: Call) -> Ternary:
         value = properties.get(key, _MISSING)
+        return missing if value is _MISSING else check(value, call)
+
+    return match
+
+
+def _on_distinct_id(check: Check, missing: Unknown) -> Matcher:
+    """A person's distinct id counts as a property; a group has none."""
+
+    def match(properties: Properties, call: Call) -> Ternary:
+        value = properties.get("distinct_id", _MISSING)
+        if value is _MISSING and properties is call.person_properties:
+            value = call.distinct_id
         return missing if value is _MISSING else check(value, call)
 
     return match

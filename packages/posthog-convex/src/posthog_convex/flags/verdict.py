@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -57,8 +57,11 @@ def stronger(current: Unknown | None, other: Unknown) -> Unknown:
     return current
 
 
-class Call(NamedTuple):
-    """Who asks, with what, and when: what one evaluation is about."""
+class Call(msgspec.Struct, frozen=True, gc=False):
+    """Who asks, with what, and when: what one evaluation is about.
+
+    The distinct id is a person property too, unless another was passed.
+    """
 
     distinct_id: str
     person_properties: Properties
@@ -68,20 +71,6 @@ class Call(NamedTuple):
     now_ms: float
     #: Verdicts of flags that this one depends on, so that each is evaluated once.
     known: dict[str, Verdict]
-
-    @classmethod
-    def of(
-        cls,
-        distinct_id: str,
-        person_properties: Properties,
-        groups: Mapping[str, str],
-        group_properties: Mapping[str, Properties],
-        now_ms: float,
-    ) -> Call:
-        """A call; the distinct id is a person property too, unless another was passed."""
-        if "distinct_id" not in person_properties:
-            person_properties = {"distinct_id": distinct_id, **person_properties}
-        return cls(distinct_id, person_properties, groups, group_properties, now_ms, {})
 
 
 class Verdict(msgspec.Struct, frozen=True):
