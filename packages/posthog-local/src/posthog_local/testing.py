@@ -134,6 +134,10 @@ class PostHogLocal:
         """Log lines, the latest first; narrow by severity, service_name, search, trace_id, …"""
         return list(self.request("GET", "/_local/logs?" + urlencode(wanted))["logs"])
 
+    def issues(self) -> list[dict[str, Any]]:
+        """Error tracking issues, the one that occurred last first."""
+        return list(self.request("GET", "/_local/issues")["issues"])
+
     def warnings(self) -> list[dict[str, Any]]:
         """What PostHog would have dropped or rewritten in silence, the newest first."""
         return list(self.request("GET", "/_local/warnings")["warnings"])

@@ -158,6 +158,24 @@ def test_a_wrong_form_is_explained_and_saves_nothing(
     assert local.flags() == []
 
 
+def test_an_issue_shows_the_source_around_its_frames(local: PostHogLocal) -> None:
+    assert "No error yet" in get(local, "/error_tracking").text
+    frame = {"platform": "python", "filename": "shop/orders.py", "function": "place_order",
+             "lineno": 7, "in_app": True, "context_line": "raise ValueError(total)"}  # fmt: skip
+    exception = {"type": "ValueError", "value": "bad", "stacktrace": {"frames": [frame]}}
+    send(local, event="$exception", properties={"$exception_list": [exception]})
+    assert "ValueError" in get(local, "/error_tracking").text
+    issue_id = local.issues()[0]["id"]
+    text = get(local, f"/error_tracking/{issue_id}").text
+    assert "place_order" in text
+    assert "raise ValueError(total)" in text
+    assert f"/error_tracking/{issue_id}" in get(local, "/person/u").html
+    answer = post(local, "/error_tracking/status", id=issue_id, status="resolved")
+    assert answer.status == 303
+    assert post(local, "/error_tracking/status", id=issue_id, status="odd").status == 400
+    assert get(local, "/error_tracking/gone").status == 404
+
+
 def test_settings_say_what_to_copy(local: PostHogLocal) -> None:
     text = get(local, "/settings").text
     assert f"pyconvex env set POSTHOG_PROJECT_TOKEN {local.project_token}" in text
@@ -169,6 +187,11 @@ def test_foreign_html_is_text_on_every_page(local: PostHogLocal) -> None:
     send(local, event=_XSS, distinct_id=_XSS,
          properties={_XSS: _XSS, "$lib": _XSS, "$set": {_XSS: _XSS, "email": _XSS}})  # fmt: skip
     send(local, event="$identify", distinct_id=_XSS, properties={"$anon_distinct_id": "null"})
+    frame = {"platform": "python", "filename": _XSS, "function": _XSS, "context_line": _XSS,
+             "pre_context": [_XSS], "post_context": [_XSS], "in_app": True,
+             "code_variables": {_XSS: _XSS}}  # fmt: skip
+    exception = {"type": _XSS, "value": _XSS, "stacktrace": {"frames": [frame]}}
+    send(local, event="$exception", distinct_id=_XSS, properties={"$exception_list": [exception]})
     local.set_flag(_XSS, definition={
         "name": _XSS, "filters": {"groups": [{"rollout_percentage": 100}],
         "payloads": {"true": _XSS}}})  # fmt: skip
@@ -180,6 +203,8 @@ def test_foreign_html_is_text_on_every_page(local: PostHogLocal) -> None:
     pages = [
         "/logs?" + urlencode({"trace_id": _XSS}),
         "/logs",
+        "/error_tracking",
+        "/error_tracking/" + local.issues()[0]["id"],
         "/activity",
         "/activity?" + urlencode({"event": _XSS}),
         "/persons",

@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from posthog_local.control.views import (
     event_json,
+    issue_json,
     log_json,
     person_json,
     timeline_json,
@@ -59,6 +60,7 @@ class ControlRoutes:
             _route("/_local/events", self.events, "GET"),
             _route("/_local/timeline", self.timeline, "GET"),
             _route("/_local/logs", self.logs, "GET"),
+            _route("/_local/issues", self.issues, "GET"),
             _route("/_local/persons", self.persons, "GET"),
             _route("/_local/warnings", self.warnings, "GET"),
             _route("/_local/reset", self.reset, "POST"),
@@ -126,6 +128,10 @@ class ControlRoutes:
         return _json(
             {"logs": [log_json(one) for one in self._store.log_reader.latest(wanted, limit)]}
         )
+
+    async def issues(self, request: Request) -> Response:
+        found = self._store.issues.latest(int(_number(request, "limit", 100, _MAX_EVENTS)))
+        return _json({"issues": [issue_json(issue) for issue in found]})
 
     async def warnings(self, request: Request) -> Response:
         found = self._store.reader.warnings(int(_number(request, "limit", 100, _MAX_EVENTS)))

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from posthog_local.ingest.clock import format_time
+from posthog_local.store.issueshelf import Issue
 from posthog_local.store.logshelf import StoredLog
 from posthog_local.store.reader import StoredEvent, StoredPerson, StoredWarning
 
@@ -94,6 +95,21 @@ def person_json(person: StoredPerson) -> dict[str, Any]:
         "properties": person.properties,
         "is_identified": person.is_identified,
         "created_at": format_time(person.created_at_us),
+    }
+
+
+def issue_json(issue: Issue) -> dict[str, Any]:
+    """An issue with its counts."""
+    return {
+        "id": issue.id,
+        "fingerprint": issue.fingerprint,
+        "name": issue.name,
+        "description": issue.description,
+        "status": issue.status,
+        "first_seen": format_time(issue.first_seen_us),
+        "last_seen": format_time(issue.last_seen_us),
+        "occurrences": issue.occurrences,
+        "persons": issue.persons,
     }
 
 

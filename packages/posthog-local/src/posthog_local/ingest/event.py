@@ -6,7 +6,9 @@ id is non-empty and at most 200 characters, the uuid is canonical, the time is f
 
 from __future__ import annotations
 
+import os
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -46,3 +48,10 @@ def text_id(value: object) -> str:
         return ""
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return text[:MAX_DISTINCT_ID_CHARACTERS].replace("\0", "\ufffd")
+
+
+def new_uuid7(now_us: int) -> str:
+    """A UUIDv7 of this moment, for events that came without one."""
+    random = int.from_bytes(os.urandom(10), "big")
+    value = (now_us // 1000) << 80 | 0x7 << 76 | (random >> 68 & 0xFFF) << 64
+    return str(UUID(int=value | 0b10 << 62 | random & (1 << 62) - 1))

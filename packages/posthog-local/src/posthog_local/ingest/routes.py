@@ -7,10 +7,8 @@ event of the request is durable; a refused request left nothing behind.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from uuid import UUID
 
 import msgspec
 
@@ -19,7 +17,7 @@ from posthog_local.http.router import Endpoint
 from posthog_local.ingest.capture_v1 import V1Intake, V1Receipt, read_sdk, read_v1
 from posthog_local.ingest.clock import parse_time_us
 from posthog_local.ingest.decode import Payload, decode, decode_by_encoding, parse_json
-from posthog_local.ingest.event import IncomingEvent
+from posthog_local.ingest.event import IncomingEvent, new_uuid7
 from posthog_local.ingest.refusal import Refusal
 from posthog_local.ingest.shapes import Receipt, read_events, valid_token
 
@@ -58,13 +56,6 @@ def capture_endpoints(add_events: AddEvents) -> Iterable[Endpoint]:
     )
     yield Endpoint(paths=_BATCH_PATHS, handler=capture, max_body_bytes=_BATCH_BYTES)
     yield Endpoint(paths=_EVENT_PATHS, handler=capture, max_body_bytes=_EVENT_BYTES)
-
-
-def new_uuid7(now_us: int) -> str:
-    """A UUIDv7 of this moment, for events that came without one."""
-    random = int.from_bytes(os.urandom(10), "big")
-    value = (now_us // 1000) << 80 | 0x7 << 76 | (random >> 68 & 0xFFF) << 64
-    return str(UUID(int=value | 0b10 << 62 | random & (1 << 62) - 1))
 
 
 async def _capture(request: Request, add_events: AddEvents) -> Response:

@@ -6,7 +6,7 @@ gets resolved here, at query time, so that a merge shows at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -98,6 +98,14 @@ class Reader:
         sql = f"{_EVENTS} WHERE {SAME_PERSON} ORDER BY e.timestamp_us DESC, e.seq DESC LIMIT :limit"
         found = list(self._events(sql, {"distinct_id": distinct_id, "limit": limit}))
         return found[::-1]
+
+    def events_by_seq(self, numbers: Sequence[int]) -> list[StoredEvent]:
+        """The events with these numbers, the latest to arrive first."""
+        sql = (
+            f"{_EVENTS} WHERE e.seq IN (SELECT value FROM json_each(:numbers))"  # noqa: S608
+            " ORDER BY e.seq DESC"
+        )
+        return list(self._events(sql, {"numbers": msgspec.json.encode(numbers).decode()}))
 
     def last_seq(self) -> int:
         """The number of the newest event, 0 without any."""

@@ -103,6 +103,21 @@ CREATE INDEX logs_by_time ON logs (timestamp_us);
 CREATE INDEX logs_by_distinct_id ON logs (distinct_id, timestamp_us) WHERE distinct_id IS NOT NULL;
 CREATE INDEX logs_by_trace ON logs (trace_id) WHERE trace_id != '';
 """,
+    """
+CREATE TABLE issues (
+    id TEXT PRIMARY KEY,
+    fingerprint TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    description TEXT NOT NULL,
+    status TEXT NOT NULL,
+    first_seen_us INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE issue_events (
+    issue_id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (issue_id, seq)
+) WITHOUT ROWID;
+""",
 )
 # Written to `user_version`.
 FORMAT_VERSION = len(_STEPS)
@@ -117,6 +132,8 @@ DATA_TABLES = [
     "flag_hash_keys",
     "warnings",
     "logs",
+    "issues",
+    "issue_events",
 ]
 FLAG_TABLES = ("flags", "cohorts")
 

@@ -16,6 +16,7 @@ from posthog_local.logs.record import LogRecord
 from posthog_local.store import flagshelf, logshelf
 from posthog_local.store.changes import Changes
 from posthog_local.store.folder import Folder
+from posthog_local.store.issueshelf import IssueReader, IssueStatus, set_status
 from posthog_local.store.logshelf import LogReader
 from posthog_local.store.reader import EventFilter, Reader, StoredEvent
 from posthog_local.store.transaction import Transaction
@@ -33,6 +34,7 @@ class Store:
         self._connection = folder.connect_reader()
         self.reader = Reader(self._connection)
         self.log_reader = LogReader(self._connection)
+        self.issues = IssueReader(self._connection)
         self.flags = FlagBook(*flagshelf.load(self._connection))
 
     async def add_events(self, events: Sequence[IncomingEvent]) -> None:
@@ -53,6 +55,12 @@ class Store:
         result = await self._writer.submit(job)
         self.flags = FlagBook(*flagshelf.load(self._connection))
         return result
+
+    async def set_issue_status(self, issue_id: str, status: IssueStatus) -> bool:
+        """Changes an issue's status; false when there is no such issue."""
+        return await self._writer.submit(
+            lambda transaction: set_status(transaction.connection, issue_id, status)
+        )
 
     async def reset(self, *, keep_flags: bool) -> None:
         """Empties the project."""

@@ -13,11 +13,12 @@ from typing import Any
 import apsw
 import msgspec
 
-from posthog_local.ingest.event import IncomingEvent
+from posthog_local.errors.exception import process
+from posthog_local.ingest.event import IncomingEvent, new_uuid7
 from posthog_local.persons.attribution import Attribution, IngestionWarning, attribute
 from posthog_local.persons.groups import Groups
 from posthog_local.persons.people import People, Person
-from posthog_local.store import schema
+from posthog_local.store import issueshelf, schema
 
 _INSERT_EVENT = (
     f"INSERT INTO events ({schema.EVENT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
@@ -47,8 +48,12 @@ class Transaction:
         result = attribute(event, self.people, self.groups)
         for warning in result.warnings:
             self.warn(warning, event)
-        if result.kept:
-            self._append(uuid, event, result)
+        if not result.kept:
+            return
+        if event.event == "$exception":
+            self._append_exception(uuid, event, result)
+        else:
+            self._append(uuid, event, result, result.properties)
 
     def warn(self, warning: IngestionWarning, event: IncomingEvent) -> None:
         """Keeps an ingestion warning beside the event that caused it."""
@@ -81,12 +86,28 @@ class Transaction:
             self.connection.execute(f"DELETE FROM {table}")  # noqa: S608
         self.forget()
 
-    def _append(self, uuid: bytes, event: IncomingEvent, result: Attribution) -> None:
-        properties = result.properties
+    def _append_exception(self, uuid: bytes, event: IncomingEvent, result: Attribution) -> None:
+        exception = process(result.properties, lambda: new_uuid7(event.received_us))
+        if exception.fingerprint is None:
+            self._append(uuid, event, result, exception.properties)
+            return
+        new_id = new_uuid7(event.received_us)
+        issue_id = issueshelf.take(self.connection, exception, new_id, event.timestamp_us)
+        if issue_id is None:
+            self.warn(IngestionWarning(kind="exception_of_suppressed_issue", details={}), event)
+            return
+        properties = {**exception.properties, "$exception_issue_id": issue_id}
+        seq = self._append(uuid, event, result, properties)
+        issueshelf.add_occurrence(self.connection, issue_id, seq)
+
+    def _append(
+        self, uuid: bytes, event: IncomingEvent, result: Attribution, properties: dict[str, Any]
+    ) -> int:
+        seq = next(self._seq)
         self.connection.execute(
             _INSERT_EVENT,
             (
-                next(self._seq),
+                seq,
                 uuid,
                 event.event,
                 event.distinct_id,
@@ -99,6 +120,7 @@ class Transaction:
                 _encode(properties).decode(),
             ),
         )
+        return seq
 
     def _note_reuse(self, event: IncomingEvent, known: tuple[Any, ...]) -> None:
         if known != (event.event, event.distinct_id):

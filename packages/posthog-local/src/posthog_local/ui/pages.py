@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from importlib import resources
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 from urllib.parse import parse_qs, quote
 
 import msgspec
@@ -24,6 +24,7 @@ from posthog_local.flags.evaluate import Evaluation, Subject
 from posthog_local.flags.operators import OPERATOR_NAMES
 from posthog_local.persons.ids import person_uuid
 from posthog_local.store import flagshelf
+from posthog_local.store.issueshelf import IssueStatus
 from posthog_local.store.logshelf import LogFilter
 from posthog_local.store.reader import EventFilter
 from posthog_local.store.store import Store
@@ -36,6 +37,8 @@ _Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 _FEED_ROWS = 100
 _TIMELINE_ROWS = 500
 _LIST_ROWS = 200
+_OCCURRENCES = 20
+_STATUSES: tuple[IssueStatus, ...] = get_args(IssueStatus)
 _LOG_FIELDS = ("search", "severity", "service_name", "trace_id", "distinct_id")
 _ASSETS = {"style.css": "text/css", "live.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
@@ -71,6 +74,9 @@ class Pages:
             Route("/feature_flags/delete", self.delete_flag, methods=["POST"]),
             Route("/feature_flags/{key:path}", self.flag),
             Route("/logs", self.logs),
+            Route("/error_tracking", self.issues),
+            Route("/error_tracking/status", self.issue_status, methods=["POST"]),
+            Route("/error_tracking/{id}", self.issue),
             Route("/warnings", self.warnings),
             Route("/settings", self.settings),
             Route("/_assets/{name}", self.asset),
@@ -161,6 +167,28 @@ class Pages:
         found = self._store.log_reader.latest(LogFilter(**given), _LIST_ROWS)
         severities = ("trace", "debug", "info", "warn", "error", "fatal")
         return self._page("logs.html", "logs", logs=found, wanted=wanted, severities=severities)
+
+    async def issues(self, request: Request) -> Response:
+        return self._page("issues.html", "errors", issues=self._store.issues.latest(_LIST_ROWS))
+
+    async def issue(self, request: Request) -> Response:
+        issue = self._store.issues.get(request.path_params["id"])
+        if issue is None:
+            return self._page("missing.html", "errors", status=404, what="issue")
+        numbers = self._store.issues.occurrences(issue.id, _OCCURRENCES)
+        events = self._store.reader.events_by_seq(numbers)
+        latest = events[0].properties.get("$exception_list") if events else None
+        return self._page(
+            "issue.html", "errors", issue=issue, events=events, exceptions=latest or []
+        )
+
+    async def issue_status(self, request: Request) -> Response:
+        fields = await _fields(request)
+        issue_id, status = fields.get("id", [""])[0], fields.get("status", [""])[0]
+        if status not in _STATUSES:
+            return Response("there is no such status", 400)
+        await self._store.set_issue_status(issue_id, status)
+        return _see_other(f"/error_tracking/{quote(issue_id, safe='')}")
 
     async def warnings(self, request: Request) -> Response:
         found = self._store.reader.warnings(_LIST_ROWS)

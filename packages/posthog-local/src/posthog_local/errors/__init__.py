@@ -1,0 +1,1 @@
+"""Error tracking: exceptions resolved, fingerprinted, and grouped into issues."""
