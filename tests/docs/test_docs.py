@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import inspect
 import json
 import re
 import subprocess
@@ -75,12 +76,12 @@ def test_notices_name_every_dependency() -> None:
     words = set(re.findall(r"[@\w][\w@/.-]*", notices))
     pinned = re.findall(r"^([\w.-]+)==", (ROOT / "requirements/runtime.txt").read_text(), re.M)
     named = re.findall(r"^(\w[\w.-]*)", (ROOT / "requirements/dev.in").read_text(), re.M)
-    npm = [
-        name
+    npm = {
+        name if not version.startswith("npm:") else version[4:].rpartition("@")[0]
         for file in tracked("*package.json")
         for kind in ("dependencies", "devDependencies")
-        for name in json.loads(file.read_text()).get(kind, {})
-    ]
+        for name, version in json.loads(file.read_text()).get(kind, {}).items()
+    }
     assert pinned
     assert {*pinned, *named, *npm} - words == set()
 
@@ -137,8 +138,11 @@ def reachable(page: Path, target: str) -> bool:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_fenced_python_runs(page: Path) -> None:
+    names: dict[str, object] = {"__name__": "fenced"}
     for block in FENCE.findall(page.read_text()):
-        exec(compile(block, str(page), "exec"), {"__name__": "fenced"})
+        code = compile(block, str(page), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        if not code.co_flags & inspect.CO_COROUTINE:  # what awaits stands inside a function
+            exec(code, names)
 
 
 @pytest.mark.parametrize("package", sorted(ROOT.glob("packages/*/")), ids=lambda p: p.name)
