@@ -207,15 +207,18 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path):
         Store.open(tmp_path / "file" / "data")
 
 
-def test_nothing_is_kept_of_an_append_that_fails_midway(open_store, insert, contents):
+@pytest.mark.parametrize(
+    "broken", ["revisions WHEN new.doc = x'62'", "queue_levels"], ids=["early", "at the end"]
+)
+def test_nothing_is_kept_of_an_append_that_fails(open_store, insert, contents, broken):
     store = open_store()
     store.append([insert("a", queue=b"1")])
     before = store.head, store.queue_stats(1)
     store._db.execute(
-        "CREATE TEMP TRIGGER broken BEFORE INSERT ON revisions WHEN new.doc = x'62'"
+        f"CREATE TEMP TRIGGER broken BEFORE INSERT ON {broken}"
         " BEGIN SELECT RAISE(ROLLBACK, 'broken'); END"
     )
-    with pytest.raises((StorageFailure, apsw.Error)):
+    with pytest.raises(StorageFailure):
         store.append([insert("x", queue=b"2"), insert("b", b"b", queue=b"3")])
     store._db.execute("DROP TRIGGER broken")
     assert (store.head, store.queue_stats(1)) == before
