@@ -16,7 +16,16 @@ from typing import Annotated, Any, Literal, NotRequired, Required, Union, get_ar
 
 from pyconvex.functions.documents import Document
 from pyconvex.functions.errors import DefinitionError
-from pyconvex.values import Id, Int64, Validator, v
+from pyconvex.values import (
+    Id,
+    Int64,
+    InvalidValidator,
+    TableNumbers,
+    Validator,
+    Value,
+    v,
+)
+from pyconvex.values.validators import ObjectValidator
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,6 +46,26 @@ class Parameter:
     optional: bool
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class DocumentValidator(ObjectValidator):
+    """A stored document of one table, which Python code gets as an instance of its class."""
+
+    document: type[Document]
+
+    @classmethod
+    def of_class(cls, document: type[Document]) -> DocumentValidator:
+        """The validator of `document`'s instances once they are stored."""
+        system = {"_id": v.id(document.table), "_creationTime": v.float64()}
+        return cls(v.object({**system, **document_fields(document)}).entries, document)
+
+    def check(self, value: Any, tables: TableNumbers) -> Value:
+        fields = value.to_fields() if isinstance(value, Document) else value
+        # By name, because a dataclass with slots is made anew and `super()` would miss it.
+        checked: Any = ObjectValidator.check(self, fields, tables)
+        instance: Any = self.document.from_fields(dict(checked))
+        return instance  # type: ignore[no-any-return]  # a Value to validators, an object to handlers
+
+
 _SIMPLE: dict[Any, Callable[[], Validator]] = {
     type(None): v.null,
     None: v.null,
@@ -48,14 +77,21 @@ _SIMPLE: dict[Any, Callable[[], Validator]] = {
     bytes: v.bytes,
     Any: v.any,
     object: v.any,
-    dict: v.any,
-    list: v.any,
+    dict: lambda: v.record(v.string(), v.any()),
+    list: lambda: v.array(v.any()),
     inspect.Parameter.empty: v.any,
 }
 
 
 def validator_of(hint: Any, where: str) -> Validator:
     """The validator that accepts what `hint` describes; `where` names the place in errors."""
+    try:
+        return _validator_of(hint, where)
+    except InvalidValidator as error:
+        raise DefinitionError(f"{where}: {error}") from None
+
+
+def _validator_of(hint: Any, where: str) -> Validator:
     if isinstance(hint, Validator):
         return hint
     if isinstance(hint, typing.Hashable) and hint in _SIMPLE:
@@ -65,6 +101,8 @@ def validator_of(hint: Any, where: str) -> Validator:
         explicit = [extra for extra in args[1:] if isinstance(extra, Validator)]
         return explicit[0] if explicit else validator_of(args[0], where)
     if origin in (Union, types.UnionType):
+        if _is_value(args):
+            return v.any()
         return v.union(*(validator_of(arm, where) for arm in args))
     if origin is Literal:
         return _literal(args)
@@ -85,8 +123,16 @@ _HELP = (
 )
 
 
+def _is_value(arms: Sequence[Any]) -> bool:
+    """Whether a union is `Value`, whose references to itself can't be resolved here."""
+    scalars = {arm for arm in get_args(Value) if isinstance(arm, type)}
+    return scalars <= {arm for arm in arms if isinstance(arm, type)} and {list, dict} <= {
+        get_origin(arm) for arm in arms
+    }
+
+
 def _literal(values: tuple[Any, ...]) -> Validator:
-    arms = [v.literal(value) for value in values]
+    arms: list[Validator] = [v.null() if x is None else v.literal(x) for x in values]
     return arms[0] if len(arms) == 1 else v.union(*arms)
 
 
@@ -102,8 +148,7 @@ def _table_name(args: tuple[Any, ...], where: str) -> str:
 
 def _class_validator(hint: type, where: str) -> Validator:
     if issubclass(hint, Document):
-        fields = document_fields(hint)
-        return v.object({"_id": v.id(hint.table), "_creationTime": v.float64(), **fields})
+        return DocumentValidator.of_class(hint)
     if typing.is_typeddict(hint):
         return v.object(_typed_dict_fields(hint, where))
     raise DefinitionError(f"{where}: {hint.__name__} can't be a Convex type. {_HELP}")
@@ -111,10 +156,13 @@ def _class_validator(hint: type, where: str) -> Validator:
 
 def _typed_dict_fields(hint: Any, where: str) -> dict[str, Validator]:
     fields: dict[str, Validator] = {}
-    for name, field in typing.get_type_hints(hint, include_extras=True).items():
-        bare = get_args(field)[0] if get_origin(field) in (NotRequired, Required) else field
-        validator = validator_of(bare, f"{where}.{name}")
-        fields[name] = validator if name in hint.__required_keys__ else v.optional(validator)
+    for name, field in _hints(hint, where).items():
+        mark = get_origin(field)
+        marked = mark in (NotRequired, Required)
+        # Where annotations are strings, the class itself doesn't see these marks.
+        required = mark is Required if marked else name in hint.__required_keys__
+        validator = validator_of(get_args(field)[0] if marked else field, f"{where}.{name}")
+        fields[name] = validator if required else v.optional(validator)
     return fields
 
 
@@ -125,40 +173,65 @@ def document_fields(table: type[Document]) -> dict[str, Validator]:
     """
     where = f"table {table.table!r}"
     fields: dict[str, Validator] = {}
-    for name, hint in typing.get_type_hints(table, include_extras=True).items():
-        if name.startswith("_") or get_origin(hint) is typing.ClassVar or name == "indexes":
+    for name, hint in _hints(table, where).items():
+        if name.startswith("_") or get_origin(hint) is typing.ClassVar:
             continue
+        if hasattr(Document, name) or name in Document.__annotations__:
+            raise DefinitionError(
+                f"{where}: a field can't be named {name!r}, which every Document has already. "
+                "Declare this table with define_table, or name the field otherwise."
+            )
         validator = validator_of(hint, f"{where}, field {name!r}")
         fields[name] = v.optional(validator) if hasattr(table, name) else validator
     return fields
 
 
-def parameters_of(handler: Callable[..., Any], where: str) -> tuple[list[Parameter], Validator]:
+def parameters_of(
+    handler: Callable[..., Any],
+    where: str,
+    args: Mapping[str, Validator] | None = None,
+    returns: Validator | None = None,
+) -> tuple[list[Parameter], Validator]:
     """What a handler takes after its context, and the validator of what it returns.
 
-    Raises `DefinitionError` for `*args`, positional-only parameters, a missing context, or hints
-    that can't be resolved.
+    `args`, by wire name, and `returns` say it instead of the hints. Raises `DefinitionError` for
+    `*args`, positional-only parameters, a missing context, or hints that can't be resolved.
     """
+    explicit = dict(args or {})
+    hints = _hints(handler, where)
+    names = list(inspect.signature(handler).parameters.values())
+    if not names:
+        raise DefinitionError(f"{where}: the first parameter must be the context, such as ctx.")
+    untyped = inspect.Parameter.empty
+    parameters = [_parameter(p, hints.get(p.name, untyped), where, explicit) for p in names[1:]]
+    _check_wire_names([p.wire_name for p in parameters], explicit, where)
+    if returns is None:
+        returns = validator_of(hints.get("return", untyped), f"{where} returns")
+    return parameters, returns
+
+
+def _hints(target: Any, where: str) -> dict[str, Any]:
     try:
-        hints = typing.get_type_hints(handler, include_extras=True)
+        return typing.get_type_hints(target, include_extras=True)
     except NameError as error:
         raise DefinitionError(
             f"{where}: the type hint {error.name!r} is not defined at run time. Import it outside "
-            "of `if TYPE_CHECKING`, because hints are this function's validators."
+            "of `if TYPE_CHECKING`, because hints are validators here."
         ) from None
-    signature = inspect.signature(handler)
-    names = list(signature.parameters.values())
-    if not names:
-        raise DefinitionError(f"{where}: the first parameter must be the context, such as ctx.")
-    parameters = [
-        _parameter(p, hints.get(p.name, inspect.Parameter.empty), where) for p in names[1:]
-    ]
-    return parameters, validator_of(
-        hints.get("return", inspect.Parameter.empty), f"{where} returns"
-    )
 
 
-def _parameter(parameter: inspect.Parameter, hint: Any, where: str) -> Parameter:
+def _check_wire_names(names: Sequence[str], explicit: Mapping[str, Validator], where: str) -> None:
+    unknown = sorted(set(explicit) - set(names))
+    if unknown:
+        raise DefinitionError(f"{where}: args names {unknown}, which the handler doesn't take.")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DefinitionError(f"{where}: several arguments have the wire name {twice[0]!r}.")
+
+
+def _parameter(
+    parameter: inspect.Parameter, hint: Any, where: str, explicit: Mapping[str, Validator]
+) -> Parameter:
     if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
         raise DefinitionError(
             f"{where}: parameter {parameter.name!r} must be a named parameter; "
@@ -167,6 +240,13 @@ def _parameter(parameter: inspect.Parameter, hint: Any, where: str) -> Parameter
     wire_name = parameter.name
     if get_origin(hint) is Annotated:
         wire_name = next((e.name for e in get_args(hint)[1:] if isinstance(e, Arg)), wire_name)
-    validator = validator_of(hint, f"{where}, argument {parameter.name!r}")
-    optional = parameter.default is not parameter.empty
+    where = f"{where}, argument {parameter.name!r}"
+    has_default = parameter.default is not parameter.empty
+    given = explicit.get(wire_name)
+    validator = given or validator_of(hint, where)
+    if validator.is_optional and not has_default:
+        raise DefinitionError(
+            f"{where}: its validator lets callers leave it out, so it needs a default value."
+        )
+    optional = has_default if given is None else given.is_optional
     return Parameter(parameter.name, wire_name, validator, optional)

@@ -14,9 +14,10 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from pyconvex.functions.context import ActionCtx, MutationCtx, QueryCtx
 from pyconvex.functions.errors import DefinitionError
-from pyconvex.functions.hints import Parameter, parameters_of, validator_of
+from pyconvex.functions.hints import parameters_of
 from pyconvex.functions.references import FunctionReference
-from pyconvex.values import UNSET, Validator, v
+from pyconvex.values import UNSET, InvalidName, InvalidValidator, Validator, v
+from pyconvex.values.names import check_identifier
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -53,19 +54,21 @@ class RegisteredFunction(Generic[P, R_co]):
         self.kind = kind
         self.public = public
         #: The export's name on the wire; the Python name unless `name=` says otherwise.
-        self.export_name = name or handler.__name__
+        self.export_name = handler.__name__ if name is None else name
         #: Where the function is found; set once, when its module is analysed.
         self.reference: FunctionReference | None = None
         where = f"{kind.value} {handler.__qualname__!r}"
-        _refuse_plain_def(handler, kind, where)
-        self.parameters, hinted_returns = parameters_of(handler, where)
-        if args is not None:
-            self.parameters = _explicit(args, self.parameters, where)
-        self.returns = validator_of(returns, where) if returns is not None else hinted_returns
-        self.args = v.object(
-            {p.wire_name: v.optional(p.validator) if p.optional else p.validator
-             for p in self.parameters}
-        )  # fmt: skip
+        _refuse_plain_def(handler, where)
+        self.parameters, self.returns = parameters_of(handler, where, args, returns)
+        fields = {
+            p.wire_name: v.optional(p.validator) if p.optional else p.validator
+            for p in self.parameters
+        }
+        try:
+            check_identifier(self.export_name)
+            self.args = v.object(fields)
+        except (InvalidName, InvalidValidator) as error:
+            raise DefinitionError(f"{where}: {error}") from None
         self.__name__ = handler.__name__
         self.__doc__ = handler.__doc__
         self.__module__ = handler.__module__
@@ -92,23 +95,9 @@ class RegisteredFunction(Generic[P, R_co]):
         return f"<{visibility} {self.kind.value} {self.reference or self.export_name}>"
 
 
-def _refuse_plain_def(handler: Callable[..., Any], kind: FunctionKind, where: str) -> None:
+def _refuse_plain_def(handler: Callable[..., Any], where: str) -> None:
     if not inspect.iscoroutinefunction(handler):
         raise DefinitionError(f"{where} must be `async def`: put `async` before `def`.")
-
-
-def _explicit(
-    args: Mapping[str, Validator], hinted: list[Parameter], where: str
-) -> list[Parameter]:
-    """Replace the hinted validators by those given in `args=`, by wire name."""
-    by_wire = {p.wire_name: p for p in hinted}
-    unknown = sorted(set(args) - set(by_wire))
-    if unknown:
-        raise DefinitionError(f"{where}: args names {unknown}, which the handler doesn't take.")
-    return [
-        Parameter(p.name, p.wire_name, args.get(p.wire_name, p.validator), p.optional)
-        for p in hinted
-    ]
 
 
 class QueryFunction(RegisteredFunction[P, R_co]):

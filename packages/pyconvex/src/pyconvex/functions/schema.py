@@ -14,7 +14,7 @@ from typing import Any
 from pyconvex.database import DatabaseError
 from pyconvex.functions.documents import Document
 from pyconvex.functions.errors import DefinitionError
-from pyconvex.functions.hints import document_fields
+from pyconvex.functions.hints import DocumentValidator, document_fields
 from pyconvex.values import TableNumbers, ValidationFailed, Validator, v
 from pyconvex.values.validators import (
     ArrayValidator,
@@ -80,23 +80,23 @@ def schema_check(schema: Schema, tables: TableNumbers, table: str, document: Any
 @functools.cache
 def _converted_fields(validator: Validator) -> tuple[tuple[str, Validator], ...]:
     entries = validator.entries if isinstance(validator, ObjectValidator) else ()
-    return tuple((name, field) for name, field in entries if _holds_int(field))
+    return tuple((name, field) for name, field in entries if _converts(field))
 
 
-def _holds_int(validator: Validator) -> bool:
+def _converts(validator: Validator) -> bool:
     match validator:
-        case IntValidator():
+        case IntValidator() | DocumentValidator():
             return True
         case OptionalValidator(inner=inner):
-            return _holds_int(inner)
+            return _converts(inner)
         case ArrayValidator(element=element):
-            return _holds_int(element)
+            return _converts(element)
         case RecordValidator(values=values):
-            return _holds_int(values)
+            return _converts(values)
         case UnionValidator(members=members):
-            return any(map(_holds_int, members))
+            return any(map(_converts, members))
         case ObjectValidator(entries=entries):
-            return any(_holds_int(field) for _, field in entries)
+            return any(_converts(field) for _, field in entries)
         case _:
             return False
 
