@@ -14,8 +14,16 @@ from dataclasses import dataclass, field
 from pyconvex.functions.errors import DefinitionError
 from pyconvex.functions.schema import Schema
 from pyconvex.values import Validator
+from pyconvex.values.validators import (
+    LiteralValidator,
+    OptionalValidator,
+    StringValidator,
+    UnionValidator,
+)
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+#: Variables of the host's own, which nobody may declare, bind or set.
+RESERVED_VARIABLES = frozenset({"CONVEX_CLOUD_URL", "CONVEX_SITE_URL"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +103,10 @@ class ComponentDefinition:
         env: AppEnv | Mapping[str, EnvRef | str] | None = None,
     ) -> None:
         """Mount a component. `env` maps its variables; an app's whole `env` forwards by name."""
+        if isinstance(component, AppDefinition):
+            raise DefinitionError(
+                "An app can't be mounted: use a component that define_component made."
+            )
         mount_name = name or component.name
         _check_name(mount_name, "component")
         if any(mount.name == mount_name for mount in self.mounts):
@@ -102,16 +114,19 @@ class ComponentDefinition:
                 f"{self.name!r} has multiple child components with the name {mount_name!r}; "
                 "give one another name with use(…, name=…)."
             )
-        self.mounts.append(Mount(mount_name, component, _bindings(component, mount_name, env)))
-
-
-class AppDefinition(ComponentDefinition):
-    """The root: what `app` in `convex_config.py` must be."""
+        bound = _bindings(component, mount_name, env)
+        for variable, binding in bound.items():
+            _check_binding(self, component, mount_name, variable, binding)
+        self.mounts.append(Mount(mount_name, component, bound))
 
     @property
     def env(self) -> AppEnv:
         """References to the declared variables, to bind in `use(…, env=…)`."""
         return AppEnv(self.declared_env)
+
+
+class AppDefinition(ComponentDefinition):
+    """The root: what `app` in `convex_config.py` must be."""
 
 
 def define_app(*, env: Mapping[str, Validator] | None = None) -> AppDefinition:
@@ -122,7 +137,7 @@ def define_app(*, env: Mapping[str, Validator] | None = None) -> AppDefinition:
     >>> app.env.API_KEY
     EnvRef(name='API_KEY')
     """
-    return AppDefinition(name="", functions=None, declared_env=dict(env or {}))
+    return AppDefinition(name="", functions=None, declared_env=_declared(env))
 
 
 def define_component(
@@ -134,7 +149,7 @@ def define_component(
 ) -> ComponentDefinition:
     """Declare a component whose function modules are the modules of the package `functions`."""
     _check_name(name, "component")
-    return ComponentDefinition(name, functions, dict(env or {}), schema)
+    return ComponentDefinition(name, functions, _declared(env), schema)
 
 
 def _check_name(name: str, what: str) -> None:
@@ -142,6 +157,75 @@ def _check_name(name: str, what: str) -> None:
         raise DefinitionError(
             f"{name!r} is no valid {what} name: letters, digits and _, at most 64, no leading "
             "digit."
+        )
+
+
+def _declared(env: Mapping[str, Validator] | None) -> dict[str, Validator]:
+    for name, validator in (env or {}).items():
+        if not _NAME.fullmatch(name):
+            raise DefinitionError(f"{name!r} is no valid name of a variable.")
+        if name in RESERVED_VARIABLES:
+            raise DefinitionError(f"Env var {name!r} is set by the host and can't be declared.")
+        _accepted(name, validator)
+    return dict(env or {})
+
+
+def _accepted(name: str, validator: Validator) -> frozenset[str] | None:
+    """The values that a variable may have; None stands for every string."""
+    match validator:
+        case OptionalValidator(inner=inner):
+            return _accepted(name, inner)
+        case StringValidator():
+            return None
+        case LiteralValidator(value=str(word)):
+            return frozenset({word})
+        case UnionValidator(members=members) if members:
+            parts = [_accepted(name, member) for member in members]
+            words = [part for part in parts if part is not None]
+            return frozenset().union(*words) if len(words) == len(parts) else None
+    raise DefinitionError(
+        f"Env var {name!r} has a non-string validator, {validator}. Values are strings: use "
+        "v.string(), string literals, or unions of those, each optional or not."
+    )
+
+
+def _check_binding(
+    parent: ComponentDefinition,
+    component: ComponentDefinition,
+    mount: str,
+    name: str,
+    binding: object,
+) -> None:
+    """Refuse a binding whose value could be none that the component declares."""
+    wanted = component.declared_env[name]
+    accepted = _accepted(name, wanted)
+    if isinstance(binding, str):
+        if accepted is not None and binding not in accepted:
+            raise DefinitionError(
+                f"Component {mount!r} has an invalid value for env var {name}: {binding!r} does "
+                f"not match {wanted}."
+            )
+        return
+    if not isinstance(binding, EnvRef):
+        raise DefinitionError(
+            f'Env var "{name}" of component {mount!r} must be a string or an env var reference '
+            f"such as app.env.{name}, not {binding!r}."
+        )
+    source = parent.declared_env.get(binding.name)
+    if source is None:
+        raise DefinitionError(
+            f"Component {mount!r} references undeclared parent env var {binding.name}."
+        )
+    if source.is_optional and not wanted.is_optional:
+        raise DefinitionError(
+            f"Component {mount!r}: env var {name} is required, but parent env var {binding.name} "
+            "is optional."
+        )
+    given = _accepted(binding.name, source)
+    if accepted is not None and (given is None or not given <= accepted):
+        raise DefinitionError(
+            f"Component {mount!r}: the validator of env var {name}, {wanted}, is not satisfied by "
+            f"that of parent env var {binding.name}, {source}."
         )
 
 
