@@ -210,6 +210,10 @@ class TableQuery(SortableQuery[T]):
 
     def with_index(self, name: str, /, **equal: Any) -> IndexedQuery[T]:
         """Use an index; `equal` fixes its first fields: `with_index("by_email", email=x)`."""
+        if self._filters or self._descending:
+            raise DatabaseError(
+                "InvalidQuery", "Name the index first: with_index goes before filter and order."
+            )
         query = IndexedQuery[T](self._namespace, self._table, self._load)
         query._index = name
         query._bounds = Bounds(tuple(equal.items()))

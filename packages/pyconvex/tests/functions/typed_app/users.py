@@ -1,0 +1,104 @@
+"""An app as its author writes it. mypy in strict mode must find exactly the marked mistakes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NotRequired, TypedDict, assert_type
+
+from pyconvex import (
+    UNSET,
+    ActionCtx,
+    Arg,
+    ConvexError,
+    Document,
+    Id,
+    Int64,
+    MutationCtx,
+    QueryCtx,
+    Value,
+    action,
+    api,
+    components,
+    internal_query,
+    mutation,
+    query,
+    v,
+)
+
+
+class User(Document, table="users", indexes={"by_email": ["email"]}):
+    name: str
+    email: str
+    plan: str = "free"
+
+
+class Address(TypedDict):
+    street: str
+    zip: NotRequired[str]
+
+
+@query
+async def get(ctx: QueryCtx, user_id: Id[User]) -> User | None:
+    return await ctx.db.get(user_id)
+
+
+@query(name="byEmail", returns=v.any())
+async def by_email(
+    ctx: QueryCtx, email: str, token: Annotated[str, Arg("authToken")] = ""
+) -> Value:
+    found = await ctx.db.query(User).with_index("by_email", email=email).unique()
+    assert_type(found, User | None)
+    async for user in ctx.db.query(User).order("desc"):
+        assert_type(user, User)
+    young = await ctx.db.query(User).filter(lambda u: u.plan == "free").take(3)
+    assert_type(young, list[User])
+    await ctx.db.delete("")  # type: ignore[attr-defined]  # a query can't write
+    return found.name if found else None
+
+
+@internal_query
+async def count(ctx: QueryCtx) -> int:
+    return len(await ctx.db.query(User).collect())
+
+
+@mutation
+async def update_profile(ctx: MutationCtx, plan: Literal["free", "pro"]) -> None:
+    if ctx.user_id is None:
+        raise ConvexError("Not authenticated")
+    await ctx.db.patch(User.id(ctx.user_id), {"plan": plan})
+    await ctx.db.patch(User.id(ctx.user_id), {"plan": UNSET})
+    await ctx.enqueue("outbox", {"plan": plan})
+
+
+@mutation(args={"address": v.any()})
+async def sign_up(ctx: MutationCtx, name: str, email: str, address: Address) -> Id[User]:
+    user_id = await ctx.db.insert(User(name=name, email=email))
+    assert_type(user_id, Id[User])
+    assert_type(await ctx.run_query(get, user_id), User | None)
+    assert_type(await ctx.run_query(count), int)
+    await ctx.run_mutation(update_profile, plan="pro")
+    await ctx.run_query(api.users.get, {"user_id": user_id})
+    await ctx.run_query(components.mail.lib.send, {"to": email})
+    if "zip" in address:
+        assert_type(address["zip"], str)
+    await ctx.run_query(get, 5)  # type: ignore[call-overload]
+    await ctx.run_query(update_profile, plan="pro")  # type: ignore[call-overload]
+    await ctx.run_mutation(update_profile, plan="gold")  # type: ignore[call-overload]
+    await ctx.run_action(nightly)  # type: ignore[attr-defined]
+    User(name=name)  # type: ignore[call-arg]
+    return user_id
+
+
+@action
+async def nightly(ctx: ActionCtx, big: Int64 | None = None) -> int:
+    await ctx.run_mutation(update_profile, plan="free")
+    assert_type(await ctx.run_action(nightly, Int64(5)), int)
+    _ = ctx.db  # type: ignore[attr-defined]  # actions have no database of their own
+    return await ctx.run_query(count)
+
+
+@query  # type: ignore[arg-type]
+def plain(ctx: QueryCtx) -> None: ...
+
+
+@query  # type: ignore[arg-type]
+async def wrong_context(ctx: MutationCtx) -> None: ...
