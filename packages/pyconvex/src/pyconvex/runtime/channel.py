@@ -53,8 +53,9 @@ class FrameBuffer:
                 end = start + _LENGTH.size + length
                 if len(self._pending) < end:
                     break
-                yield bytes(self._pending[start + _LENGTH.size : end])
-                start = end
+                body = bytes(self._pending[start + _LENGTH.size : end])
+                start = end  # before the frame is out: it must not come twice if its reader raises
+                yield body
         finally:
             del self._pending[:start]
 

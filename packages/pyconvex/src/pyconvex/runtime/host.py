@@ -26,6 +26,7 @@ from pyconvex.database import (
     Transaction,
 )
 from pyconvex.runtime import calls, messages
+from pyconvex.runtime.cache import Execution, ResultCache
 from pyconvex.runtime.calls import (
     Failure,
     FunctionCall,
@@ -38,7 +39,7 @@ from pyconvex.runtime.calls import (
 )
 from pyconvex.runtime.commits import CommitQueue
 from pyconvex.runtime.isolates import IsolateGoneError, IsolatePool, Run
-from pyconvex.runtime.queries import Execution, QueryRounds
+from pyconvex.runtime.queries import QueryRounds
 from pyconvex.runtime.spec import AppSpec, FunctionSpec
 from pyconvex.runtime.system import SystemTransactions
 from pyconvex.storage import Proposal, Rejected, Replayed, Store, StoredReplay
@@ -78,7 +79,7 @@ class Host:
         self._run_ids = itertools.count(1)
         self._contended: dict[object, asyncio.Lock] = {}
         self._under_way: set[asyncio.Task[Outcome]] = set()
-        self.queries = QueryRounds(self, committer.subscriptions)
+        self.queries = QueryRounds(self, committer.subscriptions, ResultCache(committer.log))
 
     def put_in_force(self, pool: IsolatePool, spec: AppSpec) -> None:
         """Run everything from now on in `pool`, which has loaded the app that `spec` describes."""

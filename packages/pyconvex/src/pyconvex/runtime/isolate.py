@@ -75,9 +75,6 @@ async def _serve_actions(image: AppImage, reader: Reader, sock: socket.socket) -
 class _RunOutput(io.TextIOBase):
     """Standard output inside an isolate: lines of the run under way, else the server's stderr."""
 
-    def __init__(self) -> None:
-        self._partial = ""
-
     def writable(self) -> bool:
         return True
 
@@ -85,9 +82,7 @@ class _RunOutput(io.TextIOBase):
         log = CURRENT_LOG.get()
         if log is None:
             return sys.stderr.write(text)
-        *lines, self._partial = (self._partial + text).split("\n")
-        for line in lines:
-            log.add("log", line)
+        log.write(text)
         return len(text)
 
 

@@ -1,4 +1,4 @@
-"""Subscribed and cached queries: one execution for everybody who asks the same.
+"""Subscribed queries: one execution for everybody who watches the same.
 
 Owns the entries (a result, what it read, and from when to when it is true), who watches them, and
 the rounds that bring a client's queries to one timestamp. Never runs a function itself: it asks a
@@ -12,30 +12,16 @@ first; what still disagrees runs again on a pinned snapshot, so that hot data ca
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
-from pyconvex import identity
-from pyconvex.database import ReadSet, Subscription, Subscriptions
-from pyconvex.runtime.calls import FunctionCall, QueryResult, Settled, Success, Watch
+from pyconvex.database import Subscription, Subscriptions
+from pyconvex.runtime.cache import Execution, Key, ResultCache, keys_of
+from pyconvex.runtime.calls import FunctionCall, QueryResult, Settled, Watch
 
 #: Rounds at own snapshots before the stragglers get a pinned one.
 OPTIMISTIC_ROUNDS = 2
-#: Results kept although nobody watches them, by number and by bytes.
-MAX_IDLE_ENTRIES = 4096
-MAX_IDLE_BYTES = 64 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """One finished execution of a query."""
-
-    result: QueryResult
-    reads: ReadSet
-    ts: int
-    observed_identity: bool
 
 
 class QueryRunner(Protocol):
@@ -65,7 +51,7 @@ class _Entry:
     #: What the next execution gets; the last one's decisions.
     journal: str | None
     #: Where it is filed.
-    keys: set[tuple[object, ...]] = field(default_factory=set)
+    keys: set[Key] = field(default_factory=set)
     #: True when the result holds for `call.identity` only. A query never run might look at the
     #: caller, so this starts True and follows each execution.
     personal: bool = True
@@ -109,13 +95,16 @@ class _Watch:
 class QueryRounds:
     """The queries of all clients (`pyconvex.runtime.calls.Queries`)."""
 
-    def __init__(self, runner: QueryRunner, subscriptions: Subscriptions) -> None:
+    def __init__(
+        self, runner: QueryRunner, subscriptions: Subscriptions, cache: ResultCache
+    ) -> None:
         self._runner = runner
+        self._cache = cache
         self._subscriptions = subscriptions
-        #: Entries that hold for every caller, and those that hold for one identity.
-        self._entries: dict[tuple[object, ...], _Entry] = {}
-        self._idle: OrderedDict[_Entry, int] = OrderedDict()
-        self._idle_bytes = 0
+        #: Watched entries: those that hold for every caller, and those that hold for one identity.
+        self._entries: dict[Key, _Entry] = {}
+        #: Executions for callers that don't watch.
+        self._under_way: dict[Key, asyncio.Task[Execution]] = {}
 
     def watch(
         self, call: FunctionCall, journal: str | None, on_stale: Callable[[], None]
@@ -145,26 +134,36 @@ class QueryRounds:
         return Settled(ts, results)
 
     async def once(self, call: FunctionCall) -> QueryResult:
-        """One caller's result, from the cache where it is still true, durable."""
-        watch = self.watch(call, None, lambda: None)
+        """One caller's result, durable: kept from before, shared with others who ask, or new."""
+        execution = self._cache.find(call, None, self._runner.visible_ts)
+        if execution is None:
+            execution = await self._shared(call)
+        await self._runner.wait_durable(execution.ts)
+        return execution.result
+
+    async def _shared(self, call: FunctionCall) -> Execution:
+        """An execution that began for this call, or for an equal one and is still true."""
+        _, key = keys_of(call, None)
+        under_way = self._under_way.get(key)
+        if under_way is not None:
+            execution = await asyncio.shield(under_way)
+            if self._cache.is_true(execution, self._runner.visible_ts):
+                return execution
+        task = asyncio.create_task(self._runner.execute(call, None))
+        self._under_way[key] = task
         try:
-            settled = await self.settle([watch], 0)
+            execution = await asyncio.shield(task)
         finally:
-            watch.close()
-        return settled.results[0]
+            if self._under_way.get(key) is task:
+                del self._under_way[key]
+        self._cache.keep(call, None, execution)
+        return execution
 
     def leave(self, watch: _Watch, entry: _Entry) -> None:
-        """A watch ended; its entry stays as a cached result while it is true."""
+        """A watch ended; an entry without any is given up."""
         watch.entry = None
         entry.watches.discard(watch)
-        if entry.watches:
-            return
-        if entry.fresh and entry.keys and _cacheable(entry):
-            self._idle[entry] = size = _entry_bytes(entry)
-            self._idle_bytes += size
-            while len(self._idle) > MAX_IDLE_ENTRIES or self._idle_bytes > MAX_IDLE_BYTES:
-                self._drop(next(iter(self._idle)))
-        elif entry.running is None:
+        if not entry.watches and entry.running is None:
             self._drop(entry)
 
     # Rounds
@@ -201,14 +200,16 @@ class QueryRounds:
         current = watch.entry
         if current is not None and _answers(current, watch.call):
             return current
-        shared_key, personal_key = _keys(watch.call, watch.journal)
+        shared_key, personal_key = keys_of(watch.call, watch.journal)
         found = self._entries.get(shared_key) or self._entries.get(personal_key)
         if found is None:
             found = _Entry(watch.call, watch.journal, {personal_key})
             self._entries[personal_key] = found
+            kept = self._cache.find(watch.call, watch.journal, self._runner.visible_ts)
+            if kept is not None:
+                self._store(found, kept)
         if current is not None:
             self.leave(watch, current)
-        self._revive(found)
         found.watches.add(watch)
         watch.entry = found
         return found
@@ -222,7 +223,10 @@ class QueryRounds:
 
     async def _execute(self, entry: _Entry) -> None:
         try:
-            self._store(entry, await self._runner.execute(entry.call, entry.journal))
+            journal = entry.journal
+            execution = await self._runner.execute(entry.call, journal)
+            self._cache.keep(entry.call, journal, execution)
+            self._store(entry, execution)
         finally:
             entry.running = None
             if not entry.watches:
@@ -257,7 +261,7 @@ class QueryRounds:
         entry.personal = execution.observed_identity
         before, entry.journal = entry.journal, execution.result.journal
         for journal in {before, entry.journal}:
-            key = _keys(entry.call, journal)[entry.personal]
+            key = keys_of(entry.call, journal)[entry.personal]
             entry.keys.add(key)
             self._entries[key] = entry
 
@@ -271,8 +275,6 @@ class QueryRounds:
         """A commit changed something that the entry read."""
         for watch in list(entry.watches):
             self._tell(watch)
-        if not entry.watches and entry.running is None:
-            self._drop(entry)
 
     def _tell(self, watch: _Watch) -> None:
         if watch.armed:
@@ -285,24 +287,10 @@ class QueryRounds:
         watch.journal = watch.entry.journal
         return watch.entry.execution.result
 
-    # Keeping
-
-    def _revive(self, entry: _Entry) -> None:
-        size = self._idle.pop(entry, None)
-        if size is not None:
-            self._idle_bytes -= size
-
     def _drop(self, entry: _Entry) -> None:
-        self._revive(entry)
         if entry.subscription is not None:
             entry.subscription.close()
         self._unfile(entry)
-
-
-def _keys(call: FunctionCall, journal: str | None) -> tuple[tuple[object, ...], tuple[object, ...]]:
-    """What makes two queries the same: for every caller, and for this caller."""
-    shared = (call.component, call.path, call.args, journal, call.public_only)
-    return shared, (*shared, identity.encode(call.identity))
 
 
 def _answers(entry: _Entry, call: FunctionCall) -> bool:
@@ -313,14 +301,3 @@ def _retrieve(task: asyncio.Task[None]) -> None:
     """Mark a failure as seen: its waiters may have been cancelled."""
     if not task.cancelled():
         task.exception()
-
-
-def _cacheable(entry: _Entry) -> bool:
-    """Errors are never kept for callers to come."""
-    return entry.execution is not None and isinstance(entry.execution.result.outcome, Success)
-
-
-def _entry_bytes(entry: _Entry) -> int:
-    assert entry.execution is not None
-    outcome = entry.execution.result.outcome
-    return len(outcome.value) + len(entry.call.args) + 512 if isinstance(outcome, Success) else 512

@@ -155,6 +155,7 @@ class Server:
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_ping_interval=20.0,
             ws_per_message_deflate=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=SHUTDOWN_S,
         )
         server = _Uvicorn(config)

@@ -1,0 +1,114 @@
+"""Finished executions of queries, kept for whoever asks the same next.
+
+Owns the entries, their bounds, and what makes two queries the same. Never runs a query and holds no
+subscription: an entry is checked against the write log when somebody asks. One invariant: what
+`find` returns is true at the newest timestamp.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from pyconvex import identity
+from pyconvex.database import OutOfRetention, ReadSet, WriteLog
+from pyconvex.runtime.calls import FunctionCall, QueryResult, Success
+
+#: Results kept, by number and by bytes of arguments and values.
+MAX_ENTRIES = 4096
+MAX_BYTES = 64 * 1024 * 1024
+#: What an entry costs beside its bytes: objects, keys, read set.
+ENTRY_OVERHEAD_BYTES = 1024
+
+Key = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One finished execution of a query."""
+
+    result: QueryResult
+    reads: ReadSet
+    ts: int
+    observed_identity: bool
+
+
+@dataclass(slots=True)
+class _Kept:
+    execution: Execution
+    #: Up to here the log has been searched for commits that touch what was read.
+    checked_ts: int
+    size: int
+
+
+class ResultCache:
+    """Executions by query, the least recently used given up first."""
+
+    def __init__(
+        self, log: WriteLog, *, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES
+    ) -> None:
+        self._log = log
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[Key, _Kept] = OrderedDict()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def find(self, call: FunctionCall, journal: str | None, newest_ts: int) -> Execution | None:
+        """An execution that answers this call at `newest_ts`, if one is kept."""
+        for key in keys_of(call, journal):
+            kept = self._kept.get(key)
+            if kept is None:
+                continue
+            if not self._still_true(kept, newest_ts):
+                self._drop(key)
+                continue
+            self._kept.move_to_end(key)
+            return kept.execution
+        return None
+
+    def keep(self, call: FunctionCall, journal: str | None, execution: Execution) -> None:
+        """Keep an execution, for everybody or, where it looked at the caller, for this caller.
+
+        Failures are never kept.
+        """
+        outcome = execution.result.outcome
+        if not isinstance(outcome, Success):
+            return
+        size = len(outcome.value) + len(call.args) + ENTRY_OVERHEAD_BYTES
+        # Also under the decisions that it made, with which watchers come back.
+        for decided in {journal, execution.result.journal}:
+            key = keys_of(call, decided)[execution.observed_identity]
+            self._drop(key)
+            self._kept[key] = _Kept(execution, execution.ts, size)
+            self._bytes += size
+        while len(self._kept) > self._max_entries or self._bytes > self._max_bytes:
+            self._drop(next(iter(self._kept)))
+
+    def is_true(self, execution: Execution, newest_ts: int) -> bool:
+        """Whether an execution's result holds at `newest_ts`."""
+        return self._still_true(_Kept(execution, execution.ts, 0), newest_ts)
+
+    def _still_true(self, kept: _Kept, newest_ts: int) -> bool:
+        if kept.checked_ts >= newest_ts:
+            return True
+        try:
+            if self._log.first_overlap(kept.execution.reads, kept.checked_ts) is not None:
+                return False
+        except OutOfRetention:
+            return False
+        kept.checked_ts = newest_ts
+        return True
+
+    def _drop(self, key: Key) -> None:
+        kept = self._kept.pop(key, None)
+        if kept is not None:
+            self._bytes -= kept.size
+
+
+def keys_of(call: FunctionCall, journal: str | None) -> tuple[Key, Key]:
+    """What makes two queries the same: for every caller, and for this caller."""
+    shared = (call.component, call.path, call.args, journal, call.public_only)
+    return shared, (*shared, identity.encode(call.identity))
