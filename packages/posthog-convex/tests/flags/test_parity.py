@@ -480,6 +480,10 @@ def decidable(
             or (node["key"] in unresolved and not decided and author.random.random() < 0.5)
         ):
             return author.random.choice([ALWAYS, NEVER])
+        if "dependency_chain" in node:
+            # The SDK gives up when any flag of the chain is missing, needed or not.
+            chain = [name for name in node["dependency_chain"] if name in world.flags]
+            return {**node, "dependency_chain": chain}
         return {name: filled(value) for name, value in node.items()}
 
     flags = filled(world.flags)
@@ -501,7 +505,7 @@ def _is_undecidable(world: World, each: dict[str, Any]) -> bool:
     if each.get("type") == "flag":
         if value is None or operator != "flag_evaluates_to":
             return False
-        return not each["dependency_chain"] or not world.flags.keys() >= {*each["dependency_chain"]}
+        return not each["dependency_chain"] or each["key"] not in world.flags
     if operator in ("gt", "gte", "lt", "lte"):
         return value in ("x", True)
     return operator == "sounds_like"
