@@ -35,14 +35,15 @@ SUBJECTS = [
 
 def main() -> None:
     quick = options(__doc__).parse_args().quick
-    seconds, rounds = (1.5, 1) if quick else (5.0, 3)
+    seconds, rounds = (1.5, 1) if quick else (5.0, 5)
     loads = [Load(1, seconds, WARMUP_S), Load(32, seconds, WARMUP_S)]
     growing, inside = machine.sync_ms(growing=True), machine.sync_ms(growing=False)
+    about = machine.describe()
     result = Result(
         name="durable_mutations",
         claim=CLAIM,
         cases=contest(SUBJECTS, loads, rounds=rounds),
-        machine=machine.describe(),
+        machine=about,
         versions=machine.versions("pyconvex", "fastapi", "sqlalchemy", "uvicorn", "apsw"),
         settings={
             "accounts": str(ACCOUNTS),

@@ -89,12 +89,13 @@ class Answers:
 def main() -> None:
     arguments = options(__doc__).parse_args()
     timing = Timing(0.1, 1) if arguments.quick else Timing(0.5, 5)
+    about = machine.describe()
     cases = [case for size in (100, 1_000) for case in compare(size, timing)]
     result = Result(
         name="flags",
         claim=CLAIM,
         cases=cases,
-        machine=machine.describe(),
+        machine=about,
         versions={
             **machine.versions("posthog", "posthog-convex"),
             "@posthog/convex": _npm_version("@posthog/convex"),

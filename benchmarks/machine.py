@@ -18,13 +18,14 @@ from pathlib import Path
 
 
 def describe() -> dict[str, str]:
-    """Processor, cores, memory, system, Python, and the day."""
+    """Processor, cores, memory, system, Python, what else kept it busy, and the day."""
     return {
         "processor": _processor(),
         "cores": str(os.cpu_count()),
         "memory": f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
+        "load before": f"{os.getloadavg()[0]:.1f}",
         "date": datetime.now(UTC).date().isoformat(),
     }
 

@@ -34,11 +34,12 @@ def main() -> None:
     quick = options(__doc__).parse_args().quick
     seconds, rounds = (1.5, 1) if quick else (5.0, 3)
     loads = [Load(1, seconds), Load(32, seconds)]
+    about = machine.describe()
     result = Result(
         name="point_queries",
         claim=CLAIM,
         cases=contest(SUBJECTS, loads, rounds=rounds),
-        machine=machine.describe(),
+        machine=about,
         versions=machine.versions("pyconvex", "fastapi", "sqlalchemy", "uvicorn", "apsw"),
         settings={
             "rows": str(ACCOUNTS),
