@@ -28,6 +28,7 @@ from posthog_local.ingest.routes import capture_endpoints
 from posthog_local.logs.routes import log_endpoints
 from posthog_local.store.folder import Folder, Keys
 from posthog_local.store.store import Store
+from posthog_local.traces.routes import trace_endpoints
 from posthog_local.ui.pages import Connection, Pages
 
 # The writer's thread must not hold up the event loop for the default 5 ms at a time.
@@ -110,6 +111,7 @@ def build_app(settings: Settings, store: Store, faults: FaultBook, keys: Keys) -
     endpoints = [
         *capture_endpoints(store.add_events),
         *log_endpoints(store.add_logs),
+        *trace_endpoints(store.add_events),
         *flag_routes.endpoints(),
     ]
     return Router(endpoints, guarded, faults)

@@ -192,6 +192,9 @@ def test_foreign_html_is_text_on_every_page(local: PostHogLocal) -> None:
              "code_variables": {_XSS: _XSS}}  # fmt: skip
     exception = {"type": _XSS, "value": _XSS, "stacktrace": {"frames": [frame]}}
     send(local, event="$exception", distinct_id=_XSS, properties={"$exception_list": [exception]})
+    send(local, event="$ai_generation", distinct_id=_XSS, properties={
+        "$ai_trace_id": _XSS, "$ai_model": _XSS, "$ai_span_name": _XSS, "$ai_input": _XSS,
+        "$ai_is_error": True, "$ai_error": _XSS, "$ai_input_tokens": _XSS})  # fmt: skip
     local.set_flag(_XSS, definition={
         "name": _XSS, "filters": {"groups": [{"rollout_percentage": 100}],
         "payloads": {"true": _XSS}}})  # fmt: skip
@@ -203,6 +206,8 @@ def test_foreign_html_is_text_on_every_page(local: PostHogLocal) -> None:
     pages = [
         "/logs?" + urlencode({"trace_id": _XSS}),
         "/logs",
+        "/llm_analytics",
+        "/llm_analytics/" + quote(_XSS, safe=""),
         "/error_tracking",
         "/error_tracking/" + local.issues()[0]["id"],
         "/activity",

@@ -107,6 +107,22 @@ class Reader:
         )
         return list(self._events(sql, {"numbers": msgspec.json.encode(numbers).decode()}))
 
+    def trace_events(self, trace_id: str, limit: int) -> list[StoredEvent]:
+        """The events of one LLM trace, in the order of arrival."""
+        sql = (
+            f"{_EVENTS} WHERE e.seq IN (SELECT seq FROM trace_events WHERE trace_id = :id)"  # noqa: S608
+            " ORDER BY e.seq LIMIT :limit"
+        )
+        return list(self._events(sql, {"id": trace_id, "limit": limit}))
+
+    def latest_traces(self, limit: int) -> list[str]:
+        """The ids of the LLM traces that got an event last, the latest first."""
+        rows = self._connection.execute(
+            "SELECT trace_id FROM trace_events GROUP BY trace_id ORDER BY max(seq) DESC LIMIT ?",
+            (limit,),
+        )
+        return [trace_id for (trace_id,) in rows]
+
     def last_seq(self) -> int:
         """The number of the newest event, 0 without any."""
         return int(self._connection.execute("SELECT max(seq) FROM events").get or 0)

@@ -118,6 +118,14 @@ CREATE TABLE issue_events (
     PRIMARY KEY (issue_id, seq)
 ) WITHOUT ROWID;
 """,
+    """
+CREATE TABLE trace_events (
+    trace_id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (trace_id, seq)
+) WITHOUT ROWID;
+CREATE INDEX trace_events_by_seq ON trace_events (seq);
+""",
 )
 # Written to `user_version`.
 FORMAT_VERSION = len(_STEPS)
@@ -134,6 +142,7 @@ DATA_TABLES = [
     "logs",
     "issues",
     "issue_events",
+    "trace_events",
 ]
 FLAG_TABLES = ("flags", "cohorts")
 

@@ -19,6 +19,7 @@ from posthog_local.persons.attribution import Attribution, IngestionWarning, att
 from posthog_local.persons.groups import Groups
 from posthog_local.persons.people import People, Person
 from posthog_local.store import issueshelf, schema
+from posthog_local.traces.costs import PRICED_EVENTS, priced
 
 _INSERT_EVENT = (
     f"INSERT INTO events ({schema.EVENT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
@@ -52,6 +53,8 @@ class Transaction:
             return
         if event.event == "$exception":
             self._append_exception(uuid, event, result)
+        elif event.event.startswith("$ai_"):
+            self._append_ai(uuid, event, result)
         else:
             self._append(uuid, event, result, result.properties)
 
@@ -99,6 +102,20 @@ class Transaction:
         properties = {**exception.properties, "$exception_issue_id": issue_id}
         seq = self._append(uuid, event, result, properties)
         issueshelf.add_occurrence(self.connection, issue_id, seq)
+
+    def _append_ai(self, uuid: bytes, event: IncomingEvent, result: Attribution) -> None:
+        properties = result.properties
+        if event.event in PRICED_EVENTS:
+            properties = priced(properties)
+        trace_id = properties.get("$ai_trace_id")
+        if trace_id is not None and not isinstance(trace_id, str):
+            trace_id = _encode(trace_id).decode()
+            properties = {**properties, "$ai_trace_id": trace_id}
+        seq = self._append(uuid, event, result, properties)
+        if trace_id:
+            self.connection.execute(
+                "INSERT INTO trace_events (trace_id, seq) VALUES (?,?)", (trace_id, seq)
+            )
 
     def _append(
         self, uuid: bytes, event: IncomingEvent, result: Attribution, properties: dict[str, Any]

@@ -28,6 +28,7 @@ from posthog_local.store.issueshelf import IssueStatus
 from posthog_local.store.logshelf import LogFilter
 from posthog_local.store.reader import EventFilter
 from posthog_local.store.store import Store
+from posthog_local.traces.tree import TraceLine, totals, tree
 from posthog_local.ui.flagform import FlagForm, definition_of, form_of
 from posthog_local.ui.render import Renderer
 from posthog_local.ui.stream import live_rows
@@ -38,6 +39,8 @@ _FEED_ROWS = 100
 _TIMELINE_ROWS = 500
 _LIST_ROWS = 200
 _OCCURRENCES = 20
+_TRACES = 50
+_TRACE_ROWS = 1000
 _STATUSES: tuple[IssueStatus, ...] = get_args(IssueStatus)
 _LOG_FIELDS = ("search", "severity", "service_name", "trace_id", "distinct_id")
 _ASSETS = {"style.css": "text/css", "live.js": "text/javascript", "icon.svg": "image/svg+xml"}
@@ -77,6 +80,8 @@ class Pages:
             Route("/error_tracking", self.issues),
             Route("/error_tracking/status", self.issue_status, methods=["POST"]),
             Route("/error_tracking/{id}", self.issue),
+            Route("/llm_analytics", self.traces),
+            Route("/llm_analytics/{id:path}", self.trace),
             Route("/warnings", self.warnings),
             Route("/settings", self.settings),
             Route("/_assets/{name}", self.asset),
@@ -189,6 +194,24 @@ class Pages:
             return Response("there is no such status", 400)
         await self._store.set_issue_status(issue_id, status)
         return _see_other(f"/error_tracking/{quote(issue_id, safe='')}")
+
+    async def traces(self, request: Request) -> Response:
+        reader = self._store.reader
+        found = [
+            (trace_id, reader.trace_events(trace_id, _TRACE_ROWS))
+            for trace_id in reader.latest_traces(_TRACES)
+        ]
+        lines = [TraceLine.of(trace_id, events) for trace_id, events in found if events]
+        return self._page("traces.html", "traces", traces=lines)
+
+    async def trace(self, request: Request) -> Response:
+        trace_id = request.path_params["id"]
+        events = self._store.reader.trace_events(trace_id, _TRACE_ROWS)
+        if not events:
+            return self._page("missing.html", "traces", status=404, what="trace")
+        return self._page(
+            "trace.html", "traces", id=trace_id, nodes=tree(events), totals=totals(events)
+        )
 
     async def warnings(self, request: Request) -> Response:
         found = self._store.reader.warnings(_LIST_ROWS)

@@ -29,6 +29,16 @@ HEADERS = {
     "cache-control": "no-store",
 }
 _PREVIEW_PROPERTIES = 4
+# What says most about the events that SDKs send by themselves.
+_TELLING = (
+    "$exception_types",
+    "$exception_values",
+    "$feature_flag",
+    "$feature_flag_response",
+    "$ai_model",
+    "$ai_span_name",
+    "$current_url",
+)
 _PREVIEW_CHARACTERS = 60
 
 
@@ -74,9 +84,10 @@ def _by_day(entries: Iterable[Entry]) -> list[tuple[str, list[Entry]]]:
 
 
 def _preview(properties: dict[str, Any]) -> list[tuple[str, str]]:
-    """The caller's own properties, short enough for one line."""
-    own = [(name, value) for name, value in properties.items() if not name.startswith("$")]
-    return [(name, _short(value)) for name, value in own[:_PREVIEW_PROPERTIES] if name != "token"]
+    """The caller's own properties, or those that tell most, short enough for one line."""
+    own = [name for name in properties if not name.startswith("$") and name != "token"]
+    telling = [name for name in _TELLING if properties.get(name) not in (None, "", [])]
+    return [(name, _short(properties[name])) for name in (telling + own)[:_PREVIEW_PROPERTIES]]
 
 
 def _short(value: object) -> str:
