@@ -46,14 +46,22 @@ from pyconvex.values import codec
 
 
 class ActionRunner:
-    """Runs the actions of one isolate; `call_back` completes what they wait for."""
+    """Runs the actions of one isolate; `call_back` completes what they wait for.
+
+    `on_raised` gets what an action raised, which is of use only in this process.
+    """
 
     def __init__(
-        self, image: AppImage, reader: Reader, send: Callable[[messages.Frame], None]
+        self,
+        image: AppImage,
+        reader: Reader,
+        send: Callable[[messages.Frame], None],
+        on_raised: Callable[[messages.Start, BaseException], None] = lambda start, raised: None,
     ) -> None:
         self.image = image
         self._reader = reader
         self._send = send
+        self._on_raised = on_raised
         self._catalog = Catalog()
         self._call_ids = itertools.count(1)
         self._pending: dict[int, asyncio.Future[messages.CallBack]] = {}
@@ -67,6 +75,7 @@ class ActionRunner:
         try:
             value = await self._invoke(start, who, log)
         except Exception as raised:
+            self._on_raised(start, raised)
             error, data = describe_error(raised)
         return messages.Finished(start.run_id, value, error, data, log.as_list(), True, b"")
 

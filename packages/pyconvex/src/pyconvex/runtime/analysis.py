@@ -27,7 +27,7 @@ from pyconvex.functions import (
     Schema,
 )
 from pyconvex.functions.schema import collect_schema
-from pyconvex.runtime.loader import load_app
+from pyconvex.runtime.loader import APP_PACKAGE, load_app
 from pyconvex.runtime.spec import AppSpec, ComponentSpec, EnvSpec, FunctionSpec, TableSpec
 
 _CONFIG_MODULE = "convex_config"
@@ -52,13 +52,17 @@ class AppImage:
     spec: AppSpec
 
 
-def analyse(sources: Mapping[str, str], folder: str) -> AppImage:
+def analyse(sources: Mapping[str, str], folder: str, package: str = APP_PACKAGE) -> AppImage:
     """Import the app and describe it. Raises `DefinitionError` or whatever a module raises."""
-    modules = load_app(sources, folder)
+    version = _hash(f"{path}\0{text}" for path, text in sorted(sources.items()))
+    return describe(load_app(sources, folder, package), version)
+
+
+def describe(modules: Mapping[str, ModuleType], version: str) -> AppImage:
+    """Describe an app by its imported modules, keyed by path. Raises `DefinitionError`."""
     app = _app_definition(modules)
     images: dict[str, ComponentImage] = {}
     specs: list[ComponentSpec] = []
-    version = _hash(f"{path}\0{text}" for path, text in sorted(sources.items()))
     env = tuple(
         EnvSpec(name, validator.json(), validator.is_optional, source=name)
         for name, validator in app.declared_env.items()

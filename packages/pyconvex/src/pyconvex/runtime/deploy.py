@@ -18,7 +18,8 @@ import msgspec
 from pyconvex.database import Transaction, all_components
 from pyconvex.runtime.environment import DeploymentEnvironment
 from pyconvex.runtime.host import Host
-from pyconvex.runtime.isolates import AppLoadError, IsolatePool
+from pyconvex.runtime.isolates import AppLoadError
+from pyconvex.runtime.pool import Pool
 from pyconvex.runtime.spec import AppSpec
 from pyconvex.runtime.system import SystemTransactions
 
@@ -54,7 +55,7 @@ class Deployer:
         environment: DeploymentEnvironment,
         *,
         database: Path,
-        new_pool: Callable[[Callable[[], None]], IsolatePool],
+        new_pool: Callable[[Callable[[], None]], Pool],
         on_deployed: Callable[[AppSpec], None],
     ) -> None:
         self._host = host
@@ -63,7 +64,7 @@ class Deployer:
         self._database = database
         self._new_pool = new_pool
         self._on_deployed = on_deployed
-        self._pool: IsolatePool | None = None
+        self._pool: Pool | None = None
         self._one_at_a_time = asyncio.Lock()
         self._background: set[asyncio.Task[None]] = set()
 
@@ -100,7 +101,7 @@ class Deployer:
         if self._pool is not None:
             await self._pool.stop()
 
-    def _swap(self, pool: IsolatePool, spec: AppSpec) -> None:
+    def _swap(self, pool: Pool, spec: AppSpec) -> None:
         old, self._pool = self._pool, pool
         self._host.put_in_force(pool, spec)
         self._environment.put_in_force(spec)
@@ -145,7 +146,7 @@ class Deployer:
         return self._pool.pids if self._pool is not None else []
 
 
-async def _retire(pool: IsolatePool) -> None:
+async def _retire(pool: Pool) -> None:
     """Let runs that have begun end, then end their isolates."""
     try:
         await pool.drain()

@@ -38,7 +38,8 @@ from pyconvex.runtime.calls import (
     Success,
 )
 from pyconvex.runtime.commits import CommitQueue
-from pyconvex.runtime.isolates import IsolateGoneError, IsolatePool, Run
+from pyconvex.runtime.isolates import IsolateGoneError, Run
+from pyconvex.runtime.pool import Pool
 from pyconvex.runtime.queries import QueryRounds
 from pyconvex.runtime.spec import AppSpec, FunctionSpec
 from pyconvex.runtime.system import SystemTransactions
@@ -68,20 +69,33 @@ class Host:
         system: SystemTransactions,
         *,
         on_appended: Callable[[], None] = lambda: None,
+        now_ms: Callable[[], float] = lambda: time.time() * 1000,
+        new_seed: Callable[[], int] = lambda: secrets.randbits(64),
     ) -> None:
         self._store = store
         self._reader = store.reader()
         self._commits = commits
         self._system = system
         self._on_appended = on_appended
-        self._pool: IsolatePool | None = None
+        self._now_ms = now_ms
+        self._new_seed = new_seed
+        self._pool: Pool | None = None
         self._functions: dict[tuple[str, str], FunctionSpec] = {}
         self._run_ids = itertools.count(1)
         self._contended: dict[object, asyncio.Lock] = {}
         self._under_way: set[asyncio.Task[Outcome]] = set()
         self.queries = QueryRounds(self, committer.subscriptions, ResultCache(committer.log))
 
-    def put_in_force(self, pool: IsolatePool, spec: AppSpec) -> None:
+    async def drain(self) -> None:
+        """Return once no mutation is under way, also those whose callers have left."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+
+    def close(self) -> None:
+        """Let go of the data folder; call when nothing runs any more."""
+        self._reader.close()
+
+    def put_in_force(self, pool: Pool, spec: AppSpec) -> None:
         """Run everything from now on in `pool`, which has loaded the app that `spec` describes."""
         self._pool = pool
         self._functions = {
@@ -228,7 +242,7 @@ class Host:
             return self._lost(run, Failure(str(gone)))
         proposal = Proposal.decode(finished.proposal)
         return Execution(
-            QueryResult(_outcome(finished, proposal.snapshot_ts)),
+            QueryResult(_outcome(finished, proposal.snapshot_ts), request_id=run.start.request_id),
             ReadSet.decode(proposal.reads),
             proposal.snapshot_ts,
             finished.observed_identity,
@@ -242,7 +256,7 @@ class Host:
             return transaction.head.ts, transaction.read_set()
 
         ts, reads = self._system.read(look)
-        return Execution(QueryResult(failure), reads, ts, True)
+        return Execution(QueryResult(failure, request_id=run.start.request_id), reads, ts, True)
 
     # Actions
 
@@ -295,8 +309,8 @@ class Host:
             args=call.args,
             identity=identity.encode(call.identity),
             request_id=call.request_id,
-            now_ms=time.time() * 1000,
-            seed=secrets.randbits(64),
+            now_ms=self._now_ms(),
+            seed=self._new_seed(),
             public_only=call.public_only,
             announce=announce,
         )

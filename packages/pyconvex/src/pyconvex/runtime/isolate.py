@@ -1,19 +1,15 @@
 """The isolate: a forked process that runs functions until the server is gone.
 
-Owns the loop between the channel and the runs, and where `print` and `logging` go. Never listens,
-never commits. One invariant: queries and mutations run one at a time; what one leaves behind in the
-process is the app author's own module state, never another caller's data.
+Owns the loop between the channel and the runs. Never listens, never commits. One invariant: queries
+and mutations run one at a time; what one leaves behind in the process is the app author's own
+module state, never another caller's data.
 """
 
 from __future__ import annotations
 
 import asyncio
-import io
-import logging
 import socket
-import sys
 from pathlib import Path
-from typing import Any
 
 from pyconvex import identity
 from pyconvex.database import Catalog
@@ -21,13 +17,14 @@ from pyconvex.runtime import messages
 from pyconvex.runtime.action import ActionRunner
 from pyconvex.runtime.analysis import AppImage
 from pyconvex.runtime.channel import BlockingChannel, LoopChannel
-from pyconvex.runtime.run import CURRENT_LOG, PureRun
+from pyconvex.runtime.output import capture_output
+from pyconvex.runtime.run import PureRun
 from pyconvex.storage import Reader
 
 
 def run_isolate(image: AppImage, data_path: str, sock: socket.socket, *, actions: bool) -> None:
     """Serve runs over `sock` until the server closes it."""
-    _capture_output()
+    capture_output()
     reader = Reader(Path(data_path))
     if actions:
         asyncio.run(_serve_actions(image, reader, sock))
@@ -70,35 +67,3 @@ async def _serve_actions(image: AppImage, reader: Reader, sock: socket.socket) -
     channel = await LoopChannel.open(sock, on_frame, closed.set)
     runner = ActionRunner(image, reader, lambda frame: channel.send(messages.encode(frame)))
     await closed.wait()
-
-
-class _RunOutput(io.TextIOBase):
-    """Standard output inside an isolate: lines of the run under way, else the server's stderr."""
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, text: str) -> int:
-        log = CURRENT_LOG.get()
-        if log is None:
-            return sys.stderr.write(text)
-        log.write(text)
-        return len(text)
-
-
-class _RunHandler(logging.Handler):
-    """`logging` inside an isolate: records become lines of the run under way."""
-
-    _LEVELS = ((logging.ERROR, "error"), (logging.WARNING, "warn"), (logging.INFO, "info"))
-
-    def emit(self, record: logging.LogRecord) -> None:
-        log = CURRENT_LOG.get()
-        if log is not None:
-            level = next((n for at, n in self._LEVELS if record.levelno >= at), "debug")
-            log.add(level, self.format(record))
-
-
-def _capture_output() -> None:
-    output: Any = _RunOutput()
-    sys.stdout = output
-    logging.basicConfig(handlers=[_RunHandler()], level=logging.INFO, force=True)

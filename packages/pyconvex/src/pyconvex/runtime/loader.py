@@ -51,9 +51,10 @@ def read_sources(folder: Path) -> dict[str, str]:
 
 
 class _SourceFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
-    """Finds and loads `_pyconvex_app…` modules in a mapping of sources."""
+    """Finds and loads the modules of one package in a mapping of sources."""
 
-    def __init__(self, sources: Mapping[str, str], folder: str) -> None:
+    def __init__(self, sources: Mapping[str, str], folder: str, package: str) -> None:
+        self.package = package
         self._sources = sources
         self._folder = folder
         self._packages = {
@@ -63,7 +64,7 @@ class _SourceFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != APP_PACKAGE and not fullname.startswith(APP_PACKAGE + "."):
+        if fullname != self.package and not fullname.startswith(self.package + "."):
             return None
         relative = self._relative(fullname)
         if relative + ".py" in self._sources:
@@ -92,19 +93,32 @@ class _SourceFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         )
         return compile(source, filename, "exec", dont_inherit=True)
 
-    @staticmethod
-    def _relative(fullname: str) -> str:
-        return fullname[len(APP_PACKAGE) + 1 :].replace(".", "/")
+    def _relative(self, fullname: str) -> str:
+        return fullname[len(self.package) + 1 :].replace(".", "/")
 
 
-def load_app(sources: Mapping[str, str], folder: str) -> dict[str, ModuleType]:
+def load_app(
+    sources: Mapping[str, str], folder: str, package: str = APP_PACKAGE
+) -> dict[str, ModuleType]:
     """Import every module of the app; keys are module paths such as `messages/list`.
 
-    Call once per process: isolates are forked after it. Whatever a module raises comes through.
+    Once per package name: isolates are forked after it, and who loads several apps into one process
+    names each package and ends it with `unload_app`. Whatever a module raises comes through.
     """
-    sys.meta_path.insert(0, _SourceFinder(sources, folder))
+    sys.meta_path.insert(0, _SourceFinder(sources, folder, package))
     modules: dict[str, ModuleType] = {}
     for path in sorted(sources):
         name = path.removesuffix(".py")
-        modules[name] = importlib.import_module(f"{APP_PACKAGE}.{name.replace('/', '.')}")
+        modules[name] = importlib.import_module(f"{package}.{name.replace('/', '.')}")
     return modules
+
+
+def unload_app(package: str) -> None:
+    """Forget an app's modules; what still refers to them keeps them alive. May be repeated."""
+    sys.meta_path[:] = [
+        finder
+        for finder in sys.meta_path
+        if not (isinstance(finder, _SourceFinder) and finder.package == package)
+    ]
+    for name in [n for n in sys.modules if n == package or n.startswith(package + ".")]:
+        del sys.modules[name]

@@ -63,6 +63,8 @@ class PureRun:
         self.start = start
         self.log = LogLines()
         self.observed_identity = False
+        #: What the function raised; of use only in this process.
+        self.raised: BaseException | None = None
         self._who = who
         self._random = random.Random(start.seed)  # noqa: S311  # reproducible on purpose
         self.transaction = Transaction(
@@ -81,6 +83,7 @@ class PureRun:
         try:
             value = new_loop().run(self._main())
         except Exception as raised:
+            self.raised = raised
             error, data = describe_error(raised)
         finally:
             CURRENT_LOG.reset(token)

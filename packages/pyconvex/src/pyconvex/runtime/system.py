@@ -26,12 +26,20 @@ MAX_RUNS = 8
 class SystemTransactions:
     """Runs functions over a `Transaction` in the server's process."""
 
-    def __init__(self, store: Store, commits: CommitQueue) -> None:
+    def __init__(
+        self,
+        store: Store,
+        commits: CommitQueue,
+        *,
+        now_ms: Callable[[], float] = lambda: time.time() * 1000,
+        source: random.Random | None = None,
+    ) -> None:
         self._store = store
         self._reader = store.reader()
         self._commits = commits
         self._catalog = Catalog()
-        self._random = random.SystemRandom()
+        self._now_ms = now_ms
+        self._random = source or random.SystemRandom()
 
     def read(self, work: Callable[[Transaction], T]) -> T:
         """What `work` finds on the newest snapshot; its writes, if any, are thrown away."""
@@ -66,6 +74,11 @@ class SystemTransactions:
             "Try again.",
         )
 
+    def close(self) -> None:
+        """Let go of the data folder."""
+        self._reader.close()
+
     def _transaction(self) -> Transaction:
-        now_ms = time.time() * 1000
-        return Transaction(self._reader, now_ms=now_ms, random=self._random, catalog=self._catalog)
+        return Transaction(
+            self._reader, now_ms=self._now_ms(), random=self._random, catalog=self._catalog
+        )

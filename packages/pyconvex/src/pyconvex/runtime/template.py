@@ -80,7 +80,7 @@ class Template:
         try:
             image = analyse(load.sources, load.folder)
         except BaseException as error:
-            self._send(messages.LoadFailed(_load_failure(error, load.folder)))
+            self._send(messages.LoadFailed(load_failure(error, load.folder)))
             return None
         self._send(messages.Loaded(msgspec.Raw(msgspec.msgpack.encode(image.spec))))
         return image
@@ -138,7 +138,7 @@ class Template:
         self._channel.send(messages.encode(message))
 
 
-def _load_failure(error: BaseException, folder: str) -> str:
+def load_failure(error: BaseException, folder: str) -> str:
     """The error as its author needs it: what is wrong and on which line of their own files."""
     own = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(folder)]
     if isinstance(error, SyntaxError):

@@ -1,0 +1,224 @@
+"""Running an app's code in this process: for debuggers and tests.
+
+Owns the order of runs on the event loop and the app's modules for as long as it is in force. Never
+forks, and never ends a run by force: a function that loops for ever stops this process. One
+invariant: queries and mutations run one at a time, each in a context of its own, so that nothing of
+the caller's context is visible to them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextvars import Context
+from pathlib import Path
+from typing import Any
+
+from pyconvex import identity
+from pyconvex.database import Catalog
+from pyconvex.runtime import messages
+from pyconvex.runtime.action import ActionRunner
+from pyconvex.runtime.analysis import AppImage, analyse
+from pyconvex.runtime.isolates import AppLoadError, IsolateGoneError, Run
+from pyconvex.runtime.loader import APP_PACKAGE, unload_app
+from pyconvex.runtime.output import shared_output
+from pyconvex.runtime.run import PureRun
+from pyconvex.runtime.spec import AppSpec
+from pyconvex.runtime.template import load_failure
+from pyconvex.storage import Reader
+
+_STOPPING = "The server is stopping."
+_EXITED = (
+    "The function ended its process: it called exit, which in an isolate ends the isolate alone."
+)
+
+#: Tells the apps of one process apart.
+_numbers = itertools.count(1)
+
+#: Makes an app's image from its sources, its folder, and the name to import it under.
+LoadImage = Callable[[Mapping[str, str], str, str], AppImage]
+#: Sees how a run ended and what it raised, and gives how it shall have ended.
+Observe = Callable[[messages.Start, messages.Finished, BaseException | None], messages.Finished]
+
+
+class InProcessPool:
+    """Runs one deploy on the running event loop (`pyconvex.runtime.pool.Pool`).
+
+    `load_image` replaces the import from source. `observe` is called at the end of each run.
+    """
+
+    def __init__(
+        self,
+        *,
+        load_image: LoadImage = analyse,
+        observe: Observe = lambda start, finished, raised: finished,
+    ) -> None:
+        self._load_image = load_image
+        self._observe = observe
+        self._package = f"{APP_PACKAGE}_{next(_numbers)}"
+        self._catalog = Catalog()
+        self._waiting: deque[Run] = deque()
+        #: Runs that met data of a newer deploy; the pool that follows begins them again.
+        self._outdated: list[Run] = []
+        self._actions: dict[int, Run] = {}
+        self._raised: dict[int, BaseException] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    async def load(self, sources: dict[str, str], folder: Path, data_path: Path) -> AppSpec:
+        """Import the app under a name of its own; raises `AppLoadError` from what it raised."""
+        try:
+            self._image = self._load_image(sources, str(folder), self._package)
+        except (Exception, SystemExit) as error:
+            unload_app(self._package)
+            raise AppLoadError(load_failure(error, str(folder))) from error
+        self._reader = Reader(data_path)
+        action_reader = Reader(data_path)
+        self._readers = (self._reader, action_reader)
+        self._runner = ActionRunner(self._image, action_reader, self._from_action, self._on_raised)
+        return self._image.spec
+
+    def open(self) -> None:
+        """Nothing to do: the event loop is ready."""
+
+    def submit(
+        self,
+        start: messages.Start,
+        *,
+        on_call: Callable[[messages.CallOut], Awaitable[messages.CallBack]] | None = None,
+    ) -> Run:
+        """Queue a run; it begins at a later turn of the event loop."""
+        loop = asyncio.get_running_loop()
+        opened = loop.create_future() if start.announce else None
+        run = Run(start, loop.create_future(), opened, on_call)
+        self.adopt(run)
+        return run
+
+    def hand_over(self) -> list[Run]:
+        """Take back the runs that have not begun, or must begin again with newer code."""
+        runs = [*self._outdated, *self._waiting]
+        self._outdated.clear()
+        self._waiting.clear()
+        return runs
+
+    def adopt(self, run: Run) -> None:
+        """Queue a run that was submitted here, or to the pool before."""
+        if self._stopping:
+            _end(run, IsolateGoneError(_STOPPING))
+            return
+        self._waiting.append(run)
+        asyncio.get_running_loop().call_soon(self._next, context=Context())
+
+    async def drain(self) -> None:
+        """Wait until no run is under way or waiting."""
+        while runs := [run.done for run in (*self._waiting, *self._actions.values())]:
+            await asyncio.wait(runs)
+
+    async def stop(self) -> None:
+        """End everything: waiting runs and actions fail, the app's modules are forgotten."""
+        self._stopping = True
+        for run in self.hand_over():
+            _end(run, IsolateGoneError(_STOPPING))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for reader in self._readers:
+            reader.close()
+        unload_app(self._package)
+
+    @property
+    def pids(self) -> list[int]:
+        """None: there is no process but this one."""
+        return []
+
+    def _next(self) -> None:
+        if not self._waiting:
+            return  # handed over
+        run = self._waiting.popleft()
+        if run.start.kind == "action":
+            self._actions[run.start.run_id] = run
+            self._start(self._run_action(run))
+        else:
+            self._run_pure(run)
+
+    def _run_pure(self, run: Run) -> None:
+        start = run.start
+        head = self._reader.begin()
+        try:
+            if run.opened is not None and not run.opened.done():
+                run.opened.set_result(head.ts)
+            pure = PureRun(
+                self._image, self._reader, self._catalog, start, identity.decode(start.identity)
+            )
+            with shared_output():
+                finished = pure.execute()
+            if finished.stale:
+                self._outdated.append(run)
+            else:
+                _end(run, self._observe(start, finished, pure.raised))
+        except BaseException as error:
+            _end_with(run, error)
+        finally:
+            self._reader.end()
+
+    async def _run_action(self, run: Run) -> None:
+        start = run.start
+        try:
+            with shared_output():
+                finished = await self._runner.run(start, identity.decode(start.identity))
+            raised = self._raised.pop(start.run_id, None)
+            _end(run, self._observe(start, finished, raised))
+        except BaseException as error:
+            _end_with(run, error)
+        finally:
+            del self._actions[start.run_id]
+
+    def _on_raised(self, start: messages.Start, raised: BaseException) -> None:
+        self._raised[start.run_id] = raised
+
+    def _from_action(self, frame: messages.Frame) -> None:
+        assert isinstance(frame, messages.CallOut)
+        self._start(self._answer(self._actions[frame.run_id], frame))
+
+    async def _answer(self, run: Run, call: messages.CallOut) -> None:
+        assert run.on_call is not None
+        try:
+            reply = await run.on_call(call)
+        except Exception as error:
+            reply = messages.CallBack(call.call_id, None, str(error), None)
+        self._runner.call_back(reply)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work, context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _end_with(run: Run, error: BaseException) -> None:
+    """End a run by what is no exception of the function: exit, cancellation, a test's verdict."""
+    match error:
+        case SystemExit():
+            _end(run, IsolateGoneError(_EXITED))
+        case asyncio.CancelledError():
+            _end(run, IsolateGoneError(_STOPPING))
+            raise error
+        case KeyboardInterrupt():
+            _end(run, IsolateGoneError("The server was interrupted."))
+            raise error
+        case _:
+            _end(run, error)
+
+
+def _end(run: Run, how: messages.Finished | BaseException) -> None:
+    if isinstance(how, BaseException) and run.opened is not None and not run.opened.done():
+        run.opened.set_exception(how)
+        run.opened.exception()  # not every caller awaits it
+    if run.done.done():
+        return  # its caller was cancelled
+    if isinstance(how, BaseException):
+        run.done.set_exception(how)
+        run.done.exception()
+    else:
+        run.done.set_result(how)
