@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,11 @@ PACKAGES = {
     "posthog-convex": "posthog_convex",
     "posthog-local": "posthog_local",
 }
+#: A route of ours, and the rooms that spell routes.
+PATH = re.compile(r"/[a-z_@][\w@.{}:/-]*")
+EDGES = {"http", "sync", "posthog_local"}
+#: Modules there that only call routes.
+CALLERS = {"cli", "testing"}
 
 
 def main(arguments: list[str]) -> int:
@@ -85,6 +91,31 @@ def opening(file: Path) -> str:
     if not text:
         raise SystemExit(f"{file.relative_to(ROOT)} has no docstring that says what it owns")
     return cell(text.split("\n\n")[0])
+
+
+def routes() -> str:
+    """Every path that a module of an edge spells, by module."""
+    lines = ["| module | paths |", "|---|---|"]
+    for folder, package in PACKAGES.items():
+        source = ROOT / "packages" / folder / "src" / package
+        for file in sorted(source.rglob("*.py")):
+            if file.stem in CALLERS:
+                continue
+            paths = sorted({text for text in strings(file) if PATH.fullmatch(text)})
+            if paths and EDGES & set(file.parts):
+                name = f"{package}/{file.relative_to(source).as_posix()}"
+                lines.append(f"| `{name}` | {', '.join(f'`{path}`' for path in paths)} |")
+    return "\n".join(lines)
+
+
+def strings(file: Path) -> Iterator[str]:
+    """String constants of a module; docstrings and pieces of f-strings left out."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    inside = [node.values for node in nodes if isinstance(node, ast.JoinedStr)]
+    passed = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    passed |= {id(part) for parts in inside for part in parts}
+    texts = [node for node in nodes if isinstance(node, ast.Constant) and id(node) not in passed]
+    yield from (node.value for node in texts if isinstance(node.value, str))
 
 
 def results() -> str:
@@ -157,6 +188,7 @@ def command_lines(path: str, command: click.Command) -> Iterator[str]:
 PARTS: dict[str, Callable[[], str]] = {
     "modules": modules,
     "commands": commands,
+    "routes": routes,
     "results": results,
 }
 
