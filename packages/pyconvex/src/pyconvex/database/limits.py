@@ -47,6 +47,10 @@ class Usage:
         if self.bytes_read > MAX_BYTES_READ:
             raise _too_many("TooManyBytesRead", "bytes read", f"{MAX_BYTES_READ} bytes")
 
+    def fits(self, size: int) -> bool:
+        """Whether one more document of this size may be read."""
+        return self.documents_read < MAX_DOCUMENTS_READ and self.bytes_read + size <= MAX_BYTES_READ
+
     def count_write(self, size: int) -> None:
         """Count one write; raises beyond the limits."""
         self.documents_written += 1

@@ -7,14 +7,22 @@ table numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from pyconvex.database import documents, registry
 from pyconvex.database.bounds import EVERYTHING, Bounds, interval_of
 from pyconvex.database.buffer import Pending
-from pyconvex.database.catalog import BY_CREATION_TIME, BY_ID, ENV, QUEUES, TableInfo
+from pyconvex.database.catalog import (
+    BY_CREATION_TIME,
+    BY_ID,
+    ENV,
+    QUEUES,
+    TableInfo,
+    with_ties,
+)
 from pyconvex.database.errors import DatabaseError
+from pyconvex.database.limits import Usage
 from pyconvex.database.registry import ComponentRow
 from pyconvex.values import UNSET, InvalidId, Value, codec, ids
 
@@ -105,10 +113,12 @@ class Namespace:
         after: bytes | None = None,
         through: bytes | None = None,
         expect: int | None = None,
+        admit: Callable[[int], bool] | None = None,
     ) -> Iterator[tuple[bytes, dict[str, Value]]]:
         """As `scan`, with each document's key: the position behind it, for cursors.
 
         `after` begins behind a position, `through` ends with one, both in the walk's direction.
+        `admit` is asked with each document's bytes before it counts as read; False ends the walk.
         """
         info = self._table_to_read(table)
         if info is None:
@@ -121,13 +131,31 @@ class Namespace:
             stop = last if descending else last + b"\0"
             end = stop if end is None else min(end, stop)
         rows = self._tx.scan(
-            index_id, info.tablet, start, end, descending=descending, expect=expect
+            index_id, info.tablet, start, end, descending=descending, expect=expect, admit=admit
         )
         wanted = dict(bounds.equal).get("_id", UNSET) if index == BY_ID else UNSET
         for row in rows:
             document = documents.decode_document(row.doc)
             if wanted is UNSET or document["_id"] == wanted:
                 yield row.key, document
+
+    def index_fields(self, table: str, index: str) -> tuple[str, ...]:
+        """The fields of an index's key, tie-breaks included; empty when there is no such index.
+
+        A table that is still to come has its built-in indexes already.
+        """
+        if index == BY_ID:
+            return ("_id",)
+        info = self._table_to_read(table)
+        if index == BY_CREATION_TIME:
+            return with_ties(())
+        found = info.indexes.get(index) if info is not None else None
+        return found.fields if found is not None else ()
+
+    @property
+    def usage(self) -> Usage:
+        """What the transaction has read and written up to now, in all namespaces."""
+        return self._tx.usage
 
     def normalize_id(self, table: str, text: str) -> str | None:
         """The id if it is one of that table, else None; existence is not tested."""

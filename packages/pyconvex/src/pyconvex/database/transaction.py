@@ -8,7 +8,7 @@ does, so that two runs conflict only when they truly meet.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from random import Random
 from typing import NamedTuple, Protocol
@@ -209,11 +209,14 @@ class Transaction:
         descending: bool = False,
         counted: bool = True,
         expect: int | None = None,
+        admit: Callable[[int], bool] | None = None,
     ) -> Generator[Row, None, None]:
         """The documents in [start, end) of an index, own writes merged in, lazily.
 
         The read set grows with each row up to and including it, and to the whole interval once the
-        end is reached. `expect` is how many rows the caller will take at most.
+        end is reached. `expect` is how many rows the caller will take at most. `admit` is asked
+        with each row's bytes and ends the scan with False: the row it refuses is in the read set,
+        because that it's there has decided something, but it doesn't count.
         """
         scan = _Scan(index_id, start, TOP if end is None else end, descending)
         base = _BaseRows(self._reader, scan, expect)
@@ -223,6 +226,8 @@ class Transaction:
         try:
             while (row := self._next_row(scan, base, tablet)) is not None:
                 scan.pass_key(row.key)
+                if admit is not None and not admit(len(row.doc)):
+                    return
                 if counted:
                     self.usage.count_read(len(row.doc))
                 yield row

@@ -16,6 +16,7 @@ from pyconvex.functions.documents import Document
 from pyconvex.functions.environment import EnvironmentView
 from pyconvex.functions.errors import ConvexError, DefinitionError, FunctionCallError
 from pyconvex.functions.hints import Arg
+from pyconvex.functions.pagination import PaginationOptions, PaginationResult
 from pyconvex.functions.references import (
     ComponentReference,
     FunctionReference,
@@ -55,6 +56,8 @@ __all__ = [
     "FunctionReference",
     "ModuleReference",
     "MutationCtx",
+    "PaginationOptions",
+    "PaginationResult",
     "QueryCtx",
     "RegisteredFunction",
     "Schema",

@@ -12,6 +12,8 @@ from typing import Any, Generic, Self, TypeVar, overload
 
 from pyconvex.database import Bound, Bounds, DatabaseError, Namespace
 from pyconvex.functions.documents import Document, plain
+from pyconvex.functions.pages import PageQuery, Pager
+from pyconvex.functions.pagination import PaginationOptions, PaginationResult
 from pyconvex.functions.schema import Schema
 from pyconvex.values import Id, ids
 
@@ -22,9 +24,11 @@ T = TypeVar("T")
 class DatabaseReader:
     """Reads of one snapshot, plus what this transaction has written."""
 
-    def __init__(self, namespace: Namespace, schema: Schema) -> None:
+    def __init__(self, namespace: Namespace, schema: Schema, pager: Pager | None = None) -> None:
         self._namespace = namespace
         self._schema = schema
+        #: None where nothing can be paginated, which is in components.
+        self._pager = pager
 
     @overload
     async def get(self, id: Id[D]) -> D | None: ...
@@ -47,7 +51,9 @@ class DatabaseReader:
     def query(self, table: type[Document] | str) -> TableQuery[Any]:
         """Start a query over a table; nothing is read until it is consumed."""
         name = table if isinstance(table, str) else table.table
-        return TableQuery(self._namespace, name, lambda fields: self._load(name, fields))
+        return TableQuery(
+            self._namespace, name, lambda fields: self._load(name, fields), self._pager
+        )
 
     def normalize_id(self, table: type[Document] | str, text: str) -> Id[Any] | None:
         """`text` as an id of `table`, or None when it is not one; existence isn't checked."""
@@ -96,11 +102,16 @@ class OrderedQuery(Generic[T]):
     """A query that can be consumed: once, by one of its methods or by `async for`."""
 
     def __init__(
-        self, namespace: Namespace, table: str, load: Callable[[dict[str, Any]], T]
+        self,
+        namespace: Namespace,
+        table: str,
+        load: Callable[[dict[str, Any]], T],
+        pager: Pager | None,
     ) -> None:
         self._namespace = namespace
         self._table = table
         self._load = load
+        self._pager = pager
         self._index = "by_creation_time"
         self._bounds = Bounds()
         self._descending = False
@@ -136,17 +147,55 @@ class OrderedQuery(Generic[T]):
             )
         return found[0] if found else None
 
+    async def paginate(self, opts: PaginationOptions) -> PaginationResult[T]:
+        """One page, of as many documents as `opts` asks for; once in each function.
+
+        A subscription keeps its page's ends: documents written between them make it longer or
+        shorter, so that neighbouring pages never overlap or leave something out. A full page is
+        not done, also when nothing follows. A page that meets a limit ends early, possibly empty,
+        with `page_status` "SplitRequired".
+
+        Raises `DatabaseError` in a component, a second time, or for impossible `opts`, and
+        `ConvexError` for a cursor of another query, on which official clients start again.
+
+            @query
+            async def users(
+                ctx: QueryCtx, pagination_opts: PaginationOptions
+            ) -> PaginationResult[User]:
+                return await ctx.db.query(User).order("desc").paginate(pagination_opts)
+        """
+        if self._pager is None:
+            raise DatabaseError(
+                "PaginationUnsupportedInComponents", "paginate() is only supported in the app."
+            )
+        self._use()
+        return self._pager.page(
+            PageQuery(
+                self._namespace,
+                self._table,
+                self._index,
+                self._bounds,
+                self._descending,
+                self._load,
+                self._filters,
+            ),
+            opts,
+        )
+
     async def __aiter__(self) -> AsyncIterator[T]:
         for row in self._rows():
             yield row
 
-    def _rows(self, expect: int | None = None) -> Iterator[T]:
+    def _use(self) -> None:
         if self._used:
             raise DatabaseError(
                 "QueryUsedTwice",
                 "A query can only be chained once and can't be chained after iteration begins.",
             )
         self._used = True
+
+    def _rows(self, expect: int | None = None) -> Iterator[T]:
+        self._use()
         rows = self._namespace.scan(
             self._table,
             self._index,
@@ -214,7 +263,7 @@ class TableQuery(SortableQuery[T]):
             raise DatabaseError(
                 "InvalidQuery", "Name the index first: with_index goes before filter and order."
             )
-        query = IndexedQuery[T](self._namespace, self._table, self._load)
+        query = IndexedQuery[T](self._namespace, self._table, self._load, self._pager)
         query._index = name
         query._bounds = Bounds(tuple(equal.items()))
         return query

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self, dataclass_transform
 
+from pyconvex.functions.pagination import PaginationOptions, PaginationResult
 from pyconvex.values import Id
 
 
@@ -76,9 +77,9 @@ class Document:
 
 
 def plain(value: Any) -> Any:
-    """`value` with every `Document` in it turned into a dictionary, ready to be encoded."""
-    if isinstance(value, Document):
-        return {k: plain(v) for k, v in value.__dict__.items()}
+    """`value` with every `Document` and page in it as a dictionary, ready to be encoded."""
+    if isinstance(value, (Document, PaginationOptions, PaginationResult)):
+        return {k: plain(v) for k, v in value.to_fields().items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if isinstance(value, dict):

@@ -16,6 +16,13 @@ from typing import Annotated, Any, Literal, NotRequired, Required, Union, get_ar
 
 from pyconvex.functions.documents import Document
 from pyconvex.functions.errors import DefinitionError
+from pyconvex.functions.pagination import (
+    PAGINATION_OPTS,
+    PaginationOptions,
+    PaginationOptionsValidator,
+    PaginationResult,
+    PaginationResultValidator,
+)
 from pyconvex.values import (
     Id,
     Int64,
@@ -80,6 +87,8 @@ _SIMPLE: dict[Any, Callable[[], Validator]] = {
     dict: lambda: v.record(v.string(), v.any()),
     list: lambda: v.array(v.any()),
     inspect.Parameter.empty: v.any,
+    PaginationOptions: PaginationOptionsValidator.make,
+    PaginationResult: lambda: PaginationResultValidator.of_items(v.any()),
 }
 
 
@@ -108,6 +117,8 @@ def _validator_of(hint: Any, where: str) -> Validator:
         return _literal(args)
     if origin is Id or hint is Id:
         return v.id(_table_name(args, where)) if args else v.string()
+    if origin is PaginationResult:
+        return PaginationResultValidator.of_items(validator_of(args[0], where))
     if origin in (list, Sequence):
         return v.array(validator_of(args[0], where))
     if origin in (dict, Mapping):
@@ -240,6 +251,8 @@ def _parameter(
     wire_name = parameter.name
     if get_origin(hint) is Annotated:
         wire_name = next((e.name for e in get_args(hint)[1:] if isinstance(e, Arg)), wire_name)
+    if _pages(hint):
+        wire_name = PAGINATION_OPTS
     where = f"{where}, argument {parameter.name!r}"
     has_default = parameter.default is not parameter.empty
     given = explicit.get(wire_name)
@@ -250,3 +263,8 @@ def _parameter(
         )
     optional = has_default if given is None else given.is_optional
     return Parameter(parameter.name, wire_name, validator, optional)
+
+
+def _pages(hint: Any) -> bool:
+    """Whether a parameter takes `PaginationOptions`, be it annotated or one of several types."""
+    return hint is PaginationOptions or any(_pages(part) for part in get_args(hint))
