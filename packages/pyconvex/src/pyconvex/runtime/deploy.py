@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from pyconvex.database import Transaction, all_components
+from pyconvex.runtime import cursor_secret
 from pyconvex.runtime.environment import DeploymentEnvironment
 from pyconvex.runtime.host import Host
 from pyconvex.runtime.isolates import AppLoadError
@@ -169,6 +170,7 @@ def _record(tx: Transaction, spec: AppSpec, sources: dict[str, str], folder: Pat
         for queue in component.queues:
             namespace.declare_queue(queue)
     _store_sources(tx, sources, folder)
+    cursor_secret.ensure(tx)
 
 
 def _store_sources(tx: Transaction, sources: dict[str, str], folder: Path) -> None:

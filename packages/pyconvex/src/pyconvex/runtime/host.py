@@ -25,7 +25,7 @@ from pyconvex.database import (
     ReadSet,
     Transaction,
 )
-from pyconvex.runtime import calls, messages
+from pyconvex.runtime import calls, cursor_secret, messages
 from pyconvex.runtime.cache import Execution, ResultCache
 from pyconvex.runtime.calls import (
     Failure,
@@ -81,6 +81,7 @@ class Host:
         self._new_seed = new_seed
         self._pool: Pool | None = None
         self._functions: dict[tuple[str, str], FunctionSpec] = {}
+        self._cursor_secret = b""
         self._run_ids = itertools.count(1)
         self._contended: dict[object, asyncio.Lock] = {}
         self._under_way: set[asyncio.Task[Outcome]] = set()
@@ -98,6 +99,7 @@ class Host:
     def put_in_force(self, pool: Pool, spec: AppSpec) -> None:
         """Run everything from now on in `pool`, which has loaded the app that `spec` describes."""
         self._pool = pool
+        self._cursor_secret = self._system.read(cursor_secret.stored)
         self._functions = {
             (component.path, function.path): function
             for component in spec.components
@@ -221,7 +223,7 @@ class Host:
 
     async def execute(self, call: FunctionCall, journal: str | None) -> Execution:
         """Run a query on the newest snapshot."""
-        return await self._execution(self._submit(call))
+        return await self._execution(self._submit(call, journal=journal))
 
     async def execute_pinned(
         self, queries: Sequence[tuple[FunctionCall, str | None]], still_true: Callable[[], bool]
@@ -230,7 +232,9 @@ class Host:
         async with self._commits.paused():
             if not still_true():
                 return None
-            runs = [self._submit(call, announce=True) for call, _ in queries]
+            runs = [
+                self._submit(call, journal=journal, announce=True) for call, journal in queries
+            ]
             opened = [run.opened for run in runs if run.opened is not None]
             await asyncio.wait([*opened])
         return list(await asyncio.gather(*(self._execution(run) for run in runs)))
@@ -242,7 +246,9 @@ class Host:
             return self._lost(run, Failure(str(gone)))
         proposal = Proposal.decode(finished.proposal)
         return Execution(
-            QueryResult(_outcome(finished, proposal.snapshot_ts), request_id=run.start.request_id),
+            QueryResult(
+                _outcome(finished, proposal.snapshot_ts), finished.journal, run.start.request_id
+            ),
             ReadSet.decode(proposal.reads),
             proposal.snapshot_ts,
             finished.observed_identity,
@@ -256,7 +262,8 @@ class Host:
             return transaction.head.ts, transaction.read_set()
 
         ts, reads = self._system.read(look)
-        return Execution(QueryResult(failure, request_id=run.start.request_id), reads, ts, True)
+        result = QueryResult(failure, run.start.journal, run.start.request_id)
+        return Execution(result, reads, ts, True)
 
     # Actions
 
@@ -296,6 +303,7 @@ class Host:
         self,
         call: FunctionCall,
         *,
+        journal: str | None = None,
         announce: bool = False,
         on_call: Callable[[messages.CallOut], Awaitable[messages.CallBack]] | None = None,
     ) -> Run:
@@ -313,6 +321,8 @@ class Host:
             seed=self._new_seed(),
             public_only=call.public_only,
             announce=announce,
+            cursor_secret=self._cursor_secret,
+            journal=journal,
         )
         return self._pool.submit(start, on_call=on_call)
 

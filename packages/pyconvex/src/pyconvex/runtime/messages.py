@@ -72,6 +72,10 @@ class Start(Frame, frozen=True, array_like=True, tag=True):
     public_only: bool
     #: Answer with `Opened` before running, so that the server knows the snapshot is held.
     announce: bool
+    #: What the deployment's cursors are sealed with.
+    cursor_secret: bytes
+    #: What this query decided when it ran before; None on a first run, and for other kinds.
+    journal: str | None
 
 
 class Opened(Frame, frozen=True, array_like=True, tag=True):
@@ -86,6 +90,7 @@ class Finished(Frame, frozen=True, array_like=True, tag=True):
 
     `value` is the result as tagged JSON, or None when the run failed with `error`; `data` belongs
     to a `ConvexError`. `proposal` is what the run read and wants written (empty for actions).
+    `journal` is what a query has decided, for its next run.
     """
 
     run_id: int
@@ -95,6 +100,7 @@ class Finished(Frame, frozen=True, array_like=True, tag=True):
     log_lines: list[str]
     observed_identity: bool
     proposal: bytes
+    journal: str | None = None
 
 
 class CallOut(Frame, frozen=True, array_like=True, tag=True):

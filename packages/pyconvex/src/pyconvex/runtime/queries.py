@@ -202,7 +202,8 @@ class QueryRounds:
             return current
         shared_key, personal_key = keys_of(watch.call, watch.journal)
         found = self._entries.get(shared_key) or self._entries.get(personal_key)
-        if found is None:
+        # What ran with this journal before may run with another next: with its own page's end.
+        if found is None or not (found.fresh or found.journal == watch.journal):
             found = _Entry(watch.call, watch.journal, {personal_key})
             self._entries[personal_key] = found
             kept = self._cache.find(watch.call, watch.journal, self._runner.visible_ts)

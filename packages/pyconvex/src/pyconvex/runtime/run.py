@@ -24,6 +24,7 @@ from pyconvex.functions import (
     QueryCtx,
 )
 from pyconvex.functions.db import DatabaseReader, DatabaseWriter
+from pyconvex.functions.pages import Pager
 from pyconvex.functions.schema import schema_check
 from pyconvex.identity import Admin, Identity, User
 from pyconvex.runlog import LogLines
@@ -66,6 +67,7 @@ class PureRun:
         #: What the function raised; of use only in this process.
         self.raised: BaseException | None = None
         self._who = who
+        self._pager = Pager(start.cursor_secret, start.journal)
         self._random = random.Random(start.seed)  # noqa: S311  # reproducible on purpose
         self.transaction = Transaction(
             reader,
@@ -95,6 +97,8 @@ class PureRun:
             self.log.as_list(),
             self.observed_identity,
             self._proposal(failed=value is None).encode(),
+            # A run that failed has decided nothing.
+            self.start.journal if value is None else self._pager.journal,
         )
 
     def _proposal(self, *, failed: bool) -> Proposal:
@@ -129,6 +133,12 @@ class PureRun:
             result = await callee.function.handler(frame.context(), **bound)
             return encode_result(callee, result, namespace)
 
+    def pager_for(self, component: ComponentImage, depth: int) -> Pager | None:
+        """What a function call may paginate with: the journal is the first call's alone."""
+        if component.path:
+            return None
+        return self._pager if depth == 1 else Pager(self.start.cursor_secret, None)
+
     def identity_for(self, component: ComponentImage) -> User | None:
         """The caller as functions of this component see them; components see nobody."""
         self.observed_identity = True
@@ -149,10 +159,11 @@ class Frame:
 
     def context(self) -> QueryCtx:
         """The context for the handler."""
-        schema = self._callee.component.schema
+        component = self._callee.component
+        pager = self._run.pager_for(component, self._depth)
         if self._callee.function.kind is FunctionKind.MUTATION:
-            return MutationCtx(self, DatabaseWriter(self._namespace, schema))
-        return QueryCtx(self, DatabaseReader(self._namespace, schema))
+            return MutationCtx(self, DatabaseWriter(self._namespace, component.schema, pager))
+        return QueryCtx(self, DatabaseReader(self._namespace, component.schema, pager))
 
     @property
     def function_name(self) -> str:
