@@ -43,6 +43,11 @@ def main() -> None:
 @click.option("--secret-key", help="Secret key to use instead of the kept one (phs_…).")
 @click.option("--allow-host", multiple=True, help="Another host name of this server. Repeatable.")
 @click.option("--allow-remote", is_flag=True, help="Let other machines use pages and control API.")
+@click.option(
+    "--posthog-js",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="posthog-js's dist folder: serves /static/ and turns on what loads scripts, as replay.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Say what started as one line of JSON.")
 def start(
     host: str,
@@ -53,6 +58,7 @@ def start(
     secret_key: str | None,
     allow_host: tuple[str, ...],
     allow_remote: bool,
+    posthog_js: Path | None,
     as_json: bool,
 ) -> None:
     """Start the server and keep it running until Ctrl-C."""
@@ -69,6 +75,7 @@ def start(
         secret_key=secret_key,
         allowed_hosts=allow_host,
         allow_remote=allow_remote,
+        posthog_js=posthog_js,
     )
     try:
         run(settings, _say_json if as_json else _say)

@@ -17,6 +17,7 @@ import msgspec
 from starlette.applications import Starlette
 
 from posthog_local import __version__
+from posthog_local.browser.routes import BrowserRoutes
 from posthog_local.control.guard import Guard
 from posthog_local.control.routes import ControlRoutes
 from posthog_local.flags.book import FlagBook
@@ -26,6 +27,7 @@ from posthog_local.http.faults import FaultBook
 from posthog_local.http.router import Router
 from posthog_local.ingest.routes import capture_endpoints
 from posthog_local.logs.routes import log_endpoints
+from posthog_local.replay.routes import replay_endpoints
 from posthog_local.store.folder import Folder, Keys
 from posthog_local.store.store import Store
 from posthog_local.traces.routes import trace_endpoints
@@ -45,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     secret_key: str | None = None
     allowed_hosts: tuple[str, ...] = ()
     allow_remote: bool = False
+    posthog_js: Path | None = None
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +115,8 @@ def build_app(settings: Settings, store: Store, faults: FaultBook, keys: Keys) -
         *capture_endpoints(store.add_events),
         *log_endpoints(store.add_logs),
         *trace_endpoints(store.add_events),
+        *replay_endpoints(store.add_recording),
+        *BrowserRoutes(settings.posthog_js, lambda: bool(store.flags.flags)).endpoints(),
         *flag_routes.endpoints(),
     ]
     return Router(endpoints, guarded, faults)

@@ -138,6 +138,10 @@ class PostHogLocal:
         """Error tracking issues, the one that occurred last first."""
         return list(self.request("GET", "/_local/issues")["issues"])
 
+    def recordings(self) -> list[dict[str, Any]]:
+        """Session recordings, the one that ended last first."""
+        return list(self.request("GET", "/_local/recordings")["recordings"])
+
     def warnings(self) -> list[dict[str, Any]]:
         """What PostHog would have dropped or rewritten in silence, the newest first."""
         return list(self.request("GET", "/_local/warnings")["warnings"])

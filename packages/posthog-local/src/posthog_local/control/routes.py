@@ -21,6 +21,7 @@ from posthog_local.control.views import (
     issue_json,
     log_json,
     person_json,
+    recording_json,
     timeline_json,
     warning_json,
 )
@@ -61,6 +62,8 @@ class ControlRoutes:
             _route("/_local/timeline", self.timeline, "GET"),
             _route("/_local/logs", self.logs, "GET"),
             _route("/_local/issues", self.issues, "GET"),
+            _route("/_local/recordings", self.recordings, "GET"),
+            _route("/_local/recordings/{session_id}", self.recording, "GET"),
             _route("/_local/persons", self.persons, "GET"),
             _route("/_local/warnings", self.warnings, "GET"),
             _route("/_local/reset", self.reset, "POST"),
@@ -100,10 +103,11 @@ class ControlRoutes:
         person = self._store.reader.person(distinct_id)
         events = self._store.reader.timeline(distinct_id, limit)
         logs = self._store.log_reader.latest(LogFilter(distinct_id=distinct_id), limit)
+        recordings = self._store.recordings.of_person(distinct_id, limit)
         return _json(
             {
                 "person": None if person is None else person_json(person),
-                "timeline": timeline_json(events, logs),
+                "timeline": timeline_json(events, logs, recordings),
             }
         )
 
@@ -132,6 +136,15 @@ class ControlRoutes:
     async def issues(self, request: Request) -> Response:
         found = self._store.issues.latest(int(_number(request, "limit", 100, _MAX_EVENTS)))
         return _json({"issues": [issue_json(issue) for issue in found]})
+
+    async def recordings(self, request: Request) -> Response:
+        limit = int(_number(request, "limit", 100, _MAX_EVENTS))
+        found = self._store.recordings.latest(limit)
+        return _json({"recordings": [recording_json(one) for one in found]})
+
+    async def recording(self, request: Request) -> Response:
+        events = self._store.recordings.events(request.path_params["session_id"])
+        return _json({"events": [{"window_id": window, "event": item} for window, item in events]})
 
     async def warnings(self, request: Request) -> Response:
         found = self._store.reader.warnings(int(_number(request, "limit", 100, _MAX_EVENTS)))

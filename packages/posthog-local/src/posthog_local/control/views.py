@@ -14,6 +14,7 @@ from posthog_local.ingest.clock import format_time
 from posthog_local.store.issueshelf import Issue
 from posthog_local.store.logshelf import StoredLog
 from posthog_local.store.reader import StoredEvent, StoredPerson, StoredWarning
+from posthog_local.store.recordingshelf import Recording
 
 
 def event_json(event: StoredEvent) -> dict[str, Any]:
@@ -32,10 +33,29 @@ def event_json(event: StoredEvent) -> dict[str, Any]:
     }
 
 
-def timeline_json(events: Sequence[StoredEvent], logs: Sequence[StoredLog]) -> list[dict[str, Any]]:
-    """A person's events and log lines as the entries of one timeline, the earliest first."""
-    entries = [*event_entries(events), *log_entries(logs)]
+def timeline_json(
+    events: Sequence[StoredEvent], logs: Sequence[StoredLog], recordings: Sequence[Recording]
+) -> list[dict[str, Any]]:
+    """What a person did and what happened around them, as one timeline, the earliest first."""
+    replays = [
+        {"at": format_time(one.first_ms * 1000), **recording_json(one)} for one in recordings
+    ]
+    entries = [*event_entries(events), *log_entries(logs), *replays]
     return sorted(entries, key=lambda entry: str(entry["at"]))
+
+
+def recording_json(recording: Recording) -> dict[str, Any]:
+    """A recording's facts; `kind` makes it a timeline entry."""
+    return {
+        "kind": "replay",
+        "session_id": recording.session_id,
+        "distinct_id": recording.distinct_id,
+        "duration_s": (recording.last_ms - recording.first_ms) / 1000,
+        "clicks": recording.clicks,
+        "keypresses": recording.keypresses,
+        "console_errors": recording.console_errors,
+        "start_url": recording.start_url,
+    }
 
 
 def log_entries(logs: Sequence[StoredLog]) -> list[dict[str, Any]]:

@@ -126,6 +126,24 @@ CREATE TABLE trace_events (
 ) WITHOUT ROWID;
 CREATE INDEX trace_events_by_seq ON trace_events (seq);
 """,
+    """
+CREATE TABLE recording_pieces (
+    id BLOB PRIMARY KEY,
+    session_id TEXT NOT NULL,
+    window_id TEXT NOT NULL,
+    distinct_id TEXT NOT NULL,
+    source TEXT NOT NULL,
+    first_ms INTEGER NOT NULL,
+    last_ms INTEGER NOT NULL,
+    clicks INTEGER NOT NULL,
+    keypresses INTEGER NOT NULL,
+    console_errors INTEGER NOT NULL,
+    start_url TEXT,
+    items BLOB NOT NULL
+);
+CREATE INDEX recording_pieces_by_session ON recording_pieces (session_id, first_ms);
+CREATE INDEX recording_pieces_by_distinct_id ON recording_pieces (distinct_id);
+""",
 )
 # Written to `user_version`.
 FORMAT_VERSION = len(_STEPS)
@@ -143,6 +161,7 @@ DATA_TABLES = [
     "issues",
     "issue_events",
     "trace_events",
+    "recording_pieces",
 ]
 FLAG_TABLES = ("flags", "cohorts")
 

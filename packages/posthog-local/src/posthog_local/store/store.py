@@ -13,12 +13,14 @@ from typing import TypeVar
 from posthog_local.flags.book import FlagBook
 from posthog_local.ingest.event import IncomingEvent
 from posthog_local.logs.record import LogRecord
-from posthog_local.store import flagshelf, logshelf
+from posthog_local.replay.snapshot import RecordingPiece
+from posthog_local.store import flagshelf, logshelf, recordingshelf
 from posthog_local.store.changes import Changes
 from posthog_local.store.folder import Folder
 from posthog_local.store.issueshelf import IssueReader, IssueStatus, set_status
 from posthog_local.store.logshelf import LogReader
 from posthog_local.store.reader import EventFilter, Reader, StoredEvent
+from posthog_local.store.recordingshelf import RecordingReader
 from posthog_local.store.transaction import Transaction
 from posthog_local.store.writer import Job, Writer
 
@@ -35,6 +37,7 @@ class Store:
         self.reader = Reader(self._connection)
         self.log_reader = LogReader(self._connection)
         self.issues = IssueReader(self._connection)
+        self.recordings = RecordingReader(self._connection)
         self.flags = FlagBook(*flagshelf.load(self._connection))
 
     async def add_events(self, events: Sequence[IncomingEvent]) -> None:
@@ -49,6 +52,10 @@ class Store:
     async def add_logs(self, records: Sequence[LogRecord]) -> None:
         """Returns when all of them are on disk."""
         await self._writer.submit(logshelf.append(records))
+
+    async def add_recording(self, piece: RecordingPiece) -> None:
+        """Returns when the piece is on disk."""
+        await self._writer.submit(recordingshelf.append(piece))
 
     async def change_flags(self, job: Job[T]) -> T:
         """Runs a job of `flagshelf`; when it returns, the new definitions are the ones in force."""

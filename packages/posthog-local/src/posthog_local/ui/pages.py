@@ -30,7 +30,7 @@ from posthog_local.store.reader import EventFilter
 from posthog_local.store.store import Store
 from posthog_local.traces.tree import TraceLine, totals, tree
 from posthog_local.ui.flagform import FlagForm, definition_of, form_of
-from posthog_local.ui.render import Renderer
+from posthog_local.ui.render import HEADERS, Renderer
 from posthog_local.ui.stream import live_rows
 from posthog_local.ui.timeline import merged
 
@@ -82,6 +82,8 @@ class Pages:
             Route("/error_tracking/{id}", self.issue),
             Route("/llm_analytics", self.traces),
             Route("/llm_analytics/{id:path}", self.trace),
+            Route("/replay", self.replays),
+            Route("/replay/{session_id}/events.json", self.replay_events),
             Route("/warnings", self.warnings),
             Route("/settings", self.settings),
             Route("/_assets/{name}", self.asset),
@@ -212,6 +214,15 @@ class Pages:
         return self._page(
             "trace.html", "traces", id=trace_id, nodes=tree(events), totals=totals(events)
         )
+
+    async def replays(self, request: Request) -> Response:
+        found = self._store.recordings.latest(_LIST_ROWS)
+        return self._page("replays.html", "replay", recordings=found)
+
+    async def replay_events(self, request: Request) -> Response:
+        events = self._store.recordings.events(request.path_params["session_id"])
+        body = msgspec.json.encode([item for _, item in events])
+        return Response(body, media_type="application/json", headers=HEADERS)
 
     async def warnings(self, request: Request) -> Response:
         found = self._store.reader.warnings(_LIST_ROWS)

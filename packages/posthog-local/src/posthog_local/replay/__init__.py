@@ -1,0 +1,1 @@
+"""Session replay: what the browser recorded, unpacked and kept in order."""
