@@ -29,6 +29,8 @@ class LogLines:
 
     def __init__(self) -> None:
         self._lines: list[str] = []
+        #: Printed, and not yet ended by a line break.
+        self._unfinished = ""
 
     def add(self, level: str, message: Any) -> None:
         """Add one line; a text is shown in quotes as Convex's clients expect, like any value."""
@@ -42,8 +44,16 @@ class LogLines:
         text = _quote(message) if isinstance(message, str) else repr(message)
         self._lines.append(_truncate(f"[{level.upper()}] {text}"))
 
+    def write(self, text: str) -> None:
+        """Add what was printed: a line at each line break; what is left over ends with the run."""
+        *lines, self._unfinished = (self._unfinished + text).split("\n")
+        for line in lines:
+            self.add("log", line)
+
     def as_list(self) -> list[str]:
-        """The lines in order."""
+        """The lines in order, what was printed without a line break last."""
+        if self._unfinished:
+            self.write("\n")
         return list(self._lines)
 
 

@@ -74,7 +74,9 @@ class ActionRunner:
         error = ""
         try:
             value = await self._invoke(start, who, log)
-        except Exception as raised:
+        except (Exception, asyncio.CancelledError) as raised:
+            if _this_task_is_cancelled():
+                raise
             self._on_raised(start, raised)
             error, data = describe_error(raised)
         return messages.Finished(start.run_id, value, error, data, log.as_list(), True, b"")
@@ -88,8 +90,10 @@ class ActionRunner:
             bound = bind_arguments(
                 callee, codec.decode(start.args), tables.namespace(start.component)
             )
-            view = environment_of(callee.component, tables.namespace("").env)
-            environment.update(view)
+            app = tables.namespace("")
+            if callee.component.path == "":
+                environment.update(app.env_all())
+            environment.update(environment_of(callee.component, app.env))
         frame = ActionFrame(self, start.run_id, callee, who, environment, log)
         result = await callee.function.handler(ActionCtx(frame), **bound)
         with self._snapshot() as tables:
@@ -135,6 +139,12 @@ class ActionRunner:
         future = self._pending.pop(reply.call_id, None)
         if future is not None and not future.done():
             future.set_result(reply)
+
+
+def _this_task_is_cancelled() -> bool:
+    """Whether a cancellation is meant for this run, and not for something that it awaited."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class ActionFrame:

@@ -39,6 +39,8 @@ class ComponentImage:
     """One component instance with its live functions."""
 
     path: str
+    #: What the database must say is deployed at `path` for this code to run.
+    version: str
     functions: Mapping[str, RegisteredFunction[..., object]]
     schema: Schema
     env: tuple[EnvSpec, ...]
@@ -96,21 +98,28 @@ def _add_mounts(
         component = mount.component
         modules = _component_modules(component)
         env = _resolve_env(component, mount.env, parent_env)
-        _add(path, component, modules, _component_version(modules), env, images, specs)
+        _add(path, component, modules, _component_version(modules, env), env, images, specs)
         _add_mounts(path, component, env, images, specs)
 
 
 def _component_modules(component: ComponentDefinition) -> dict[str, ModuleType]:
     assert component.functions is not None
     package = importlib.import_module(component.functions)
+    if not hasattr(package, "__path__"):
+        raise DefinitionError(
+            f"Component {component.name!r}: {component.functions} is a module; give the package "
+            "that holds the function modules."
+        )
     names = [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")]
     return {
         name: importlib.import_module(f"{component.functions}.{name}") for name in sorted(names)
     }
 
 
-def _component_version(modules: Mapping[str, ModuleType]) -> str:
-    return _hash(Path(m.__file__).read_text() for m in modules.values() if m.__file__)
+def _component_version(modules: Mapping[str, ModuleType], env: tuple[EnvSpec, ...]) -> str:
+    """Names the component's code and its bindings, which its functions see as variables."""
+    code = [Path(m.__file__).read_text("utf-8") for m in modules.values() if m.__file__]
+    return _hash([*code, repr(env)])
 
 
 def _resolve_env(
@@ -145,7 +154,7 @@ def _add(
     schema = collect_schema(
         definition.schema or _explicit_schema(modules), _document_classes(modules)
     )
-    images[path] = ComponentImage(path, functions, schema, env)
+    images[path] = ComponentImage(path, version, functions, schema, env)
     specs.append(
         ComponentSpec(
             path=path,

@@ -21,7 +21,7 @@ from pyconvex.functions import (
 )
 from pyconvex.functions.documents import plain
 from pyconvex.runtime.analysis import AppImage, ComponentImage
-from pyconvex.values import TableNumbers, ValidationFailed, Value, codec
+from pyconvex.values import InvalidValue, TableNumbers, ValidationFailed, Value, codec
 
 #: What a nested call may be, by the kind of the caller.
 _ALLOWED = {
@@ -62,7 +62,8 @@ def find_for_client(
     except ValueError:
         raise missing from None
     function = owner.functions.get(reference.path) if owner else None
-    if owner is None or function is None or (public_only and not function.public):
+    hidden = public_only and (component != "" or function is None or not function.public)
+    if owner is None or function is None or hidden:
         raise missing
     if kind not in ("any", function.kind.value):
         raise FunctionCallError(
@@ -100,6 +101,11 @@ def _resolve(
     if isinstance(target, RegisteredFunction):
         if target.reference is None:
             raise FunctionCallError(f"{target!r} is not defined at the top level of a module.")
+        if component.functions.get(target.reference.path) is not target:
+            raise FunctionCallError(
+                f"{target!r} belongs to another component: call it by a reference such as "
+                "components.name.module.function, so that it runs with its own tables."
+            )
         return Callee(component, target)
     reference = target.to_reference() if isinstance(target, ModuleReference) else target
     if reference.mount is None:
@@ -139,7 +145,7 @@ def encode_result(callee: Callee, result: object, tables: TableNumbers) -> bytes
     try:
         callee.function.returns.check(value, tables)
         return codec.encode(value)
-    except ValidationFailed as error:
+    except (ValidationFailed, InvalidValue) as error:
         raise FunctionCallError(f"ReturnsValidationError: {error}") from None
 
 

@@ -8,6 +8,7 @@ or not at all; a peer that is gone is an end, not an error.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -76,15 +77,19 @@ class BlockingChannel:
     def receive(self) -> bytes | None:
         """The next frame, or None when the peer is gone."""
         while not self._frames:
-            data = self._socket.recv(1 << 18)
+            try:
+                data = self._socket.recv(1 << 18)
+            except ConnectionError:  # it went while something was on its way
+                return None
             if not data:
                 return None
             self._frames.extend(self._buffer.feed(data))
         return self._frames.pop(0)
 
     def send(self, body: bytes) -> None:
-        """Send a frame; waits while the peer doesn't read."""
-        self._socket.sendall(frame(body))
+        """Send a frame; waits while the peer doesn't read. Dropped when the peer is gone."""
+        with contextlib.suppress(ConnectionError):
+            self._socket.sendall(frame(body))
 
 
 class LoopChannel(asyncio.Protocol):

@@ -49,6 +49,11 @@ from pyconvex.storage import Replay as ReplayRecord
 #: Runs of one mutation before its caller is told of the conflict. From the second on it runs alone
 #: among those that conflict over the same document, so that more tries seldom help.
 MAX_MUTATION_RUNS = 20
+#: Runs on isolates that a deploy made too old, until the call is given back.
+MAX_STALE_RUNS = 3
+#: How long the swap of isolates may take after a deploy's commit became visible, in seconds: what
+#: is between them is one wait for the disk.
+SWAP_LIMIT_S = 10.0
 
 
 class _Recorded(msgspec.Struct, array_like=True, frozen=True):
@@ -80,6 +85,8 @@ class Host:
         self._now_ms = now_ms
         self._new_seed = new_seed
         self._pool: Pool | None = None
+        #: Set when another pool takes over from `_pool`.
+        self._replaced = asyncio.Event()
         self._functions: dict[tuple[str, str], FunctionSpec] = {}
         self._cursor_secret = b""
         self._run_ids = itertools.count(1)
@@ -100,6 +107,8 @@ class Host:
         """Run everything from now on in `pool`, which has loaded the app that `spec` describes."""
         self._pool = pool
         self._cursor_secret = self._system.read(cursor_secret.stored)
+        replaced, self._replaced = self._replaced, asyncio.Event()
+        replaced.set()
         self._functions = {
             (component.path, function.path): function
             for component in spec.components
@@ -149,7 +158,7 @@ class Host:
         await self.wait_durable(self.visible_ts)
         run = self._submit(call, on_call=on_call)
         try:
-            finished = await run.done
+            finished = await run.result()
         except IsolateGoneError as gone:
             return Failure(str(gone))
         await self.wait_durable(self.visible_ts)
@@ -162,7 +171,7 @@ class Host:
         for _ in range(MAX_MUTATION_RUNS):
             async with guard:
                 try:
-                    finished = await self._submit(call).done
+                    finished = await self._run_current(call)
                 except IsolateGoneError as gone:
                     return Failure(str(gone))
                 proposal = Proposal.decode(finished.proposal)
@@ -223,46 +232,62 @@ class Host:
 
     async def execute(self, call: FunctionCall, journal: str | None) -> Execution:
         """Run a query on the newest snapshot."""
-        return await self._execution(self._submit(call, journal=journal))
+        try:
+            return _execution(call, await self._run_current(call, journal))
+        except IsolateGoneError as gone:
+            return self._lost(call, journal, gone)
 
     async def execute_pinned(
         self, queries: Sequence[tuple[FunctionCall, str | None]], still_true: Callable[[], bool]
     ) -> list[Execution] | None:
         """Run queries on one snapshot, at which `still_true` was asked; None when it said no."""
+        replaced = self._replaced
         async with self._commits.paused():
             if not still_true():
                 return None
-            runs = [
-                self._submit(call, journal=journal, announce=True) for call, journal in queries
-            ]
+            runs = [self._submit(call, journal=journal, announce=True) for call, journal in queries]
             opened = [run.opened for run in runs if run.opened is not None]
             await asyncio.wait([*opened])
-        return list(await asyncio.gather(*(self._execution(run) for run in runs)))
+        ends = await asyncio.gather(*(run.result() for run in runs), return_exceptions=True)
+        if any(isinstance(end, messages.Finished) and end.stale for end in ends):
+            await _swap(replaced)
+            return None
+        return [self._pinned(*query, end) for query, end in zip(queries, ends, strict=True)]
 
-    async def _execution(self, run: Run) -> Execution:
-        try:
-            finished = await run.done
-        except IsolateGoneError as gone:
-            return self._lost(run, Failure(str(gone)))
-        proposal = Proposal.decode(finished.proposal)
-        return Execution(
-            QueryResult(
-                _outcome(finished, proposal.snapshot_ts), finished.journal, run.start.request_id
-            ),
-            ReadSet.decode(proposal.reads),
-            proposal.snapshot_ts,
-            finished.observed_identity,
-        )
+    def _pinned(
+        self, call: FunctionCall, journal: str | None, end: messages.Finished | BaseException
+    ) -> Execution:
+        match end:
+            case messages.Finished():
+                return _execution(call, end)
+            case IsolateGoneError():
+                return self._lost(call, journal, end)
+        raise end
 
-    def _lost(self, run: Run, failure: Failure) -> Execution:
+    async def _run_current(
+        self, call: FunctionCall, journal: str | None = None
+    ) -> messages.Finished:
+        """Run a query or mutation with the code that its snapshot says is in force.
+
+        Between a deploy's commit and the swap of isolates, the old ones find themselves too old.
+        """
+        for _ in range(MAX_STALE_RUNS):
+            replaced = self._replaced
+            finished = await self._submit(call, journal=journal).result()
+            if not finished.stale:
+                return finished
+            await _swap(replaced)
+        raise _busy_deploying()
+
+    def _lost(self, call: FunctionCall, journal: str | None, gone: IsolateGoneError) -> Execution:
         """A query whose isolate is gone: all that is known to have been read is its code."""
 
         def look(transaction: Transaction) -> tuple[int, ReadSet]:
-            transaction.namespace(run.start.component).component_version()
+            transaction.namespace(call.component).component_version()
             return transaction.head.ts, transaction.read_set()
 
         ts, reads = self._system.read(look)
-        result = QueryResult(failure, run.start.journal, run.start.request_id)
+        result = QueryResult(Failure(str(gone)), journal, call.request_id)
         return Execution(result, reads, ts, True)
 
     # Actions
@@ -328,6 +353,31 @@ class Host:
 
 
 _KINDS: dict[str, FunctionKind] = {"Query": "query", "Mutation": "mutation", "Action": "action"}
+
+
+async def _swap(replaced: asyncio.Event) -> None:
+    """Wait until another pool is in force. Raises `HostError` when that doesn't happen."""
+    try:
+        async with asyncio.timeout(SWAP_LIMIT_S):
+            await replaced.wait()
+    except TimeoutError:
+        raise _busy_deploying() from None
+
+
+def _busy_deploying() -> HostError:
+    return HostError(
+        503, "DeployInProgress", "A new version of the app is being put into force. Try again."
+    )
+
+
+def _execution(call: FunctionCall, finished: messages.Finished) -> Execution:
+    proposal = Proposal.decode(finished.proposal)
+    return Execution(
+        QueryResult(_outcome(finished, proposal.snapshot_ts), finished.journal, call.request_id),
+        ReadSet.decode(proposal.reads),
+        proposal.snapshot_ts,
+        finished.observed_identity,
+    )
 
 
 def _outcome(finished: messages.Finished, ts: int) -> calls.Outcome:

@@ -50,10 +50,15 @@ class Run:
     """One run under way: its future result, and the frames that it may send meanwhile."""
 
     start: messages.Start
+    #: Ends with the run. Callers go through `result`: if they leave, the run is still watched.
     done: asyncio.Future[messages.Finished]
     opened: asyncio.Future[int] | None = None
     #: Answers an action's calls of other functions.
     on_call: Callable[[messages.CallOut], Awaitable[messages.CallBack]] | None = None
+
+    async def result(self) -> messages.Finished:
+        """How the run ended, once it has. Raises `IsolateGoneError`. May be cancelled."""
+        return await asyncio.shield(self.done)
 
 
 @dataclass(slots=True)

@@ -28,7 +28,7 @@ def read_sources(folder: Path) -> dict[str, str]:
     """The folder's Python files by relative path, such as `messages/list.py`.
 
     Generated files, hidden files and caches are left out. Raises `SourceError` when the folder is
-    missing, has no Python file, or holds an `__init__.py`.
+    missing, has no Python file, or holds one that can't be a module of the app.
     """
     if not folder.is_dir():
         raise SourceError(f"There is no functions folder at {folder}. `pyconvex init` makes one.")
@@ -44,10 +44,25 @@ def read_sources(folder: Path) -> dict[str, str]:
                 f"Remove {path}: the functions folder is loaded under a private name and must not "
                 "be an importable package, or its modules could be loaded twice."
             )
-        sources[relative.as_posix()] = path.read_text(encoding="utf-8")
+        try:
+            sources[relative.as_posix()] = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise SourceError(f"{path} is not UTF-8: {error.reason}. Save it as UTF-8.") from None
+    for name in (path.removesuffix(".py") for path in sources):
+        _check_module_path(name, sources, folder)
     if not sources:
         raise SourceError(f"{folder} has no Python files yet. Add one with a @query or @mutation.")
     return sources
+
+
+def _check_module_path(name: str, sources: Mapping[str, str], folder: Path) -> None:
+    if "." in name:
+        raise SourceError(f"Rename {folder}/{name}.py: a module's name can't hold a dot.")
+    if any(other.startswith(name + "/") for other in sources):
+        raise SourceError(
+            f"Rename {folder}/{name}.py or the folder {folder}/{name}: Python takes one name for "
+            "a module or for a package, not for both."
+        )
 
 
 class _SourceFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):

@@ -90,7 +90,9 @@ class Finished(Frame, frozen=True, array_like=True, tag=True):
 
     `value` is the result as tagged JSON, or None when the run failed with `error`; `data` belongs
     to a `ConvexError`. `proposal` is what the run read and wants written (empty for actions).
-    `journal` is what a query has decided, for its next run.
+    `stale` says that the snapshot belongs to a newer deploy than the isolate's code: nothing else
+    in the frame counts then, and the run must begin again where the newer code is. `journal` is
+    what a query has decided, for its next run.
     """
 
     run_id: int
@@ -100,6 +102,7 @@ class Finished(Frame, frozen=True, array_like=True, tag=True):
     log_lines: list[str]
     observed_identity: bool
     proposal: bytes
+    stale: bool = False
     journal: str | None = None
 
 

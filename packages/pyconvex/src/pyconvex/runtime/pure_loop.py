@@ -44,11 +44,14 @@ class PureLoop(asyncio.AbstractEventLoop):
             if not task.done():
                 task.cancel()
                 self._drain()
-                raise NeverSettlesError(
+                raise self._unhandled or NeverSettlesError(
                     "The function waits for something that will never happen: a query or mutation "
                     "can only await ctx methods and other coroutines."
                 )
-            return task.result()
+            result = task.result()  # its own error comes before those of tasks that it left behind
+            if self._unhandled is not None:
+                raise self._unhandled
+            return result
         finally:
             self._ready.clear()
             events._set_running_loop(previous)
@@ -59,9 +62,6 @@ class PureLoop(asyncio.AbstractEventLoop):
             handle = ready.popleft()
             if not handle.cancelled():
                 handle._run()
-        if self._unhandled is not None:
-            error, self._unhandled = self._unhandled, None
-            raise error
 
     def call_soon(
         self,

@@ -7,6 +7,7 @@ depends only on its arguments, its seed and clock, and what its read set covers.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import traceback
 from collections.abc import Awaitable, Mapping
@@ -49,6 +50,10 @@ MAX_CALL_DEPTH = 8
 CURRENT_LOG: ContextVar[LogLines | None] = ContextVar("pyconvex_current_log", default=None)
 
 
+class StaleImageError(Exception):
+    """The snapshot is of a newer deploy than this process's code."""
+
+
 class PureRun:
     """Runs one query or mutation over one snapshot. Make one for each run."""
 
@@ -66,6 +71,7 @@ class PureRun:
         self.observed_identity = False
         #: What the function raised; of use only in this process.
         self.raised: BaseException | None = None
+        self._stale = False
         self._who = who
         self._pager = Pager(start.cursor_secret, start.journal)
         self._random = random.Random(start.seed)  # noqa: S311  # reproducible on purpose
@@ -84,7 +90,7 @@ class PureRun:
         error = ""
         try:
             value = new_loop().run(self._main())
-        except Exception as raised:
+        except (Exception, asyncio.CancelledError) as raised:
             self.raised = raised
             error, data = describe_error(raised)
         finally:
@@ -97,6 +103,7 @@ class PureRun:
             self.log.as_list(),
             self.observed_identity,
             self._proposal(failed=value is None).encode(),
+            self._stale,
             # A run that failed has decided nothing.
             self.start.journal if value is None else self._pager.journal,
         )
@@ -117,6 +124,8 @@ class PureRun:
 
     async def _main(self) -> bytes:
         start = self.start
+        # Before anything is looked up: also "there is no such function" is true for this code only.
+        self._check_version(start.component)
         callee = find_for_client(
             self.image, start.component, start.path, start.kind, public_only=start.public_only
         )
@@ -124,14 +133,22 @@ class PureRun:
 
     async def invoke(self, callee: Callee, arguments: Any, depth: int) -> bytes:
         """Run one function to its encoded, checked result; a mutation in a savepoint of its own."""
-        namespace = self.transaction.namespace(callee.component.path)
-        namespace.component_version()
+        namespace = self._check_version(callee.component.path)
         frame = Frame(self, callee, namespace, depth)
         bound = bind_arguments(callee, arguments, namespace)
         mutates = callee.function.kind is FunctionKind.MUTATION
         with self.transaction.savepoint() if mutates and depth > 1 else nullcontext():
             result = await callee.function.handler(frame.context(), **bound)
             return encode_result(callee, result, namespace)
+
+    def _check_version(self, path: str) -> Namespace:
+        """The component's tables, provided that this process has the code that is in force."""
+        namespace = self.transaction.namespace(path)
+        image = self.image.components.get(path)
+        if namespace.component_version() != (image.version if image else None):
+            self._stale = True  # kept, in case a handler catches the error
+            raise StaleImageError
+        return namespace
 
     def pager_for(self, component: ComponentImage, depth: int) -> Pager | None:
         """What a function call may paginate with: the journal is the first call's alone."""
@@ -141,9 +158,9 @@ class PureRun:
 
     def identity_for(self, component: ComponentImage) -> User | None:
         """The caller as functions of this component see them; components see nobody."""
-        self.observed_identity = True
         if component.path:
             return None
+        self.observed_identity = True
         who = self._who.acting_as if isinstance(self._who, Admin) else self._who
         return who if isinstance(who, User) else None
 
@@ -237,7 +254,7 @@ def environment_of(component: ComponentImage, read_app_variable: Any) -> Environ
     return EnvironmentView(list(specs), read)
 
 
-def describe_error(error: Exception) -> tuple[str, bytes | None]:
+def describe_error(error: BaseException) -> tuple[str, bytes | None]:
     """An error as its text for developers, and the data of a `ConvexError`."""
     if isinstance(error, (FunctionCallError, DatabaseError)) and not _own_frames(error):
         return str(error), None
@@ -254,4 +271,4 @@ def _own_frames(error: BaseException) -> list[traceback.FrameSummary]:
     return [f for f in reversed(frames) if not f.filename.startswith(_HOST_FOLDER)]
 
 
-_HOST_FOLDER = __file__.rsplit("/runtime/", 1)[0]
+_HOST_FOLDER = __file__.rsplit("/runtime/", 1)[0] + "/"

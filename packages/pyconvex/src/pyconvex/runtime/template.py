@@ -61,11 +61,15 @@ class Template:
         # Objects made by imports live for ever: keep the collector, and so copy-on-write, off them.
         gc.collect()
         gc.freeze()
-        control = self._control.fileno()
         wake_read, wake_write = os.pipe()
         os.set_blocking(wake_write, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        self._fork_until_closed(image, load.data_path, wake_read)
+        self._end_children()
+
+    def _fork_until_closed(self, image: AppImage, data_path: str, wake_read: int) -> None:
+        control = self._control.fileno()
         while True:
             # Frames that came in one piece wait in the channel, where select can't see them.
             pending = self._channel.pending
@@ -73,7 +77,7 @@ class Template:
             if wake_read in readable:
                 os.read(wake_read, 4096)
                 self._reap()
-            if (pending or control in readable) and not self._fork_next(image, load.data_path):
+            if (pending or control in readable) and not self._fork_next(image, data_path):
                 return
 
     def _load(self, load: messages.Load) -> AppImage | None:
@@ -134,13 +138,21 @@ class Template:
             if isolate_id is not None:
                 self._send(messages.Exited(isolate_id, status))
 
+    def _end_children(self) -> None:
+        """Kill and reap: a child that computes doesn't see its socket close."""
+        for pid in self._children:
+            os.kill(pid, signal.SIGKILL)
+        for pid in self._children:
+            os.waitpid(pid, 0)
+
     def _send(self, message: messages.Frame) -> None:
         self._channel.send(messages.encode(message))
 
 
 def load_failure(error: BaseException, folder: str) -> str:
     """The error as its author needs it: what is wrong and on which line of their own files."""
-    own = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(folder)]
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if f.filename.startswith(folder.rstrip("/") + "/")]
     if isinstance(error, SyntaxError):
         where = f"{error.filename}:{error.lineno}"
     elif own:
@@ -155,6 +167,7 @@ def main() -> None:
     control, handover, server_pid = (int(argument) for argument in sys.argv[1:4])
     die_with_parent(server_pid)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.dup2(2, 1)  # what modules print is for the developer; standard output is the command's
     # A broken pipe is the server's end as well, met while something was to be told.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         Template(socket.socket(fileno=control), socket.socket(fileno=handover)).serve()
