@@ -130,6 +130,8 @@ class _Facts:
         self.person_properties = store.reader.person_properties
         self.group_types = store.reader.group_types
         self.group_properties = store.reader.group_properties
+        self.hash_keys = store.hash_keys
+        self.keep_hash_keys = store.keep_hash_keys
 
     @property
     def flags(self) -> FlagBook:

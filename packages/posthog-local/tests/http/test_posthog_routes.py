@@ -194,6 +194,27 @@ def test_the_answer_of_every_version(local: PostHogLocal) -> None:
     assert list(some["flags"]) == ["off"]
 
 
+def test_a_continuous_flag_stays_as_it_was_before_the_login(local: PostHogLocal) -> None:
+    halves = {"groups": [{"properties": [], "rollout_percentage": 100}],
+              "multivariate": {"variants": [{"key": "a", "rollout_percentage": 50},
+                                            {"key": "b", "rollout_percentage": 50}]}}  # fmt: skip
+    local.set_flag("test", definition={"filters": halves, "ensure_experience_continuity": True})
+
+    def variant(distinct_id: str, **more: Any) -> Any:
+        body = {"token": "phc_a", "distinct_id": distinct_id, **more}
+        return ask(local, "POST", "/flags/?v=2", body).json()["flags"]["test"]["variant"]
+
+    variants = {f"id-{number}": variant(f"id-{number}") for number in range(20)}
+    anonymous = next(one for one, value in variants.items() if value == "a")
+    person = next(one for one, value in variants.items() if value == "b")
+    properties = {"$anon_distinct_id": anonymous}
+    identify = {**_EVENT, "event": "$identify", "distinct_id": person, "properties": properties}
+    assert variant(person, **{"$anon_distinct_id": anonymous}) == "a"
+    ask(local, "POST", "/e", identify)
+    assert variant(person, **{"$anon_distinct_id": anonymous}) == "a"
+    assert variant(person) == variant(anonymous) == "a"
+
+
 def test_runtime_and_contexts_filter_flags(local: PostHogLocal) -> None:
     local.set_flag("server", definition={"evaluation_runtime": "server", "filters": {"groups": []}})
     local.set_flag("shop", definition={"evaluation_contexts": ["shop"], "filters": {"groups": []}})

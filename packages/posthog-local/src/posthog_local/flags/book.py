@@ -41,6 +41,12 @@ class FlagBook:
         self._typed = {one.key: one for one in map(typed, flags) if not one.deleted}
         self._cohort_book = CohortBook(self.cohorts)
 
+    @property
+    def continuous(self) -> tuple[str, ...]:
+        """The keys of the flags that keep somebody's variant across a login."""
+        flags = self._typed.values()
+        return tuple(one.key for one in flags if one.active and one.ensure_experience_continuity)
+
     def get(self, key: str) -> dict[str, Any] | None:
         """The full definition of one flag."""
         return next((flag for flag in self.flags if flag["key"] == key), None)

@@ -17,7 +17,7 @@ import msgspec
 
 from posthog_local.flags.answer import flags_answer, legacy_answer, payload_text
 from posthog_local.flags.book import FlagBook
-from posthog_local.flags.evaluate import Subject
+from posthog_local.flags.evaluate import Evaluation, Subject
 from posthog_local.flags.question import Question, read_question
 from posthog_local.http.exchange import Request, Response, json_response
 from posthog_local.http.router import Endpoint
@@ -39,6 +39,8 @@ class FlagFacts(Protocol):
     def person_properties(self, distinct_id: str) -> dict[str, Any] | None: ...
     def group_types(self) -> dict[int, str]: ...
     def group_properties(self, index: int, key: str) -> dict[str, Any]: ...
+    def hash_keys(self, distinct_ids: Sequence[str]) -> dict[str, str]: ...
+    async def keep_hash_keys(self, distinct_id: str, hash_keys: Mapping[str, str]) -> None: ...
 
 
 class FlagRoutes:
@@ -70,11 +72,11 @@ class FlagRoutes:
         """`/flags`: with `v=2` or later one record a flag, without it the legacy maps."""
         version = _version(request, default=1)
         if version < 2:
-            return self._legacy(request, version=3)
+            return await self._legacy(request, version=3)
         question = read_question(payload_of(request, legacy=True))
         return json_response(
             flags_answer(
-                self._evaluate(question, request),
+                await self._evaluate(question, request),
                 version=version,
                 request_id=str(uuid4()),
                 evaluated_at_ms=time.time_ns() // 1_000_000,
@@ -85,7 +87,7 @@ class FlagRoutes:
 
     async def decide(self, request: Request) -> Response:
         """`/decide`, as SDKs before 2025 call it."""
-        return self._legacy(request, version=_version(request, default=1))
+        return await self._legacy(request, version=_version(request, default=1))
 
     async def definitions(self, request: Request) -> Response:
         """Definitions for local evaluation; 304 when the caller has them already."""
@@ -112,17 +114,17 @@ class FlagRoutes:
             return _api_error(404, "not_found", f"flag {key!r} has no remote configuration")
         return json_response(payload_text(payloads["true"]))
 
-    def _legacy(self, request: Request, version: int) -> Response:
+    async def _legacy(self, request: Request, version: int) -> Response:
         question = read_question(payload_of(request, legacy=True))
         return json_response(
             legacy_answer(
-                self._evaluate(question, request),
+                await self._evaluate(question, request),
                 version=version,
                 quota_limited=request.quota_limited,
             )
         )
 
-    def _evaluate(self, question: Question, request: Request) -> list[Any]:
+    async def _evaluate(self, question: Question, request: Request) -> list[Evaluation]:
         if question.disabled or request.quota_limited:
             return []
         group_types = self._facts.group_types()
@@ -135,9 +137,25 @@ class FlagRoutes:
             },
             group_keys=question.group_keys,
             group_properties=self._group_properties(question, group_types),
+            hash_keys=await self._hash_keys(question),
         )
         now = datetime.now(UTC)
         return self._facts.flags.evaluate(subject, group_types, now, question)
+
+    async def _hash_keys(self, question: Question) -> dict[str, str]:
+        """What to bucket by, so that a flag stays as it was before the person logged in."""
+        continuous = self._facts.flags.continuous
+        if not continuous:
+            return {}
+        anonymous = question.anon_distinct_id
+        asked = [question.distinct_id, *([] if anonymous is None else [anonymous])]
+        kept = self._facts.hash_keys(asked)
+        if anonymous is None:
+            return kept
+        missing = {key: anonymous for key in continuous if key not in kept}
+        if missing:
+            await self._facts.keep_hash_keys(question.distinct_id, missing)
+        return {**missing, **kept}
 
     def _group_properties(
         self, question: Question, group_types: Mapping[int, str]

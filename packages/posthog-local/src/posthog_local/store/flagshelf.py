@@ -67,6 +67,35 @@ def replace_all(
     return job
 
 
+def keep_hash_keys(distinct_id: str, hash_keys: Mapping[str, str]) -> Job[None]:
+    """A job that notes what to bucket a person by; nothing while nobody has this distinct id."""
+
+    def job(transaction: Transaction) -> None:
+        transaction.flush()
+        transaction.connection.executemany(
+            "INSERT INTO flag_hash_keys (person_id, flag_key, hash_key)"
+            " SELECT person_id, ?, ? FROM person_distinct_ids WHERE distinct_id = ?"
+            " ON CONFLICT DO NOTHING",
+            [(flag_key, hash_key, distinct_id) for flag_key, hash_key in hash_keys.items()],
+        )
+
+    return job
+
+
+def hash_keys(connection: apsw.Connection, distinct_ids: Sequence[str]) -> dict[str, str]:
+    """Flag key to what to bucket by, for the persons with these ids; the first id's person wins."""
+    found: dict[str, str] = {}
+    for distinct_id in distinct_ids:
+        rows = connection.execute(
+            "SELECT flag_key, hash_key FROM flag_hash_keys JOIN person_distinct_ids"
+            " USING (person_id) WHERE distinct_id = ?",
+            (distinct_id,),
+        )
+        for flag_key, hash_key in rows:
+            found.setdefault(flag_key, hash_key)
+    return found
+
+
 def _save(connection: apsw.Connection, given: dict[str, Any], now_us: int) -> dict[str, Any]:
     known = connection.execute(
         "SELECT id, version, definition FROM flags WHERE key = ?", (str(given.get("key")),)

@@ -7,7 +7,7 @@ knows HTTP. `open_store` inside a running event loop; `close` finishes what was 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from posthog_local.flags.book import FlagBook
@@ -62,6 +62,14 @@ class Store:
         result = await self._writer.submit(job)
         self.flags = FlagBook(*flagshelf.load(self._connection))
         return result
+
+    def hash_keys(self, distinct_ids: Sequence[str]) -> dict[str, str]:
+        """Flag key to what to bucket by, for the persons with these ids."""
+        return flagshelf.hash_keys(self._connection, distinct_ids)
+
+    async def keep_hash_keys(self, distinct_id: str, hash_keys: Mapping[str, str]) -> None:
+        """Notes what to bucket a person by from now on."""
+        await self._writer.submit(flagshelf.keep_hash_keys(distinct_id, hash_keys))
 
     async def set_issue_status(self, issue_id: str, status: IssueStatus) -> bool:
         """Changes an issue's status; false when there is no such issue."""

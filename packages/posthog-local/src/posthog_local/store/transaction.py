@@ -175,6 +175,14 @@ class _PersonShelf:
             "UPDATE person_distinct_ids SET person_id = ? WHERE person_id = ?",
             (to_person_id, from_person_id),
         )
+        # What the surviving person has been shown stays; the rest comes along.
+        self._connection.execute(
+            "UPDATE OR IGNORE flag_hash_keys SET person_id = ? WHERE person_id = ?",
+            (to_person_id, from_person_id),
+        )
+        self._connection.execute(
+            "DELETE FROM flag_hash_keys WHERE person_id = ?", (from_person_id,)
+        )
 
     def save(self, person: Person) -> None:
         self._connection.execute(
