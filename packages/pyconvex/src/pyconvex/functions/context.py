@@ -106,7 +106,7 @@ class _Ctx:
     ) -> Awaitable[Any]: ...
     def run_query(self, function: Any, /, *args: Any, **kwargs: Any) -> Awaitable[Any]:
         """Run a query: in the same transaction from a query or mutation, its own from an action."""
-        return self._run.call("query", function, _named(function, args, kwargs))
+        return self._run.call("query", function, named_arguments(function, args, kwargs))
 
 
 class QueryCtx(_Ctx):
@@ -138,7 +138,7 @@ class MutationCtx(QueryCtx):
     ) -> Awaitable[Any]: ...
     def run_mutation(self, function: Any, /, *args: Any, **kwargs: Any) -> Awaitable[Any]:
         """Run a mutation as part of this one; if it raises, its writes alone are undone."""
-        return self._run.call("mutation", function, _named(function, args, kwargs))
+        return self._run.call("mutation", function, named_arguments(function, args, kwargs))
 
     def enqueue(self, queue: str, value: Any) -> Awaitable[None]:
         """Append a value to one of this component's queues, in this transaction."""
@@ -161,7 +161,7 @@ class ActionCtx(_Ctx):
     ) -> Awaitable[Any]: ...
     def run_mutation(self, function: Any, /, *args: Any, **kwargs: Any) -> Awaitable[Any]:
         """Run a mutation in a transaction of its own; it is durable when this returns."""
-        return self._run.call("mutation", function, _named(function, args, kwargs))
+        return self._run.call("mutation", function, named_arguments(function, args, kwargs))
 
     @overload
     def run_action(
@@ -176,10 +176,12 @@ class ActionCtx(_Ctx):
     ) -> Awaitable[Any]: ...
     def run_action(self, function: Any, /, *args: Any, **kwargs: Any) -> Awaitable[Any]:
         """Run another action, with limits of its own."""
-        return self._run.call("action", function, _named(function, args, kwargs))
+        return self._run.call("action", function, named_arguments(function, args, kwargs))
 
 
-def _named(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+def named_arguments(
+    function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Mapping[str, Any]:
     """The arguments by wire name, from either calling form."""
     if isinstance(function, (FunctionReference, ModuleReference)):
         if len(args) > 1 or (args and kwargs):
