@@ -113,8 +113,8 @@ class InProcessPool:
 
     async def drain(self) -> None:
         """Wait until no run is under way or waiting."""
-        while runs := [run.done for run in (*self._waiting, *self._actions.values())]:
-            await asyncio.wait(runs)
+        while self._waiting or self._tasks:
+            await asyncio.wait(self._tasks) if self._tasks else await asyncio.sleep(0)
 
     async def stop(self) -> None:
         """End everything: waiting runs and actions fail, the app's modules are forgotten."""

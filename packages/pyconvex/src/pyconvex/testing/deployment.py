@@ -1,0 +1,159 @@
+"""One deployment for one test.
+
+Owns the life of its engine and what a test can do beside calling functions: the clock, variables,
+queues, conflicts. Never shares anything with another deployment. One invariant: nothing of it is
+left when its block ends: no task, no file, no imported module of the app.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Mapping
+from contextlib import AsyncExitStack
+from datetime import datetime
+from typing import Any, Self
+
+from pyconvex.identity import ANONYMOUS
+from pyconvex.runtime.calls import EnvChange, Outcome
+from pyconvex.storage.reader import NO_LIMIT
+from pyconvex.testing.apps import App
+from pyconvex.testing.caller import Caller
+from pyconvex.testing.clock import VirtualClock
+from pyconvex.testing.engine import Engine
+from pyconvex.testing.subscription import Subscription
+from pyconvex.testing.targets import Target, find
+from pyconvex.values import Value, codec
+
+#: How long `drain` waits, in real seconds: a test that waits for itself must not hang.
+DRAIN_PATIENCE_S = 10.0
+
+
+class ConvexTest(Caller):
+    """A running deployment; made by `convex_test`, and itself an anonymous caller of the app."""
+
+    def __init__(self, app: App, env: Mapping[str, str], now: datetime | None, seed: int) -> None:
+        super().__init__(self, ANONYMOUS, "")
+        now_ms = time.time() * 1000 if now is None else now.timestamp() * 1000
+        self._engine = Engine(app, env, VirtualClock(now_ms), seed)
+        self._running = False
+        self._calls: dict[asyncio.Future[None], str] = {}
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        _require_asyncio()
+        await self._engine.start()
+        self._stack.push_async_callback(self._engine.stop)
+        self._running = True
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._running = False
+        await self._stack.aclose()
+
+    @property
+    def now_ms(self) -> float:
+        """The virtual clock, in milliseconds since 1970."""
+        return self._engine.clock.now_ms
+
+    @property
+    def log_lines(self) -> list[str]:
+        """What functions have logged and printed, as clients get it; `clear()` it as you like.
+
+        Lines come when their function has ended; those of an attempt that met a conflict don't.
+        """
+        return self._engine.log_lines
+
+    async def advance(self, seconds: float) -> None:
+        """Move the virtual clock, and do what has become due: old replays and revisions go.
+
+        Functions that look at the clock see the new time when they run next.
+        """
+        await self.engine.advance(seconds)
+
+    async def drain(self) -> None:
+        """Return once nothing is under way: calls in other tasks, and what they left behind.
+
+        Raises `TimeoutError` when something doesn't end, and says what.
+        """
+        try:
+            async with asyncio.timeout(DRAIN_PATIENCE_S):
+                await asyncio.sleep(0)  # tasks that were just made begin
+                while self._calls:
+                    await asyncio.wait(self._calls)
+                await self.engine.drain()
+        except TimeoutError:
+            raise TimeoutError(
+                f"Still under way after {DRAIN_PATIENCE_S:g} s: "
+                f"{', '.join(sorted(self._calls.values())) or 'runs whose callers have left'}."
+            ) from None
+
+    async def set_env(self, **variables: str | None) -> None:
+        """Set the app's variables, or with None remove them, as `pyconvex env set` does."""
+        changes = [EnvChange(name, value) for name, value in variables.items()]
+        await self.engine.environment.apply(changes)
+
+    def queue(self, name: str, *, component: str = "") -> list[Value]:
+        """What waits in a queue, in order of commit: what its lane would send.
+
+        Raises `ValueError` when the component has no such queue.
+        """
+        engine = self.engine
+        number = engine.system.read(lambda tx: tx.namespace(component).queue_number(name))
+        if number is None:
+            raise ValueError(f"Component {component!r} has declared no queue {name!r}.")
+        reader = engine.store.reader()
+        head = reader.begin()
+        try:
+            rows = reader.queue_rows(number, limit=NO_LIMIT, up_to_ts=head.ts)
+        finally:
+            reader.close()
+        return [codec.decode(row.body) for row in rows]
+
+    def conflict_next(self, mutation: Target, *, times: int = 1) -> None:
+        """Let the next `times` attempts to commit this mutation conflict, as if somebody had
+        changed what it read.
+
+        Counts attempts of the mutation itself that have something to commit, not those of a
+        mutation that calls it. Over 19 in a row and its caller gets `HostError`.
+        """
+        engine = self.engine
+        component, path, function = find(engine.image, "", mutation)
+        if function is None or function.kind != "mutation":
+            raise ValueError(f"{path} is no mutation of the app.")
+        engine.conflicts[component, path] += times
+
+    # What callers of this deployment share (`pyconvex.testing.caller.Deployed`).
+
+    @property
+    def engine(self) -> Engine:
+        """The engine itself, for what this kit has no word for; its parts may change."""
+        if not self._running:
+            raise RuntimeError(
+                "The deployment is not running: use `async with convex_test(…) as t`."
+            )
+        return self._engine
+
+    async def under_way(self, path: str, work: Awaitable[Outcome]) -> Outcome:
+        """Await a call so that `drain` knows of it."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._calls[done] = path
+        try:
+            return await work
+        finally:
+            del self._calls[done]
+            done.set_result(None)
+
+    def keep(self, subscription: Subscription[Any]) -> None:
+        """End this subscription with the deployment."""
+        self._stack.push_async_callback(subscription.aclose)
+
+
+def _require_asyncio() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "convex_test needs asyncio: with anyio's pytest plugin, let the fixture anyio_backend "
+            'return "asyncio".'
+        ) from None

@@ -1,0 +1,201 @@
+"""The engine of one test deployment: what a server is made of, without ports and processes.
+
+Owns construction order, the folder in memory, and what the kit adds to the host: its clock and
+seed, remembered exceptions, injected conflicts, log lines. Never fakes a part of the engine. One
+invariant: two engines share nothing, also when they run the same app at the same time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import tempfile
+from collections import ChainMap, Counter
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from pyconvex.database import Committer
+from pyconvex.functions import RegisteredFunction
+from pyconvex.runtime import messages
+from pyconvex.runtime.analysis import AppImage
+from pyconvex.runtime.calls import EnvChange, FunctionCall, Outcome
+from pyconvex.runtime.calls import Replay as ReplayKey
+from pyconvex.runtime.commits import CommitQueue
+from pyconvex.runtime.deploy import Deployer
+from pyconvex.runtime.environment import DeploymentEnvironment
+from pyconvex.runtime.host import Host
+from pyconvex.runtime.in_process import InProcessPool
+from pyconvex.runtime.system import SystemTransactions
+from pyconvex.storage import Proposal, Store
+from pyconvex.testing.apps import App, app_source
+from pyconvex.testing.clock import VirtualClock
+from pyconvex.testing.failures import Raised
+
+#: A file system in memory, used where it is there and has room for a test's data.
+_MEMORY = Path("/dev/shm")  # noqa: S108  # a folder with a random name is made in it
+_ROOM_BYTES = 256 * 1024 * 1024
+
+Functions = dict[str, RegisteredFunction[..., object]]
+
+
+class Engine:
+    """Everything of one deployment, from `start` to `stop`."""
+
+    def __init__(self, app: App, env: Mapping[str, str], clock: VirtualClock, seed: int) -> None:
+        self.clock = clock
+        self.raised = Raised()
+        self.log_lines: list[str] = []
+        #: How many of a mutation's next attempts shall conflict, by component and path.
+        self.conflicts: Counter[tuple[str, str]] = Counter()
+        self._app = app
+        self._env = dict(env)
+        self._random = random.Random(seed)  # noqa: S311  # reproducible on purpose
+        self._inline: dict[str, Functions] = {}
+        self._stack = AsyncExitStack()
+
+    async def start(self) -> None:
+        """Build everything and deploy the app; raises what a deploy raises, and keeps nothing."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """End everything; the data is gone."""
+        await self._stack.aclose()
+
+    async def drain(self) -> None:
+        """Return once no run is waiting or under way."""
+        await self.host.drain()
+        await self.pool.drain()
+        await self.host.drain()
+
+    async def advance(self, seconds: float) -> None:
+        """Move the clock, then let everything happen that has become due."""
+        self.clock.advance(seconds)
+        while self.store.sweep():  # noqa: ASYNC110  # others run between two bites
+            await asyncio.sleep(0)
+
+    def inline(self, component: str) -> Functions:
+        """Functions of the test's own, by path, that run as if the component had them."""
+        return self._inline.setdefault(component, {})
+
+    async def _start(self) -> None:
+        source = app_source(self._app)
+        folder = _make_folder()
+        self._stack.callback(shutil.rmtree, folder)
+        # What is gone after the test need not survive a power cut.
+        self.store = Store.open(folder, clock_ns=self.clock.now_ns, sync=lambda fd: None)
+        self._stack.callback(self.store.close)
+        committer = Committer(self.store)
+        self._stack.callback(committer.close)
+        commits = CommitQueue(committer)
+        self.system = SystemTransactions(
+            self.store, commits, now_ms=self.clock.start_of_run_ms, source=self._random
+        )
+        self._stack.callback(self.system.close)
+        self.environment = DeploymentEnvironment(self.system, lambda: None)
+        self.host = _RecordingHost(
+            self.store,
+            committer,
+            commits,
+            self.system,
+            log_lines=self.log_lines,
+            now_ms=self.clock.start_of_run_ms,
+            new_seed=lambda: self._random.getrandbits(64),
+        )
+        self._stack.callback(self.host.close)
+        self._stack.push_async_callback(self.host.drain)
+        self.pool = InProcessPool(
+            load_image=lambda *app: self._with_inline(source.load_image(*app)),
+            observe=self._observe,
+        )
+        deployer = Deployer(
+            self.host,
+            self.system,
+            self.environment,
+            database=self.store.database,
+            new_pool=lambda on_lost: self.pool,
+            on_deployed=lambda spec: None,
+        )
+        self._stack.push_async_callback(deployer.stop)
+        if self._env:
+            await self.environment.apply([EnvChange(*item) for item in self._env.items()])
+        await deployer.deploy(source.sources, source.folder)
+
+    def _with_inline(self, image: AppImage) -> AppImage:
+        self.image = AppImage(
+            {
+                path: replace(
+                    component, functions=ChainMap(self.inline(path), dict(component.functions))
+                )
+                for path, component in image.components.items()
+            },
+            image.spec,
+        )
+        return self.image
+
+    def _observe(
+        self, start: messages.Start, finished: messages.Finished, raised: BaseException | None
+    ) -> messages.Finished:
+        if raised is not None:
+            self.raised.remember(finished.error, raised)
+        if finished.value is not None and self.conflicts[start.component, start.path]:
+            return self._in_conflict(start, finished)
+        return finished
+
+    def _in_conflict(self, start: messages.Start, finished: messages.Finished) -> messages.Finished:
+        """The same attempt at a snapshot so old that the committer must refuse to judge it."""
+        proposal = Proposal.decode(finished.proposal)
+        if proposal.changes_nothing():
+            return finished  # such a mutation never conflicts
+        self.conflicts[start.component, start.path] -= 1
+        outdated = msgspec.structs.replace(proposal, snapshot_ts=0)
+        return msgspec.structs.replace(finished, proposal=outdated.encode())
+
+
+class _RecordingHost(Host):
+    """The host, with the log lines of all outcomes in the order in which they came."""
+
+    def __init__(
+        self,
+        store: Store,
+        committer: Committer,
+        commits: CommitQueue,
+        system: SystemTransactions,
+        *,
+        log_lines: list[str],
+        now_ms: Callable[[], float],
+        new_seed: Callable[[], int],
+    ) -> None:
+        super().__init__(store, committer, commits, system, now_ms=now_ms, new_seed=new_seed)
+        self._log_lines = log_lines
+
+    async def run_query(self, call: FunctionCall) -> Outcome:
+        return self._recorded(await super().run_query(call))
+
+    async def run_mutation(self, call: FunctionCall, replay: ReplayKey | None = None) -> Outcome:
+        return self._recorded(await super().run_mutation(call, replay))
+
+    async def run_action(self, call: FunctionCall) -> Outcome:
+        return self._recorded(await super().run_action(call))
+
+    def _recorded(self, outcome: Outcome) -> Outcome:
+        self._log_lines.extend(outcome.log_lines)
+        return outcome
+
+
+def _make_folder() -> Path:
+    parent = _MEMORY if os.access(_MEMORY, os.W_OK) and _has_room(_MEMORY) else None
+    return Path(tempfile.mkdtemp(prefix="pyconvex-test-", dir=parent))
+
+
+def _has_room(folder: Path) -> bool:
+    return shutil.disk_usage(folder).free >= _ROOM_BYTES
