@@ -28,6 +28,13 @@ from pyconvex.server import DEFAULT_PORT, PortTakenError, Server, Settings
 from pyconvex.storage import FolderRefused
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
+_ISOLATES = click.option(
+    "--isolates",
+    type=click.IntRange(min=0),
+    default=2,
+    show_default=True,
+    help="Isolates kept ready; 0 runs functions in the server's process, for debuggers.",
+)
 
 
 @click.command()
@@ -47,7 +54,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port; 0 takes a free one.")
-@click.option("--isolates", default=2, show_default=True, help="Isolates kept ready.")
+@_ISOLATES
 @click.option("--watch/--no-watch", default=True, help="Deploy again when a file changes.")
 @click.option("--json", "as_json", is_flag=True, help="Tell what happens as JSON lines.")
 def dev(
@@ -76,7 +83,7 @@ def dev(
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port; 0 takes a free one.")
-@click.option("--isolates", default=2, show_default=True, help="Isolates kept ready.")
+@_ISOLATES
 @click.option("--json", "as_json", is_flag=True, help="Tell what happens as JSON lines.")
 def start(
     data: Path, functions: Path | None, host: str, port: int, isolates: int, as_json: bool

@@ -26,8 +26,10 @@ from pyconvex.runtime.commits import CommitQueue
 from pyconvex.runtime.deploy import Deployer
 from pyconvex.runtime.environment import DeploymentEnvironment
 from pyconvex.runtime.host import Host
+from pyconvex.runtime.in_process import InProcessPool
 from pyconvex.runtime.isolates import IsolatePool
 from pyconvex.runtime.loader import read_sources
+from pyconvex.runtime.pool import Pool
 from pyconvex.runtime.spec import AppSpec
 from pyconvex.runtime.system import SystemTransactions
 from pyconvex.server.keys import admin_key
@@ -169,7 +171,9 @@ class Server:
         self._stack.push_async_callback(end)
         await server.listening.wait()
 
-    def _new_pool(self, on_lost: Callable[[], None]) -> IsolatePool:
+    def _new_pool(self, on_lost: Callable[[], None]) -> Pool:
+        if self.settings.isolates == 0:
+            return InProcessPool()
         return IsolatePool(
             minimum=self.settings.isolates, maximum=self.settings.max_isolates, on_lost=on_lost
         )

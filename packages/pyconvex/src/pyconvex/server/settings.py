@@ -24,7 +24,8 @@ class Settings:
     host: str = "127.0.0.1"
     #: 0 takes a free port.
     port: int = DEFAULT_PORT
-    #: Isolates kept ready for queries and mutations.
+    #: Isolates kept ready for queries and mutations. 0 runs functions in the server's own process,
+    #: where a debugger finds them and nothing ends one that loops.
     isolates: int = 2
     #: At most so many when runs are slow.
     max_isolates: int = 8
