@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -76,3 +76,17 @@ def tables(tmp_path: Path) -> Iterator[Tables]:
     tables = Tables(tmp_path / "data")
     yield tables
     tables.close()
+
+
+@pytest.fixture
+def tables_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Tables]]:
+    """New tables at each call, for tests that run many examples."""
+    made: list[Tables] = []
+
+    def new() -> Tables:
+        made.append(Tables(tmp_path_factory.mktemp("data") / "data"))
+        return made[-1]
+
+    yield new
+    for tables in made:
+        tables.close()

@@ -86,7 +86,8 @@ class Pager:
             )
         name = query.fingerprint()
         after = self._position(name, options.cursor)
-        through = self._position(name, options.end_cursor or self._before)
+        given = options.end_cursor is not None
+        through = self._position(name, options.end_cursor if given else self._before)
         page = _read(query, options, after, through)
         self.journal = seal(self._secret, name, page.end)
         middle = page.keys[len(page.keys) // 2] if len(page.keys) > 2 else None

@@ -54,7 +54,8 @@ class PaginationOptions:
         return fields
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Without slots, which `PaginationResult[User](…)` can't be made of.
+@dataclass(frozen=True, kw_only=True)
 class PaginationResult(Generic[T]):
     """One page, and where the next one begins. Return it as it is, or after `with_page`."""
 
@@ -71,7 +72,7 @@ class PaginationResult(Generic[T]):
     def with_page(self, page: Sequence[U]) -> PaginationResult[U]:
         """The same place in the query with other contents, such as documents with their authors."""
         others = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return PaginationResult[U](**{**others, "page": list(page)})
+        return PaginationResult(**{**others, "page": list(page)})
 
     def to_fields(self) -> dict[str, Any]:
         """The page as it travels."""
