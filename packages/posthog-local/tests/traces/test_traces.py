@@ -1,4 +1,4 @@
-"""AI spans of every dialect become events with costs, and a trace becomes a tree."""
+"""AI spans of every dialect become events with costs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ from hypothesis import strategies as st
 
 from posthog_local.ingest.event import IncomingEvent
 from posthog_local.otlp.request import OtlpItem
-from posthog_local.store.reader import StoredEvent
 from posthog_local.testing import PostHogLocal
 from posthog_local.traces.costs import priced
 from posthog_local.traces.mapping import ai_event
 from posthog_local.traces.span import ai_span
-from posthog_local.traces.tree import tree
 
 _START = 1_767_225_600_000_000_000
 _TRACE = "000102030405060708090a0b0c0d0e0f"
@@ -212,35 +210,6 @@ def test_an_unknown_model_has_no_cost() -> None:
         "$ai_model": "my-own",
         "$ai_input_tokens": 5,
     }
-
-
-def stored(seq: int, span_id: str, parent_id: str | None) -> StoredEvent:
-    properties = {"$ai_span_id": span_id, "$ai_parent_id": parent_id}
-    return StoredEvent(
-        seq=seq, uuid="", event="$ai_span", distinct_id="u", person_id="", person_mode="full",
-        timestamp_us=seq, received_us=0, session_id=None, properties=properties,
-    )  # fmt: skip
-
-
-def test_the_tree_follows_parents() -> None:
-    events = [stored(1, "a", None), stored(2, "b", "a"), stored(3, "c", "a"), stored(4, "d", "b"),
-              stored(5, "e", "gone")]  # fmt: skip
-    assert [(node.event.seq, node.depth) for node in tree(events)] == [
-        (1, 0),
-        (2, 1),
-        (4, 2),
-        (3, 1),
-        (5, 0),
-    ]
-
-
-_IDS = st.sampled_from(["a", "b", "c", "d"])
-
-
-@given(st.lists(st.tuples(_IDS, _IDS | st.none()), max_size=8))
-def test_no_event_is_lost_or_shown_twice(links: list[tuple[str, str | None]]) -> None:
-    events = [stored(seq, own, parent) for seq, (own, parent) in enumerate(links, 1)]
-    assert sorted(node.event.seq for node in tree(events)) == [event.seq for event in events]
 
 
 def post(local: PostHogLocal, body: bytes, token: str = "phc_a") -> int:

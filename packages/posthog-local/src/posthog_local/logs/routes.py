@@ -14,9 +14,8 @@ from posthog_local.http.exchange import Request, Response, json_response
 from posthog_local.http.router import Endpoint
 from posthog_local.ingest.decode import decode_by_encoding
 from posthog_local.ingest.refusal import Refusal
-from posthog_local.ingest.shapes import valid_token
 from posthog_local.logs.record import LogRecord, log_record
-from posthog_local.otlp.request import read_logs
+from posthog_local.otlp.request import bearer_token, read_logs
 
 # The cap of PostHog's cloud.
 _MAX_BODY_BYTES = 10 * 1024 * 1024
@@ -55,10 +54,3 @@ async def _logs(request: Request, add_logs: AddLogs) -> Response:
         _log.exception("log records could not be stored")
         return json_response({"error": "the records could not be stored"}, 503)
     return json_response({})
-
-
-def bearer_token(request: Request) -> str:
-    """The project token of an OTLP request, from its header or query; `Refusal` 401 without one."""
-    header = request.header("authorization")
-    given = header.removeprefix("Bearer").strip() or request.query.get("token", "")
-    return valid_token(given)

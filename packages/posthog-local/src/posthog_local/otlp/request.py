@@ -12,8 +12,10 @@ from typing import Any
 
 import msgspec
 
+from posthog_local.http.exchange import Request
 from posthog_local.ingest.decode import parse_json
 from posthog_local.ingest.refusal import Refusal
+from posthog_local.ingest.shapes import valid_token
 from posthog_local.otlp.protobuf import Malformed, read_message
 
 _MAX_DEPTH = 64
@@ -26,6 +28,13 @@ class OtlpItem(msgspec.Struct, frozen=True, kw_only=True):
     scope_name: str
     scope_version: str
     record: dict[str, Any]
+
+
+def bearer_token(request: Request) -> str:
+    """The project token of an OTLP request, from its header or query; `Refusal` 401 without one."""
+    header = request.header("authorization")
+    given = header.removeprefix("Bearer").strip() or request.query.get("token", "")
+    return valid_token(given)
 
 
 def read_logs(body: bytes) -> list[OtlpItem]:

@@ -15,8 +15,7 @@ from posthog_local.http.router import Endpoint
 from posthog_local.ingest.decode import decode_by_encoding
 from posthog_local.ingest.refusal import Refusal
 from posthog_local.ingest.routes import AddEvents
-from posthog_local.logs.routes import bearer_token
-from posthog_local.otlp.request import read_spans
+from posthog_local.otlp.request import bearer_token, read_spans
 from posthog_local.traces.mapping import ai_event
 from posthog_local.traces.span import ai_span
 

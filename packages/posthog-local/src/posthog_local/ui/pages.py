@@ -28,11 +28,11 @@ from posthog_local.store.issueshelf import IssueStatus
 from posthog_local.store.logshelf import LogFilter
 from posthog_local.store.reader import EventFilter
 from posthog_local.store.store import Store
-from posthog_local.traces.tree import TraceLine, totals, tree
 from posthog_local.ui.flagform import FlagForm, definition_of, form_of
 from posthog_local.ui.render import HEADERS, Renderer
 from posthog_local.ui.stream import live_rows
 from posthog_local.ui.timeline import merged
+from posthog_local.ui.tracetree import TraceLine, totals, tree
 
 _Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 _FEED_ROWS = 100
