@@ -168,7 +168,8 @@ def command_lines(path: str, command: click.Command) -> Iterator[str]:
     rows = [
         record
         for parameter in command.params
-        if not getattr(parameter, "hidden", False)
+        if isinstance(parameter, click.Option)
+        and not parameter.hidden
         and (record := parameter.get_help_record(context))
     ]
     arguments = [p.make_metavar(context) for p in command.params if isinstance(p, click.Argument)]
@@ -180,8 +181,9 @@ def command_lines(path: str, command: click.Command) -> Iterator[str]:
             yield f"| `{cell(option)}` | {cell(text)} |"
         yield ""
     if isinstance(command, click.Group):
-        for name, child in sorted(command.commands.items()):
-            if not child.hidden:
+        for name in sorted(command.list_commands(context)):  # also those imported when used
+            child = command.get_command(context, name)
+            if child is not None and not child.hidden:
                 yield from command_lines(f"{path} {name}", child)
 
 

@@ -12,7 +12,14 @@ import click
 
 #: Where each command lives; it is imported when it is used, because a server takes ten times as
 #: long to import as `env set` takes to run.
-_COMMANDS = {"dev": "serve", "start": "serve", "env": "env", "run": "run"}
+_COMMANDS = {
+    "dev": "serve",
+    "start": "serve",
+    "env": "env",
+    "run": "run",
+    "backup": "backup",
+    "restore": "backup",
+}
 
 
 class _Commands(click.Group):

@@ -4,6 +4,7 @@ Bytes in, bytes out. `Store` is the one writer of a data folder, `Reader` a snap
 process.
 """
 
+from pyconvex.storage.backup import Backup, BackupRefused, back_up, restore
 from pyconvex.storage.errors import FolderRefused, StorageFailure
 from pyconvex.storage.folder import database_path
 from pyconvex.storage.model import (
@@ -32,6 +33,8 @@ from pyconvex.storage.store import Store
 __all__ = [
     "START",
     "Appended",
+    "Backup",
+    "BackupRefused",
     "DocumentWrite",
     "FolderRefused",
     "Head",
@@ -52,5 +55,7 @@ __all__ = [
     "StorageFailure",
     "Store",
     "StoredReplay",
+    "back_up",
     "database_path",
+    "restore",
 ]

@@ -51,6 +51,10 @@ class DataFolder:
     def database(self) -> Path:
         return database_path(self.path)
 
+    def remove(self) -> None:
+        """Leave no trace of the lock in the folder; for one that holds nothing else."""
+        (self.path / LOCK_NAME).unlink(missing_ok=True)
+
     def release(self) -> None:
         if self._lock_fd is not None:
             os.close(self._lock_fd)

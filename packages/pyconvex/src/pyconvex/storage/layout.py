@@ -91,7 +91,16 @@ def _create_or_check(db: apsw.Connection, database: Path) -> None:
             db.execute(f"PRAGMA application_id={APPLICATION_ID}")
             db.execute(f"PRAGMA user_version={FORMAT_VERSION}")
         return
-    if db.pragma("application_id") != APPLICATION_ID:
+    check_format(db, database)
+
+
+def check_format(db: apsw.Connection, database: Path) -> None:
+    """Raise `FolderRefused` unless this is a database of ours, in the format of this version."""
+    try:
+        application, version = db.pragma("application_id"), db.pragma("user_version")
+    except apsw.NotADBError as error:
+        raise FolderRefused(f"{database} is not a database; it was left as it is.") from error
+    if application != APPLICATION_ID:
         raise FolderRefused(f"{database} belongs to another program; it was left as it is.")
     if version != FORMAT_VERSION:
         side = "a newer" if version > FORMAT_VERSION else "an older"
