@@ -24,6 +24,7 @@ const described = (error) => ({
 let url, http, live;
 const client = () => (live ??= new ConvexClient(url));
 const subscriptions = new Map();
+const loaders = new Map();
 
 const commands = {
   // New clients, of this deployment; those of the last one are closed.
@@ -50,6 +51,21 @@ const commands = {
     subscriptions.set(name, stop);
   },
   unsubscribe: ({ name }) => subscriptions.get(name)(),
+  // All pages of a query as one list, which this client loads, splits and joins itself.
+  subscribePages: ({ name, path, args, initialNumItems }) => {
+    const pages = client().onPaginatedUpdate_experimental(
+      named(path),
+      args,
+      { initialNumItems },
+      ({ results, status, loadMore }) => {
+        loaders.set(name, loadMore);
+        say({ pages: name, results: results.map(encoded), status });
+      },
+      (error) => say({ pages: name, error: described(error) }),
+    );
+    subscriptions.set(name, pages);
+  },
+  loadMore: ({ name, numItems }) => loaders.get(name)(numItems),
   mutation: ({ path, args }) => client().mutation(named(path), args),
   action: ({ path, args }) => client().action(named(path), args),
   query: ({ path, args }) => client().query(named(path), args),
