@@ -57,8 +57,8 @@ def test_scans_give_what_a_sorted_list_gives(
 
     store = Store.open(tmp_path_factory.mktemp("scan"), sync=lambda fd: None)
     writes = tuple(
-        DocumentWrite(TABLET, key.ljust(4, b"\1"), key, None, (), ((TABLET + 1, key),))
-        for key in sorted(stored)
+        DocumentWrite(TABLET, key + bytes([place]), key, None, (), ((TABLET + 1, key),))
+        for place, key in enumerate(sorted(stored), 1)
     )
     store.append([Proposal(0, b"", writes)])
     reader = store.reader()
