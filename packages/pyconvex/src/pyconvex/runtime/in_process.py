@@ -60,8 +60,6 @@ class InProcessPool:
         self._package = f"{APP_PACKAGE}_{next(_numbers)}"
         self._catalog = Catalog()
         self._waiting: deque[Run] = deque()
-        #: Runs that met data of a newer deploy; the pool that follows begins them again.
-        self._outdated: list[Run] = []
         self._actions: dict[int, Run] = {}
         self._raised: dict[int, BaseException] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -97,9 +95,8 @@ class InProcessPool:
         return run
 
     def hand_over(self) -> list[Run]:
-        """Take back the runs that have not begun, or must begin again with newer code."""
-        runs = [*self._outdated, *self._waiting]
-        self._outdated.clear()
+        """Take back the runs that have not begun."""
+        runs = list(self._waiting)
         self._waiting.clear()
         return runs
 
@@ -124,6 +121,8 @@ class InProcessPool:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for run in self._actions.values():  # those whose first step had not come yet
+            _end(run, IsolateGoneError(_STOPPING))
         for reader in self._readers:
             reader.close()
         unload_app(self._package)
@@ -154,10 +153,7 @@ class InProcessPool:
             )
             with shared_output():
                 finished = pure.execute()
-            if finished.stale:
-                self._outdated.append(run)
-            else:
-                _end(run, self._observe(start, finished, pure.raised))
+            _end(run, finished if finished.stale else self._observe(start, finished, pure.raised))
         except BaseException as error:
             _end_with(run, error)
         finally:

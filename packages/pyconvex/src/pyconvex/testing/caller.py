@@ -135,13 +135,14 @@ class Caller:
     ) -> Subscription[Any]: ...
     def subscribe(self, function: Any, /, *args: Any, **named: Any) -> Subscription[Any]:
         """Follow a query; see `Subscription`."""
+        engine = self._deployed.engine
         target = self._resolve(function, args, named)
 
         def decode(outcome: Outcome) -> Any:
-            return self._result(outcome, target)
+            return _result(engine, outcome, target)
 
         call = self._request("query", target)
-        subscription = Subscription(self._deployed.engine, call, decode, PATIENCE_S)
+        subscription = Subscription(engine, call, decode, PATIENCE_S)
         self._deployed.keep(subscription)
         return subscription
 
@@ -179,13 +180,15 @@ class Caller:
     ) -> Any:
         target = self._resolve(function, args, named)
         call = self._request(kind, target)
-        host = self._deployed.engine.host
+        engine = self._deployed.engine
+        host = engine.host
         runs: dict[str, Callable[[FunctionCall], Awaitable[Outcome]]] = {
             "query": host.run_query,
             "mutation": host.run_mutation,
             "action": host.run_action,
         }
-        return self._result(await self._deployed.under_way(call.path, runs[kind](call)), target)
+        outcome = await self._deployed.under_way(call.path, runs[kind](call))
+        return _result(engine, outcome, target)
 
     def _resolve(
         self, function: Target, args: tuple[Any, ...], named: Mapping[str, Any]
@@ -206,15 +209,16 @@ class Caller:
             public_only=False,
         )
 
-    def _result(self, outcome: Outcome, target: Resolved) -> Any:
-        engine = self._deployed.engine
-        if isinstance(outcome, Failure):
-            engine.raised.reraise(outcome)
-        value: Any = codec.decode(outcome.value)
-        returns = target.returns
-        if returns is None:
-            return value
-        return engine.system.read(lambda tx: returns.check(value, tx.namespace(target.component)))
+
+def _result(engine: Engine, outcome: Outcome, target: Resolved) -> Any:
+    """What the call returned, in the types that the function declares."""
+    if isinstance(outcome, Failure):
+        engine.raised.reraise(outcome)
+    value: Any = codec.decode(outcome.value)
+    returns = target.returns
+    if returns is None:
+        return value
+    return engine.system.read(lambda tx: returns.check(value, tx.namespace(target.component)))
 
 
 def _registered(
