@@ -21,7 +21,7 @@ import watchfiles
 
 from pyconvex.cli import env_local
 from pyconvex.database import DatabaseError
-from pyconvex.runtime.deploy import MissingVariablesError
+from pyconvex.runtime.environment import MissingVariablesError
 from pyconvex.runtime.isolates import AppLoadError
 from pyconvex.runtime.loader import SourceError
 from pyconvex.server import DEFAULT_PORT, PortTakenError, Server, Settings

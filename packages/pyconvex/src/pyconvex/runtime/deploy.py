@@ -17,7 +17,8 @@ import msgspec
 
 from pyconvex.database import Transaction, all_components
 from pyconvex.runtime import cursor_secret
-from pyconvex.runtime.environment import DeploymentEnvironment
+from pyconvex.runtime.calls import HostError
+from pyconvex.runtime.environment import MissingVariablesError, check_variables
 from pyconvex.runtime.host import Host
 from pyconvex.runtime.isolates import AppLoadError
 from pyconvex.runtime.pool import Pool
@@ -35,17 +36,6 @@ LAST_REVIVAL_PAUSE_S = 30.0
 _log = logging.getLogger(__name__)
 
 
-class MissingVariablesError(Exception):
-    """The app declares required variables that are not set; it was not deployed."""
-
-    def __init__(self, names: list[str]) -> None:
-        self.names = names
-        super().__init__(
-            f"Required environment variables are not set: {', '.join(names)}. Set each with: "
-            f"pyconvex env set {names[0]} <value>"
-        )
-
-
 class Deployer:
     """Deploys apps to one host, one at a time."""
 
@@ -53,7 +43,6 @@ class Deployer:
         self,
         host: Host,
         system: SystemTransactions,
-        environment: DeploymentEnvironment,
         *,
         database: Path,
         new_pool: Callable[[Callable[[], None]], Pool],
@@ -61,7 +50,6 @@ class Deployer:
     ) -> None:
         self._host = host
         self._system = system
-        self._environment = environment
         self._database = database
         self._new_pool = new_pool
         self._on_deployed = on_deployed
@@ -76,19 +64,7 @@ class Deployer:
         variable is not set. The app that was in force stays so then.
         """
         async with self._one_at_a_time:
-            pool = self._new_pool(self._lost)
-            spec = await pool.load(sources, folder, self._database)
-            try:
-                missing = self._environment.missing(spec)
-                if missing:
-                    raise MissingVariablesError(missing)
-                pool.open()
-                await self._system.write(lambda tx: _record(tx, spec, sources, folder))
-            except BaseException:
-                await pool.stop()
-                raise
-            self._swap(pool, spec)
-            return spec
+            return await self._deploy(sources, folder)
 
     def stored(self) -> tuple[dict[str, str], Path] | None:
         """The sources that were deployed last, None when nothing ever was."""
@@ -102,10 +78,23 @@ class Deployer:
         if self._pool is not None:
             await self._pool.stop()
 
+    async def _deploy(self, sources: dict[str, str], folder: Path) -> AppSpec:
+        pool = self._new_pool(self._lost)
+        spec = await pool.load(sources, folder, self._database)
+        try:
+            # Once to say so before anything is forked, and once with what is put into force.
+            self._system.read(lambda tx: check_variables(tx.namespace(""), spec.root.env))
+            pool.open()
+            await self._system.write(lambda tx: _record(tx, spec, sources, folder))
+        except BaseException:
+            await pool.stop()
+            raise
+        self._swap(pool, spec)
+        return spec
+
     def _swap(self, pool: Pool, spec: AppSpec) -> None:
         old, self._pool = self._pool, pool
         self._host.put_in_force(pool, spec)
-        self._environment.put_in_force(spec)
         self._on_deployed(spec)
         if old is not None:
             for run in old.hand_over():
@@ -124,14 +113,11 @@ class Deployer:
                 stored = self.stored()
                 if stored is None:
                     return
-                pool = self._new_pool(self._lost)
                 try:
-                    spec = await pool.load(*stored, self._database)
-                except AppLoadError as error:
+                    await self._deploy(*stored)
+                except (AppLoadError, MissingVariablesError, HostError) as error:
                     _log.error("The app in force can't be loaded again: %s", error)
                 else:
-                    pool.open()
-                    self._swap(pool, spec)
                     return
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LAST_REVIVAL_PAUSE_S)
@@ -157,6 +143,7 @@ async def _retire(pool: Pool) -> None:
 
 def _record(tx: Transaction, spec: AppSpec, sources: dict[str, str], folder: Path) -> None:
     """Write all that the app is: components, tables, indexes, queues, and its source."""
+    check_variables(tx.namespace(""), spec.root.env)
     in_force = {component.path for component in spec.components}
     for row in all_components(tx):
         if row.path not in in_force:

@@ -9,22 +9,56 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from pyconvex.database import Transaction
+import msgspec
+
+from pyconvex.database import Namespace, Transaction
+from pyconvex.functions.component import RESERVED_VARIABLES
 from pyconvex.runtime.calls import EnvChange, HostError
-from pyconvex.runtime.spec import AppSpec, EnvSpec
+from pyconvex.runtime.spec import ComponentSpec, EnvSpec
 from pyconvex.runtime.system import SystemTransactions
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
 #: Variable names in the order of their declaration.
 Names: TypeAlias = list[str]
 
-#: Set by the host, so nobody else may.
-_RESERVED = {"CONVEX_CLOUD_URL", "CONVEX_SITE_URL"}
 #: Bytes of one value, and variables in all (Convex's limits in code).
 MAX_VALUE_BYTES = 8192
 MAX_VARIABLES = 512
+
+
+class MissingVariablesError(Exception):
+    """The app declares required variables that are not set; it was not deployed."""
+
+    def __init__(self, names: Names) -> None:
+        self.names = names
+        super().__init__(
+            f"Required environment variables are not set: {', '.join(names)}. Set each with: "
+            f"pyconvex env set {names[0]} <value>"
+        )
+
+
+class InvalidVariablesError(MissingVariablesError):
+    """The app declares variables whose values it doesn't accept; it was not deployed."""
+
+    def __init__(self, names: Names) -> None:
+        super().__init__(names)
+        self.args = (
+            f"Environment variables do not match their declared validators: {', '.join(names)}. "
+            f"Set each with: pyconvex env set {names[0]} <value>",
+        )
+
+
+def check_variables(app: Namespace, env: Sequence[EnvSpec]) -> None:
+    """Refuse to deploy an app that declares `env` unless all it needs is set and accepted."""
+    values = app.env_all()
+    missing = [e.name for e in env if not e.optional and e.name not in values]
+    if missing:
+        raise MissingVariablesError(missing)
+    wrong = [e.name for e in env if e.name in values and not _accepts(e, values[e.name])]
+    if wrong:
+        raise InvalidVariablesError(wrong)
 
 
 class DeploymentEnvironment:
@@ -33,11 +67,6 @@ class DeploymentEnvironment:
     def __init__(self, system: SystemTransactions, on_change: Callable[[], None]) -> None:
         self._system = system
         self._on_change = on_change
-        self._spec: AppSpec | None = None
-
-    def put_in_force(self, spec: AppSpec) -> None:
-        """Check changes against what this app declares from now on."""
-        self._spec = spec
 
     def current(self) -> dict[str, str]:
         """All variables that are set, at once."""
@@ -46,11 +75,13 @@ class DeploymentEnvironment:
     async def apply(self, changes: Sequence[EnvChange]) -> None:
         """Make all changes in one transaction, or raise `HostError` (400) and make none."""
         for change in changes:
-            self._check(change)
+            _check_form(change)
 
         def work(tx: Transaction) -> None:
             app = tx.namespace("")
+            declared = _declared(app)
             for change in changes:
+                _check_declared(change, declared.get(change.name))
                 app.set_env(change.name, change.value)
             if len(app.env_all()) > MAX_VARIABLES:
                 raise _refused(f"At most {MAX_VARIABLES} environment variables can be set.")
@@ -68,32 +99,66 @@ class DeploymentEnvironment:
                 seen[spec.name] = value
         return seen
 
-    def missing(self, spec: AppSpec) -> Names:
-        """Required variables of the app that nobody has set."""
-        app = self.current()
-        return [e.name for e in spec.root.env if not e.optional and e.name not in app]
-
     async def list(self) -> dict[str, str]:
         """All variables that are set."""
         return self.current()
 
-    def _check(self, change: EnvChange) -> None:
-        if not _NAME.fullmatch(change.name):
+
+def _check_form(change: EnvChange) -> None:
+    if not _NAME.fullmatch(change.name):
+        raise _refused(
+            f"'{change.name}' is not a valid environment variable name: letters, digits and _, "
+            "no leading digit, at most 256."
+        )
+    if change.name in RESERVED_VARIABLES:
+        raise _refused(f"{change.name} is set by the host and can't be changed.")
+    if change.value is not None and len(change.value.encode()) > MAX_VALUE_BYTES:
+        raise _refused(f"The value of {change.name} is over {MAX_VALUE_BYTES} bytes.")
+
+
+def _declared(app: Namespace) -> dict[str, EnvSpec]:
+    """What the app in force declares: a read, so that a deploy at the same time conflicts."""
+    row = app.component()
+    if row is None or row.version is None:
+        return {}
+    return {e.name: e for e in msgspec.json.decode(row.definition, type=ComponentSpec).env}
+
+
+def _check_declared(change: EnvChange, declared: EnvSpec | None) -> None:
+    if declared is None:
+        return
+    if change.value is None:
+        if not declared.optional:
             raise _refused(
-                f"'{change.name}' is not a valid environment variable name: letters, digits and _, "
-                "no leading digit, at most 256."
+                f"Cannot delete required environment variables: {change.name}. These are "
+                "declared as required in the app definition."
             )
-        if change.name in _RESERVED:
-            raise _refused(f"{change.name} is set by the host and can't be changed.")
-        declared = {e.name: e for e in self._spec.root.env} if self._spec else {}
-        if change.value is None:
-            if change.name in declared and not declared[change.name].optional:
-                raise _refused(
-                    f"Cannot delete required environment variables: {change.name}. These are "
-                    "declared as required in the app definition."
-                )
-        elif len(change.value.encode()) > MAX_VALUE_BYTES:
-            raise _refused(f"The value of {change.name} is over {MAX_VALUE_BYTES} bytes.")
+    elif not _accepts(declared, change.value):
+        raise _refused(
+            f"Environment variable {change.name} does not match its declared validator: "
+            f"{_shown(declared.validator)}."
+        )
+
+
+def _accepts(spec: EnvSpec, value: str) -> bool:
+    words = _words(spec.validator)
+    return words is None or value in words
+
+
+def _shown(validator: dict[str, Any]) -> str:
+    return " or ".join(repr(word) for word in sorted(_words(validator) or ()))
+
+
+def _words(validator: dict[str, Any]) -> set[str] | None:
+    """The values that a variable's validator accepts; None stands for every string."""
+    match validator:
+        case {"type": "literal", "value": str(word)}:
+            return {word}
+        case {"type": "union", "value": list(members)}:
+            parts = [_words(member) for member in members]
+            return None if None in parts else set().union(*(part or () for part in parts))
+        case _:
+            return None
 
 
 def _refused(message: str) -> HostError:

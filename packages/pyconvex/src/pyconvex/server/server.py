@@ -128,7 +128,6 @@ class Server:
         self._deployer = Deployer(
             host,
             system,
-            self._environment,
             database=store.database,
             new_pool=self._new_pool,
             on_deployed=self._on_deployed,
