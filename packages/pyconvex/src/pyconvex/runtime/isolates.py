@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -22,6 +23,7 @@ from pathlib import Path
 import msgspec
 
 from pyconvex.runtime import messages
+from pyconvex.runtime.calls import HostError
 from pyconvex.runtime.channel import LoopChannel
 from pyconvex.runtime.spec import AppSpec
 
@@ -35,6 +37,10 @@ PURE_WALL_LIMIT_S = 15.0
 ACTION_WALL_LIMIT_S = 600.0
 #: A run longer than this gets a spare isolate beside it, in seconds.
 SLOW_RUN_S = 0.05
+#: How long importing an app may take, in seconds: large packages need some, a loop needs for ever.
+LOAD_LIMIT_S = 60.0
+
+_log = logging.getLogger(__name__)
 
 
 class AppLoadError(Exception):
@@ -57,7 +63,10 @@ class Run:
     on_call: Callable[[messages.CallOut], Awaitable[messages.CallBack]] | None = None
 
     async def result(self) -> messages.Finished:
-        """How the run ended, once it has. Raises `IsolateGoneError`. May be cancelled."""
+        """How the run ended, once it has. May be cancelled.
+
+        Raises `IsolateGoneError`, or `HostError` when the server ended it.
+        """
         return await asyncio.shield(self.done)
 
 
@@ -105,7 +114,8 @@ class IsolatePool:
         self._waiting_actions: deque[Run] = deque()
         self._next_id = 0
         self._stopping = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._answering: set[asyncio.Task[None]] = set()
 
     async def load(self, sources: dict[str, str], folder: Path, data_path: Path) -> AppSpec:
         """Spawn the template and import the app in it; nothing of the app runs yet.
@@ -122,11 +132,17 @@ class IsolatePool:
         self._control = await LoopChannel.open(control, self._from_template, self._template_gone)
         self._control.send(messages.encode(messages.Load(sources, str(folder), str(data_path))))
         try:
-            spec = await self._loaded
-        except AppLoadError:
+            async with asyncio.timeout(LOAD_LIMIT_S):
+                return await asyncio.shield(self._loaded)
+        except BaseException as error:
+            self._process.kill()  # it may be busy with what modules do when they are imported
             await self.stop()
+            if isinstance(error, TimeoutError):
+                raise AppLoadError(
+                    f"Importing the app takes more than {LOAD_LIMIT_S:g} s. Does a module wait, or "
+                    "loop, at its top level?"
+                ) from None
             raise
-        return spec
 
     def open(self) -> None:
         """Fork the first isolates; call once, when the app is to be put into force."""
@@ -156,7 +172,7 @@ class IsolatePool:
     def adopt(self, run: Run) -> None:
         """Queue a run that was submitted here, or to the pool before."""
         if self._stopping:
-            self._fail(run, "The server is stopping.")
+            self._fail(run, _stopping())
         elif run.start.kind == "action":
             self._waiting_actions.append(run)
             self._dispatch_actions()
@@ -168,7 +184,10 @@ class IsolatePool:
         """End all isolates and the template; runs still under way fail."""
         self._stopping = True
         for run in self.hand_over():
-            self._fail(run, "The server is stopping.")
+            self._fail(run, _stopping())
+        for task in self._answering:
+            task.cancel()
+        await asyncio.gather(*self._connecting, *self._answering, return_exceptions=True)
         for isolate in list(self._isolates.values()):
             self._end(isolate, "The server is stopping.")
         if self._control is not None:
@@ -291,8 +310,8 @@ class IsolatePool:
         self._isolates[isolate.isolate_id] = isolate
         self._control.send(messages.encode(messages.Fork(isolate.isolate_id, actions)))
         task = asyncio.create_task(self._connect(isolate, own))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
 
     async def _connect(self, isolate: Isolate, own: socket.socket) -> None:
         isolate.channel = await LoopChannel.open(
@@ -320,12 +339,16 @@ class IsolatePool:
                     run.opened.set_result(message.ts)
             case messages.CallOut():
                 task = asyncio.create_task(self._answer(isolate, run, message))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._answering.add(task)
+                task.add_done_callback(self._answering.discard)
 
     async def _answer(self, isolate: Isolate, run: Run, call: messages.CallOut) -> None:
         assert run.on_call is not None
-        reply = await run.on_call(call)
+        try:
+            reply = await run.on_call(call)
+        except Exception:
+            _log.exception("A call that an action made could not be answered.")
+            reply = messages.CallBack(call.call_id, None, "InternalServerError", None)
         if isolate.channel is not None:
             isolate.channel.send(messages.encode(reply))
 
@@ -355,7 +378,7 @@ class IsolatePool:
             "much memory."
         )
         for run in isolate.runs.values():
-            self._fail(run, reason)
+            self._fail(run, _stopping() if self._stopping else IsolateGoneError(reason))
         isolate.runs.clear()
         if not self._stopping:
             pure = sum(1 for i in self._isolates.values() if not i.actions)
@@ -363,10 +386,10 @@ class IsolatePool:
                 self._fork(actions=False)
             self._dispatch_actions()
 
-    def _fail(self, run: Run, reason: str) -> None:
+    def _fail(self, run: Run, error: Exception) -> None:
         for future in (run.done, run.opened):
             if future is not None and not future.done():
-                future.set_exception(IsolateGoneError(reason))
+                future.set_exception(error)
                 future.exception()  # not every caller awaits `opened`
 
     # Template
@@ -399,6 +422,10 @@ class IsolatePool:
             )
         elif not self._stopping:
             self._on_lost()
+
+
+def _stopping() -> HostError:
+    return HostError(503, "ServerStopping", "The server is stopping. Try again in a moment.")
 
 
 def _spawn_template(descriptors: tuple[int, int]) -> subprocess.Popen[bytes]:
