@@ -47,6 +47,8 @@ def hook(event):
         return None
     if event["event"] == "broken":
         raise RuntimeError("no")
+    if event["event"] == "torn":
+        del event["uuid"]
     event["properties"]["hooked"] = True
     return event
 
@@ -56,6 +58,8 @@ hooked = PostHog(components.posthog, identify=lambda ctx: "callback", before_sen
 
 SHOP = """
 from typing import Any
+
+import msgspec
 
 from pyconvex import ActionCtx, MutationCtx, QueryCtx, action, internal_mutation, mutation, query
 
@@ -129,6 +133,42 @@ async def flag_in_action(ctx: ActionCtx, key: str) -> Any:
     return await posthog.get_feature_flag(ctx, key, distinct_id="u")
 
 
+async def call(ctx: Any, method: str, arguments: Any, options: Any) -> Any:
+    result = await getattr(posthog, method)(ctx, *arguments, **options)
+    if isinstance(result, msgspec.Struct):
+        derived = {n: getattr(result, n) for n in ("has_verdict", "enabled", "variant")
+                   if hasattr(result, n)}
+        return {**msgspec.to_builtins(result), **derived}
+    return result
+
+
+@query
+async def in_query(ctx: QueryCtx, method: str, arguments: Any, options: Any) -> Any:
+    return await call(ctx, method, arguments, options)
+
+
+@mutation
+async def in_mutation(ctx: MutationCtx, method: str, arguments: Any, options: Any) -> Any:
+    return await call(ctx, method, arguments, options)
+
+
+@action
+async def in_action(ctx: ActionCtx, method: str, arguments: Any, options: Any) -> Any:
+    return await call(ctx, method, arguments, options)
+
+
+@mutation
+async def capture_with_flags(ctx: MutationCtx, wanted: Any) -> str:
+    from posthog_convex import SendFeatureFlags
+
+    properties = {} if wanted is True else {"$feature/variant": "mine", "n": 1}
+    flags = True if wanted is True else SendFeatureFlags(**wanted)
+    return await posthog.capture(
+        ctx, "bought", distinct_id="u", properties=properties, send_feature_flags=flags,
+        groups={"company": "acme"},
+    )
+
+
 @query
 async def evaluation(ctx: QueryCtx, arguments: Any) -> Any:
     from pyconvex import components
@@ -170,6 +210,17 @@ class Deployed:
     async def action(self, path: str, args: Mapping[str, Any] | None = None) -> Any:
         """Run an action of the app."""
         return await self._outcome(self._host.run_action(_call("action", path, args)))
+
+    async def call(self, kind: str, method: str, *arguments: Any, **options: Any) -> Any:
+        """Call a method of `PostHog` inside a function of that kind."""
+        user = options.pop("user", None)
+        args = {"method": method, "arguments": list(arguments), "options": options}
+        runs = {
+            "query": self._host.run_query,
+            "mutation": self._host.run_mutation,
+            "action": self._host.run_action,
+        }
+        return await self._outcome(runs[kind](_call(kind, f"shop:in_{kind}", args, user=user)))
 
     async def lane_query(self, path: str, args: Mapping[str, Any] | None = None) -> Any:
         """Run a query of the component, as a lane does."""

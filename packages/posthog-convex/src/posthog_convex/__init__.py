@@ -10,17 +10,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from posthog_convex.client import PostHog, PostHogError
+    from posthog_convex.client import (
+        FlagResult,
+        FlagsAndPayloads,
+        FlagState,
+        PostHog,
+        PostHogError,
+        SendFeatureFlags,
+    )
     from posthog_convex.component import posthog_component
 
 __version__ = "0.1.0"
 
-__all__ = ["PostHog", "PostHogError", "posthog_component"]
+__all__ = [
+    "FlagResult",
+    "FlagState",
+    "FlagsAndPayloads",
+    "PostHog",
+    "PostHogError",
+    "SendFeatureFlags",
+    "posthog_component",
+]
 
-_HOMES = {
-    "PostHog": "posthog_convex.client",
-    "PostHogError": "posthog_convex.client",
-    "posthog_component": "posthog_convex.component",
+_HOMES = {name: "posthog_convex.client" for name in __all__} | {
+    "posthog_component": "posthog_convex.component"
 }
 
 

@@ -109,6 +109,98 @@ def test_identify(deployed: Any) -> None:
     deployed(scenario)
 
 
+@pytest.mark.parametrize(
+    ("method", "arguments", "options", "expected"),
+    [
+        ("set", [{"plan": "pro"}], {}, {"event": "$set", "$set": {"plan": "pro"}}),
+        ("set_once", [{"plan": "x"}], {}, {"event": "$set_once", "$set_once": {"plan": "x"}}),
+        ("alias", ["anon-1"], {}, {"event": "$create_alias"}),
+    ],
+)
+def test_person_calls_in_mutations_and_actions(
+    deployed: Any, method: str, arguments: list[Any], options: Any, expected: dict[str, Any]
+) -> None:
+    async def scenario(app: Any) -> None:
+        for kind in ("mutation", "action"):
+            uuid = await app.call(kind, method, *arguments, **options, user="ada")
+            event = app.events()[-1]
+            assert event["uuid"] == uuid
+            assert event["distinct_id"] == "ada"
+            assert expected.items() <= event.items()
+            with pytest.raises(Exception, match=f"{method} needs a distinct id"):
+                await app.call(kind, method, *arguments)
+        if method == "alias":
+            assert event["properties"]["alias"] == "anon-1"
+            assert event["properties"]["distinct_id"] == "ada"
+
+    deployed(scenario)
+
+
+def test_group_identify_is_nobodys_unless_said(deployed: Any) -> None:
+    async def scenario(app: Any) -> None:
+        options = {"properties": {"seats": 12}}
+        await app.call("mutation", "group_identify", "company", "acme", user="ada", **options)
+        (event,) = app.events()
+        assert event["event"] == "$groupidentify"
+        assert event["distinct_id"] == "$company_acme"
+        assert event["properties"]["$group_type"] == "company"
+        assert event["properties"]["$group_key"] == "acme"
+        assert event["properties"]["$group_set"] == {"seats": 12}
+        await app.call("action", "group_identify", "company", "acme", distinct_id="ada")
+        assert app.events()[-1]["distinct_id"] == "ada"
+
+    deployed(scenario)
+
+
+def test_every_call_may_be_stamped(deployed: Any) -> None:
+    async def scenario(app: Any) -> None:
+        stamp = {
+            "distinct_id": "u",
+            "uuid": "018fd3a9-0400-7000-8000-000000000005",
+            "timestamp": "2024-06-01T14:00:00+02:00",
+            "disable_geoip": False,
+        }
+        for method, arguments in (
+            ("capture", ["e"]), ("identify", []), ("set", [{}]), ("set_once", [{}]),
+            ("alias", ["a"]), ("group_identify", ["company", "acme"]),
+        ):  # fmt: skip
+            await app.call("mutation", method, *arguments, **stamp)
+            event = app.events()[-1]
+            assert (event["uuid"], event["distinct_id"]) == (stamp["uuid"], "u")
+            assert event["timestamp"] == "2024-06-01T12:00:00.000Z"
+            assert "$geoip_disable" not in event["properties"]
+            with pytest.raises(Exception, match="unexpected keyword argument 'distinctid'"):
+                await app.call("mutation", method, *arguments, distinctid="u")
+
+    deployed(scenario)
+
+
+def test_events_carry_flags_when_asked_to(deployed: Any) -> None:
+    async def scenario(app: Any) -> None:
+        await app.store(ANSWER)
+        await app.mutation("shop:capture_with_flags", {"wanted": True})
+        properties = app.events()[-1]["properties"]
+        assert properties["$active_feature_flags"] == ["grouped", "on", "variant"]
+        flags = {k: v for k, v in properties.items() if k.startswith("$feature/")}
+        assert flags == {
+            "$feature/on": True,
+            "$feature/off": False,
+            "$feature/variant": "a",
+            "$feature/grouped": True,
+        }
+        assert "has no verdict here: property" in app.log[0]
+        wanted = {"person_properties": {"plan": "pro"}, "flag_keys": ["pro", "variant"]}
+        await app.mutation("shop:capture_with_flags", {"wanted": wanted})
+        properties = app.events()[-1]["properties"]
+        assert properties["$active_feature_flags"] == ["pro", "variant"]
+        assert properties["$feature/variant"] == "mine"
+        assert properties["n"] == 1
+        await app.call("mutation", "capture", "nobody", send_feature_flags=True)
+        assert "$active_feature_flags" not in app.events()[-1]["properties"]
+
+    deployed(scenario)
+
+
 def test_an_action_captures_durably(deployed: Any) -> None:
     async def scenario(app: Any) -> None:
         uuid = await app.action("shop:capture_in_action")
@@ -136,6 +228,8 @@ def test_hooks_change_and_drop(deployed: Any) -> None:
         await app.mutation("shop:capture_hooked", {"name": "secret"})
         await app.mutation("shop:capture_hooked", {"name": "broken"})
         assert "before_send failed, event" in app.log[0]
+        await app.mutation("shop:capture_hooked", {"name": "torn"})
+        assert "has no uuid" in app.log[0]
         await app.mutation("shop:capture_hooked", {"name": "fine"})
         (event,) = app.events()
         assert event["event"] == "fine"

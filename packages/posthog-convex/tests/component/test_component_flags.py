@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -68,14 +69,18 @@ def test_the_whole_answer_of_an_evaluation(deployed: Any) -> None:
             "groups": [{"properties": [{"key": "$plan", "value": "pro"}]}],
             "payloads": payloads,
         }
-        await app.store(answer(flag("f", filters=filters)))
+        await app.store(answer(flag("f", filters=filters, id=12, version=3)))
         ask = {"key": "f", "distinctId": "u", "personProperties": '{"$plan": "pro"}'}
         assert await app.query("shop:evaluation", {"arguments": ask}) == {
+            "key": "f",
             "state": "match",
             "value": True,
             "payload": '{"$color": "red"}',
             "reason": None,
             "detail": "",
+            "hash": ANY,
+            "id": 12.0,
+            "version": 3.0,
         }
         ask["personProperties"] = "{}"
         found = await app.query("shop:evaluation", {"arguments": ask})

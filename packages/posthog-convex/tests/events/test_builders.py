@@ -70,12 +70,17 @@ def test_identify() -> None:
         lambda: events.identify(distinct_id=None, stamp=STAMP),
         lambda: events.set_properties(distinct_id=" ", stamp=STAMP, properties={}),
         lambda: events.set_once(distinct_id=None, stamp=STAMP, properties={}),
-        lambda: events.alias(previous_id="a", distinct_id=None, stamp=STAMP),
+        lambda: events.alias(alias="a", distinct_id=None, stamp=STAMP),
     ],
 )
 def test_what_changes_a_person_names_the_person(build: Any) -> None:
     with pytest.raises(events.EventError, match="needs a distinct id"):
         build()
+
+
+def test_an_alias_names_two_ids() -> None:
+    with pytest.raises(events.EventError, match="the person's other id"):
+        events.alias(distinct_id="u", alias=" ", stamp=STAMP)
 
 
 def test_an_event_needs_a_name() -> None:
@@ -133,7 +138,7 @@ def test_shapes_are_those_of_the_official_sdk() -> None:
     ours = events.set_once(distinct_id="u", stamp=STAMP, properties={"a": 1})
     assert shape(ours) == sdk.last()
     sdk.client.alias(previous_id="old", distinct_id="new")
-    ours = events.alias(previous_id="old", distinct_id="new", stamp=STAMP)
+    ours = events.alias(distinct_id="old", alias="new", stamp=STAMP)
     assert shape(ours) == sdk.last()
     sdk.client.group_identify("company", "c", {"a": 1}, distinct_id="$company_c")
     ours = events.group_identify("company", "c", stamp=STAMP, properties={"a": 1})

@@ -8,12 +8,12 @@ it" changes nothing: events stay queued, stored definitions stay in force.
 from __future__ import annotations
 
 import gzip
-import math
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from posthog_convex.component.endpoints import BATCH, FLAG_DEFINITIONS, normalise_host
+from posthog_convex.component.settings import is_disabled, poll_interval_s
 from posthog_convex.events.builders import LIBRARY, LIBRARY_VERSION
 from pyconvex.delivery import (
     Accepted,
@@ -34,10 +34,6 @@ USER_AGENT = f"{LIBRARY}/{LIBRARY_VERSION}"
 
 #: PostHog's JavaScript SDK pauses as long when a quota is used up.
 QUOTA_PAUSE_S = 60.0
-
-DEFAULT_POLL_INTERVAL_S = 60.0
-#: Every poll is billed as ten requests: nobody means less than this.
-LEAST_POLL_INTERVAL_S = 1.0
 
 
 class EventLane(QueueLane):
@@ -97,13 +93,13 @@ class FlagLane(TimerLane):
     def __init__(self) -> None:
         #: What was logged last, so that a lasting trouble is told once.
         self._said: str | None = None
-        #: The interval that was complained about last.
+        #: What was said last about an unreadable interval.
         self._odd_interval: str | None = None
         #: Polls in a row that PostHog could not answer.
         self._outages = 0
 
     async def tick(self, ctx: LaneContext) -> float | None:
-        if ctx.env.get("POSTHOG_DISABLE_LOCAL_EVALUATION", "").strip().lower() in _YES:
+        if is_disabled(ctx.env):
             return None
         interval_s = self._interval_s(ctx)
         etag = await ctx.run_query("flags:etag", {})
@@ -162,19 +158,11 @@ class FlagLane(TimerLane):
         return float(min(interval_s, 2.0 ** min(self._outages - 1, 10))) * ctx.jitter()
 
     def _interval_s(self, ctx: LaneContext) -> float:
-        text = ctx.env.get("POSTHOG_FLAGS_POLLING_INTERVAL_SECONDS", "").strip()
-        if not text:
-            return DEFAULT_POLL_INTERVAL_S
-        try:
-            interval_s = float(text)
-        except ValueError:
-            interval_s = math.nan
-        if math.isfinite(interval_s) and interval_s >= LEAST_POLL_INTERVAL_S:
-            return interval_s
-        if text != self._odd_interval:
-            ctx.log("warn", _odd_interval(text))
-            self._odd_interval = text
-        return DEFAULT_POLL_INTERVAL_S
+        interval_s, complaint = poll_interval_s(ctx.env)
+        if complaint is not None and complaint != self._odd_interval:
+            ctx.log("warn", complaint)
+        self._odd_interval = complaint
+        return interval_s
 
     def _say(self, ctx: LaneContext, level: str, text: str) -> None:
         if text != self._said:
@@ -182,15 +170,7 @@ class FlagLane(TimerLane):
             self._said = text
 
 
-_YES = frozenset({"1", "true", "yes", "on"})
 _KEPT = "the last definitions stay in force"
-
-
-def _odd_interval(text: str) -> str:
-    return (
-        f"POSTHOG_FLAGS_POLLING_INTERVAL_SECONDS is {text!r}, which is no number of at least "
-        f"{LEAST_POLL_INTERVAL_S:g}; using {DEFAULT_POLL_INTERVAL_S:g}"
-    )
 
 
 def _advice(response: Response) -> str:

@@ -108,12 +108,14 @@ def set_once(
 
 
 def alias(
-    *, previous_id: str, distinct_id: str | None, stamp: Stamp, disable_geoip: bool = True
+    *, distinct_id: str | None, alias: str, stamp: Stamp, disable_geoip: bool = True
 ) -> Event:
-    """Two ids of one person."""
-    previous = _needed(previous_id, "alias")
-    made = {"distinct_id": previous, "alias": _needed(distinct_id, "alias")}
-    return _event("$create_alias", previous, stamp, made, disable_geoip)
+    """Another id of a person: what happened under `alias` becomes theirs."""
+    person, other = _needed(distinct_id, "alias"), text_id(alias)
+    if other is None:
+        raise EventError("alias needs the person's other id")
+    made = {"distinct_id": person, "alias": other}
+    return _event("$create_alias", person, stamp, made, disable_geoip)
 
 
 def group_identify(
@@ -136,6 +138,16 @@ def group_identify(
     }
     who = text_id(distinct_id) or f"${kind}_{key}"
     return _event("$groupidentify", who, stamp, made, disable_geoip)
+
+
+def flag_properties(values: Mapping[str, bool | str]) -> dict[str, Any]:
+    """The properties that say which flags a person had.
+
+    >>> flag_properties({"new-cart": "a", "old-cart": False})
+    {'$feature/new-cart': 'a', '$feature/old-cart': False, '$active_feature_flags': ['new-cart']}
+    """
+    made: dict[str, Any] = {f"$feature/{key}": value for key, value in values.items()}
+    return made | {"$active_feature_flags": sorted(k for k, v in values.items() if v is not False)}
 
 
 def text_id(value: str | int | None) -> str | None:

@@ -46,6 +46,9 @@ class CompiledFlag(Struct, frozen=True):
     #: Whether the answer depends on the time; if not, `now_ms` may be anything.
     uses_now: bool
     payloads: Mapping[str, Json]
+    #: PostHog's id and version of the definition.
+    id: int | None = None
+    version: int | None = None
 
     def evaluate(
         self,
@@ -73,7 +76,8 @@ def compile_flag(flag: FlagDefinition, around: Surroundings) -> CompiledFlag:
     """
     session = _Session(around)
     outcomes = Outcomes.of(flag)
-    return CompiledFlag(flag.key, session.compile(flag), session.uses_now, outcomes.payloads)
+    run = session.compile(flag)
+    return CompiledFlag(flag.key, run, session.uses_now, outcomes.payloads, flag.id, flag.version)
 
 
 def undecided_flag(key: str, reason: Reason, detail: str) -> CompiledFlag:

@@ -1,8 +1,8 @@
 """Flags: what the refresh writes and what functions ask.
 
 Owns evaluation against the stored rows, and the diff of a refresh. Never fetches. One invariant: an
-evaluation reads the rows that it needs and no others, so its query runs again when one of these
-changes and not when any other flag does.
+evaluation of one flag reads the rows that it needs and no others, so its query runs again when one
+of these changes and not when any other flag does.
 """
 
 from __future__ import annotations
@@ -14,15 +14,11 @@ from typing import Annotated, Any, TypedDict
 import msgspec
 
 from posthog_convex.component.compiled import CompiledFlags, Rows
-from posthog_convex.component.functions.tables import (
-    GROUP_TYPES,
-    LOADED,
-    SOURCE,
-    CohortRow,
-    FlagRow,
-    MetaRow,
-)
+from posthog_convex.component.functions.tables import LOADED, SOURCE
 from posthog_convex.component.refresh import Marker, Stored, store_definitions
+from posthog_convex.component.rows import RowReader, meta
+from posthog_convex.component.settings import is_disabled
+from posthog_convex.flags import CompiledFlag
 from pyconvex import MutationCtx, QueryCtx, internal_mutation, internal_query, query
 from pyconvex.functions import Arg
 
@@ -33,6 +29,7 @@ _compiled = CompiledFlags(bound=10_000)
 class Evaluation(TypedDict):
     """The answer for one flag; `state` says which of the others mean something."""
 
+    key: str
     #: match, off, no_verdict; unknown (no such flag), not_loaded (no definitions yet), no_key.
     state: str
     #: True or the variant on a match, False when off.
@@ -42,6 +39,21 @@ class Evaluation(TypedDict):
     #: Why there is no verdict: a code and a sentence.
     reason: str | None
     detail: str
+    #: Changes with the definition and with nothing else.
+    hash: str | None
+    #: PostHog's own id and version of the definition.
+    id: int | None
+    version: int | None
+
+
+class Evaluations(TypedDict):
+    """The answer for many flags."""
+
+    #: loaded, not_loaded or no_key.
+    state: str
+    detail: str
+    #: As asked for, or all, sorted by key.
+    flags: list[Evaluation]
 
 
 @query
@@ -57,30 +69,51 @@ async def evaluate(
 
     Properties and groups are JSON text, because their names may be none that Convex fields have.
     """
-    rows = await _rows(ctx, key)
+    rows = await RowReader(ctx.db).rows(key)
     if rows is None:
-        return await _absent(ctx)
+        return _absent(key, *await _state(ctx))
+    caller = _Caller.of(distinct_id, person_properties, groups, group_properties)
+    return _evaluation(rows, caller)
+
+
+@query
+async def evaluate_all(
+    ctx: QueryCtx,
+    distinct_id: Annotated[str, Arg("distinctId")],
+    keys: list[str] | None = None,
+    person_properties: Annotated[str, Arg("personProperties")] = "{}",
+    groups: str = "{}",
+    group_properties: Annotated[str, Arg("groupProperties")] = "{}",
+) -> Evaluations:
+    """Evaluate the flags with these keys, or all: then it depends on every row there is."""
+    state, detail = await _state(ctx)
+    reader = RowReader(ctx.db)
+    wanted = await reader.all() if keys is None else list(dict.fromkeys(keys))
+    caller = _Caller.of(distinct_id, person_properties, groups, group_properties)
+    found = [
+        _absent(key, state, detail) if (rows := await reader.rows(key)) is None
+        else _evaluation(rows, caller)
+        for key in wanted
+    ]  # fmt: skip
+    return Evaluations(state=state, detail=detail, flags=found)
+
+
+@query
+async def payload(ctx: QueryCtx, key: str, value: bool | str) -> Evaluation:
+    """The payload of a value that the caller knows already; nothing is evaluated."""
+    rows = await RowReader(ctx.db).rows(key)
+    if rows is None:
+        return _absent(key, *await _state(ctx))
     flag = _compiled.get(rows)
-    verdict = flag.evaluate(
-        distinct_id,
-        msgspec.json.decode(person_properties, type=dict[str, Any]),
-        msgspec.json.decode(groups, type=dict[str, str]),
-        msgspec.json.decode(group_properties, type=dict[str, dict[str, Any]]),
-        time.time() * 1000 if flag.uses_now else 0.0,
-    )
-    return Evaluation(
-        state=verdict.state.value,
-        value=verdict.value,
-        payload=None if verdict.payload is None else json.dumps(verdict.payload),
-        reason=verdict.reason and verdict.reason.value,
-        detail=verdict.detail,
-    )
+    found = None if value is False else flag.payload_of(value)
+    state = "off" if value is False else "match"
+    return _answer(rows, flag, state=state, value=value, payload=found)
 
 
 @internal_query
 async def etag(ctx: QueryCtx) -> str | None:
     """The etag of the definitions that are stored completely, for a conditional request."""
-    source = await _meta(ctx, SOURCE)
+    source = await meta(ctx.db, SOURCE)
     return None if source is None else msgspec.json.decode(source, type=Marker).etag
 
 
@@ -99,46 +132,94 @@ async def store(
     return await store_definitions(ctx.db, definitions, Marker(etag, fetched_at))
 
 
-async def _absent(ctx: QueryCtx) -> Evaluation:
-    """Why there is no row; this alone depends on the marker, and at first on the key."""
-    if await _meta(ctx, LOADED) is not None:
-        state = "unknown"
-    elif ctx.env.get("POSTHOG_PERSONAL_API_KEY"):
-        state = "not_loaded"
-    else:
-        state = "no_key"
-    return Evaluation(state=state, value=None, payload=None, reason=None, detail="")
+class _Caller(msgspec.Struct, frozen=True):
+    """Whom flags are evaluated for, decoded once a call."""
+
+    distinct_id: str
+    person_properties: dict[str, Any]
+    groups: dict[str, str]
+    group_properties: dict[str, dict[str, Any]]
+
+    @classmethod
+    def of(cls, distinct_id: str, person: str, groups: str, group_properties: str) -> _Caller:
+        return cls(
+            distinct_id,
+            msgspec.json.decode(person, type=dict[str, Any]),
+            msgspec.json.decode(groups, type=dict[str, str]),
+            msgspec.json.decode(group_properties, type=dict[str, dict[str, Any]]),
+        )
 
 
-async def _rows(ctx: QueryCtx, key: str) -> Rows | None:
-    """The flag's row and, breadth first, those that it leads to."""
-    first = await _flag(ctx, key)
-    if first is None:
-        return None
-    rows = Rows(key, {key: first}, {})
-    pending: list[FlagRow | CohortRow] = [first]
-    for row in pending:
-        for name in row.flags:
-            if name not in rows.flags and (flag := await _flag(ctx, name)) is not None:
-                rows.flags[name] = flag
-                pending.append(flag)
-        for id_ in row.cohorts:
-            if id_ not in rows.cohorts and (cohort := await _cohort(ctx, id_)) is not None:
-                rows.cohorts[id_] = cohort
-                pending.append(cohort)
-    if any(flag.group_types for flag in rows.flags.values()):
-        rows.group_types = await _meta(ctx, GROUP_TYPES) or "{}"
-    return rows
+def _evaluation(rows: Rows, caller: _Caller) -> Evaluation:
+    flag = _compiled.get(rows)
+    verdict = flag.evaluate(
+        caller.distinct_id,
+        caller.person_properties,
+        caller.groups,
+        caller.group_properties,
+        time.time() * 1000 if flag.uses_now else 0.0,
+    )
+    return _answer(
+        rows,
+        flag,
+        state=verdict.state.value,
+        value=verdict.value,
+        payload=verdict.payload,
+        reason=verdict.reason and verdict.reason.value,
+        detail=verdict.detail,
+    )
 
 
-async def _flag(ctx: QueryCtx, key: str) -> FlagRow | None:
-    return await ctx.db.query(FlagRow).with_index("by_key", key=key).unique()
+def _answer(
+    rows: Rows,
+    flag: CompiledFlag,
+    *,
+    state: str,
+    value: bool | str | None,
+    payload: Any,
+    reason: str | None = None,
+    detail: str = "",
+) -> Evaluation:
+    return Evaluation(
+        key=rows.key,
+        state=state,
+        value=value,
+        payload=None if payload is None else json.dumps(payload),
+        reason=reason,
+        detail=detail,
+        hash=rows.flags[rows.key].hash,
+        id=flag.id,
+        version=flag.version,
+    )
 
 
-async def _cohort(ctx: QueryCtx, id_: str) -> CohortRow | None:
-    return await ctx.db.query(CohortRow).with_index("by_cohort_id", cohort_id=id_).unique()
+async def _state(ctx: QueryCtx) -> tuple[str, str]:
+    """Whether there are definitions; this depends on the marker, and before that on the key."""
+    if await meta(ctx.db, LOADED) is not None:
+        return "loaded", ""
+    if is_disabled(ctx.env):
+        return "no_key", "POSTHOG_DISABLE_LOCAL_EVALUATION is set. Remove it, or " + _REMOTE
+    if ctx.env.get("POSTHOG_PERSONAL_API_KEY"):
+        return "not_loaded", ""
+    return "no_key", (
+        "no flag definitions can be loaded. Set POSTHOG_PERSONAL_API_KEY to a phs_ or phx_ key, or "
+        + _REMOTE
+    )
 
 
-async def _meta(ctx: QueryCtx, name: str) -> str | None:
-    row = await ctx.db.query(MetaRow).with_index("by_name", name=name).unique()
-    return None if row is None else row.json
+_REMOTE = "call evaluate_flag from an action."
+
+
+def _absent(key: str, state: str, detail: str) -> Evaluation:
+    """The answer without a row."""
+    return Evaluation(
+        key=key,
+        state="unknown" if state == "loaded" else state,
+        value=None,
+        payload=None,
+        reason=None,
+        detail=detail,
+        hash=None,
+        id=None,
+        version=None,
+    )

@@ -1,0 +1,98 @@
+"""What calls take: the keyword arguments that many of them share.
+
+Owns their types and their checks. Never talks to the component. One invariant: a keyword that no
+call has is an error that names it, at run time as for a type checker.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias, TypedDict
+from uuid import UUID, uuid4
+
+import msgspec
+
+from posthog_convex import events
+from posthog_convex.events import Event, Properties
+from pyconvex import ActionCtx, MutationCtx, QueryCtx
+
+Ctx: TypeAlias = QueryCtx | MutationCtx | ActionCtx
+#: Says whose call it is; None leaves it to the explicit id or `ctx.user_id`.
+Identify: TypeAlias = Callable[[Any], str | Awaitable[str | None] | None]
+#: Returns the event, changed or not, or None to drop it.
+BeforeSend: TypeAlias = Callable[[Event], Event | None]
+#: Group keys by group type, such as `{"company": "acme"}`.
+Groups: TypeAlias = Mapping[str, str | int]
+
+
+class Stamped(TypedDict, total=False):
+    """What every event may be given."""
+
+    #: Whose event it is, unless the client's `identify` callback says otherwise.
+    distinct_id: str | None
+    #: When it happened; now, if left out. A datetime without a zone is UTC.
+    timestamp: datetime | str | None
+    #: What makes it one event however often it arrives; a new one, if left out.
+    uuid: UUID | str | None
+    #: True, as the server SDKs have it, keeps PostHog from placing the person where the host is.
+    disable_geoip: bool
+
+
+class About(TypedDict, total=False):
+    """Whom a flag is asked for, and what is known of them."""
+
+    #: Whom, unless the client's `identify` callback says otherwise; else `ctx.user_id`.
+    distinct_id: str | None
+    #: The groups that the person acts for now.
+    groups: Groups | None
+    #: Person properties that the flag's conditions may ask for; local flags know no others.
+    person_properties: Properties | None
+    #: The same for groups, by group type.
+    group_properties: Mapping[str, Properties] | None
+
+
+class SendFeatureFlags(msgspec.Struct, frozen=True, kw_only=True):
+    """Which flags an event carries, and with what they are evaluated."""
+
+    person_properties: Properties | None = None
+    group_properties: Mapping[str, Properties] | None = None
+    #: All flags, if left out.
+    flag_keys: Sequence[str] | None = None
+
+
+def stamp_of(given: Stamped) -> events.Stamp:
+    """The uuid and time of an event, as given or made now. Raises `EventError`."""
+    check(given, Stamped)
+    now_ms = int(time.time() * 1000)
+    uuid, timestamp = given.get("uuid"), given.get("timestamp")
+    return events.Stamp.of(
+        events.event_uuid(now_ms, uuid4().int) if uuid is None else uuid,
+        now_ms if timestamp is None else timestamp,
+    )
+
+
+def question(person: str, about: About) -> dict[str, Any]:
+    """The component's arguments that say whom a flag is asked for."""
+    check(about, About)
+    groups = {kind: str(key) for kind, key in (about.get("groups") or {}).items()}
+    return {
+        "distinctId": person,
+        "personProperties": _json(about.get("person_properties"), "person_properties"),
+        "groups": _json(groups, "groups"),
+        "groupProperties": _json(about.get("group_properties"), "group_properties"),
+    }
+
+
+def check(given: Mapping[str, Any], known: type) -> None:
+    """Refuse a keyword that is none."""
+    unknown = sorted(given.keys() - known.__annotations__.keys())
+    if unknown:
+        names = ", ".join(known.__annotations__)
+        raise TypeError(f"unexpected keyword argument {unknown[0]!r}; there are {names}")
+
+
+def _json(values: Mapping[str, Any] | None, what: str) -> str:
+    return json.dumps(events.plain(values, what)) if values else "{}"

@@ -1,0 +1,188 @@
+"""Events, from mutations and actions.
+
+Owns the calls that record something. Never sends: each event is a row of the component's queue in
+the caller's transaction. One invariant: uuid and time are fixed when the function runs, so that an
+event is one event however often it is sent.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Unpack
+
+from posthog_convex import events
+from posthog_convex.client.arguments import (
+    About,
+    Groups,
+    SendFeatureFlags,
+    Stamped,
+    stamp_of,
+)
+from posthog_convex.client.binding import writer
+from posthog_convex.client.local_flags import LocalFlagCalls
+from posthog_convex.events import Properties
+from pyconvex import ActionCtx, MutationCtx
+
+
+class EventCalls(LocalFlagCalls):
+    """Events; see `Stamped` for the keyword arguments that all share.
+
+    Each call returns the event's uuid at once. In a mutation the event commits or rolls back with
+    it; in an action it is durable when the call returns. All raise `PostHogError` in a query, and
+    `EventError` for properties that have no JSON form.
+    """
+
+    async def capture(
+        self,
+        ctx: MutationCtx | ActionCtx,
+        event: str,
+        *,
+        properties: Properties | None = None,
+        groups: Groups | None = None,
+        send_feature_flags: bool | SendFeatureFlags = False,
+        **stamped: Unpack[Stamped],
+    ) -> str:
+        """Record that something happened.
+
+        Without any distinct id the event belongs to nobody and makes no person profile.
+        `send_feature_flags` lets it carry the person's flags, as `$feature/<key>` and
+        `$active_feature_flags`, as they are evaluated here and now: the mutation then reads flags.
+
+            await posthog.capture(ctx, "plan_changed", properties={"plan": plan})
+        """
+        allowed = writer(ctx, "capture")
+        person = await self._person(ctx, stamped.get("distinct_id"))
+        made = events.capture(
+            event,
+            distinct_id=person,
+            stamp=stamp_of(stamped),
+            properties=properties,
+            groups=groups,
+            disable_geoip=stamped.get("disable_geoip", True),
+        )
+        if send_feature_flags and person is not None:
+            wanted = SendFeatureFlags() if send_feature_flags is True else send_feature_flags
+            flags = await self._flag_properties(allowed, person, groups, wanted)
+            # What the caller says about a flag counts.
+            made["properties"] = flags | made["properties"]
+        return await self._record(allowed, made)
+
+    async def identify(
+        self,
+        ctx: MutationCtx | ActionCtx,
+        *,
+        properties: Properties | None = None,
+        set_once: Properties | None = None,
+        anon_distinct_id: str | None = None,
+        **stamped: Unpack[Stamped],
+    ) -> str:
+        """Say who a person is: set `properties`, and `set_once` where there is nothing yet.
+
+        Events of `anon_distinct_id`, the browser's id from before the login, become theirs. Raises
+        `EventError` when nobody is known.
+        """
+        allowed = writer(ctx, "identify")
+        made = events.identify(
+            distinct_id=await self._person(ctx, stamped.get("distinct_id")),
+            stamp=stamp_of(stamped),
+            properties=properties,
+            set_once=set_once,
+            anon_distinct_id=anon_distinct_id,
+            disable_geoip=stamped.get("disable_geoip", True),
+        )
+        return await self._record(allowed, made)
+
+    async def set(
+        self,
+        ctx: MutationCtx | ActionCtx,
+        properties: Properties,
+        **stamped: Unpack[Stamped],
+    ) -> str:
+        """Set person properties, over what is there. Raises `EventError` when nobody is known.
+
+        await posthog.set(ctx, {"plan": plan})
+        """
+        allowed = writer(ctx, "set")
+        made = events.set_properties(
+            distinct_id=await self._person(ctx, stamped.get("distinct_id")),
+            stamp=stamp_of(stamped),
+            properties=properties,
+            disable_geoip=stamped.get("disable_geoip", True),
+        )
+        return await self._record(allowed, made)
+
+    async def set_once(
+        self,
+        ctx: MutationCtx | ActionCtx,
+        properties: Properties,
+        **stamped: Unpack[Stamped],
+    ) -> str:
+        """Set person properties where there is nothing yet. As `set` else."""
+        allowed = writer(ctx, "set_once")
+        made = events.set_once(
+            distinct_id=await self._person(ctx, stamped.get("distinct_id")),
+            stamp=stamp_of(stamped),
+            properties=properties,
+            disable_geoip=stamped.get("disable_geoip", True),
+        )
+        return await self._record(allowed, made)
+
+    async def alias(
+        self, ctx: MutationCtx | ActionCtx, alias: str, **stamped: Unpack[Stamped]
+    ) -> str:
+        """Give a person another id: events of `alias`, earlier and later, become theirs.
+
+        PostHog refuses an alias that was identified as a person of its own. Raises `EventError`
+        when nobody is known.
+        """
+        allowed = writer(ctx, "alias")
+        made = events.alias(
+            distinct_id=await self._person(ctx, stamped.get("distinct_id")),
+            alias=alias,
+            stamp=stamp_of(stamped),
+            disable_geoip=stamped.get("disable_geoip", True),
+        )
+        return await self._record(allowed, made)
+
+    async def group_identify(
+        self,
+        ctx: MutationCtx | ActionCtx,
+        group_type: str,
+        group_key: str | int,
+        *,
+        properties: Properties | None = None,
+        **stamped: Unpack[Stamped],
+    ) -> str:
+        """Set properties of a group, such as a company.
+
+        The event is nobody's, as in PostHog's SDKs, unless `distinct_id` is given: neither
+        `identify` nor `ctx.user_id` is asked.
+
+            await posthog.group_identify(ctx, "company", "acme", properties={"seats": 12})
+        """
+        allowed = writer(ctx, "group_identify")
+        made = events.group_identify(
+            group_type,
+            group_key,
+            stamp=stamp_of(stamped),
+            properties=properties,
+            distinct_id=stamped.get("distinct_id"),
+            disable_geoip=stamped.get("disable_geoip", True),
+        )
+        return await self._record(allowed, made)
+
+    async def _flag_properties(
+        self,
+        ctx: MutationCtx | ActionCtx,
+        person: str,
+        groups: Groups | None,
+        wanted: SendFeatureFlags,
+    ) -> dict[str, Any]:
+        about = About(
+            groups=groups,
+            person_properties=wanted.person_properties,
+            group_properties=wanted.group_properties,
+        )
+        found = await self._evaluate_for(ctx, person, wanted.flag_keys, about)
+        return events.flag_properties(
+            {each.key: each.value for each in found if each.value is not None}
+        )

@@ -1,0 +1,42 @@
+"""What the component's variables mean.
+
+Owns reading them. Never keeps one: they change while everything runs. One invariant: a variable
+that can't be read counts as left out, and whoever reads it says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+DEFAULT_POLL_INTERVAL_S = 60.0
+#: Every poll is billed as ten requests: nobody means less than this.
+LEAST_POLL_INTERVAL_S = 1.0
+
+_YES = frozenset({"1", "true", "yes", "on"})
+
+
+def is_disabled(env: Mapping[str, str]) -> bool:
+    """Whether flag definitions are not to be fetched, key or not."""
+    return env.get("POSTHOG_DISABLE_LOCAL_EVALUATION", "").strip().lower() in _YES
+
+
+def poll_interval_s(env: Mapping[str, str]) -> tuple[float, str | None]:
+    """The pause between two looks for definitions, and a complaint about an unreadable setting.
+
+    >>> poll_interval_s({"POSTHOG_FLAGS_POLLING_INTERVAL_SECONDS": "30"})
+    (30.0, None)
+    """
+    text = env.get("POSTHOG_FLAGS_POLLING_INTERVAL_SECONDS", "").strip()
+    if not text:
+        return DEFAULT_POLL_INTERVAL_S, None
+    try:
+        interval_s = float(text)
+    except ValueError:
+        interval_s = math.nan
+    if math.isfinite(interval_s) and interval_s >= LEAST_POLL_INTERVAL_S:
+        return interval_s, None
+    return DEFAULT_POLL_INTERVAL_S, (
+        f"POSTHOG_FLAGS_POLLING_INTERVAL_SECONDS is {text!r}, which is no number of at least "
+        f"{LEAST_POLL_INTERVAL_S:g}; using {DEFAULT_POLL_INTERVAL_S:g}"
+    )
