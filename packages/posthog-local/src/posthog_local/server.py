@@ -27,6 +27,7 @@ from posthog_local.http.faults import FaultBook
 from posthog_local.http.router import Router
 from posthog_local.ingest.routes import capture_endpoints
 from posthog_local.logs.routes import log_endpoints
+from posthog_local.query.routes import ReadRoutes
 from posthog_local.replay.routes import replay_endpoints
 from posthog_local.store.folder import Folder, Keys
 from posthog_local.store.store import Store
@@ -110,7 +111,8 @@ def build_app(settings: Settings, store: Store, faults: FaultBook, keys: Keys) -
         allowed_hosts=frozenset((settings.host, *settings.allowed_hosts)),
         allow_remote=settings.allow_remote,
     )
-    flag_routes = FlagRoutes(_Facts(store), (keys.secret_key, keys.personal_api_key))
+    secrets = (keys.secret_key, keys.personal_api_key)
+    flag_routes = FlagRoutes(_Facts(store), secrets)
     endpoints = [
         *capture_endpoints(store.add_events),
         *log_endpoints(store.add_logs),
@@ -118,6 +120,7 @@ def build_app(settings: Settings, store: Store, faults: FaultBook, keys: Keys) -
         *replay_endpoints(store.add_recording),
         *BrowserRoutes(settings.posthog_js, lambda: bool(store.flags.flags)).endpoints(),
         *flag_routes.endpoints(),
+        *ReadRoutes(store.reader, secrets, keys.project_token).endpoints(),
     ]
     return Router(endpoints, guarded, faults)
 

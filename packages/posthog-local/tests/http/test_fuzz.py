@@ -29,7 +29,7 @@ _READ = [
     *("/flags/definitions?send_cohorts", "/array/phc_a/config", "/static/x.js", "/api/surveys"),
     *("/_local/events?distinct_id=u", "/_local/timeline?distinct_id=u", "/_local/issues"),
     *("/activity", "/persons", "/person/u", "/error_tracking", "/logs", "/replay", "/warnings"),
-    *("/llm_analytics", "/llm_analytics/a"),
+    *("/llm_analytics", "/llm_analytics/a", "/api/projects/1/events?after=x"),
 ]
 _ATOMS: list[Any] = [
     *(None, True, False, 0, -1, 1.5, 10**20, 2**63, 10**400, "", "a", "null", "phc_a", "\0"),

@@ -67,12 +67,17 @@ class StoredWarning(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which events to read; a distinct id stands for every id of its person."""
+    """Which events to read; a distinct id stands for every id of its person.
+
+    `after_us` and `before_us` bound the event's own time, without the bounds themselves.
+    """
 
     event: str | None = None
     distinct_id: str | None = None
     uuid: str | None = None
     after_seq: int = 0
+    after_us: int | None = None
+    before_us: int | None = None
 
 
 class Reader:
@@ -223,6 +228,12 @@ def _conditions(wanted: EventFilter) -> tuple[str, dict[str, Any]]:
     if wanted.uuid is not None:
         parts.append("e.uuid = :uuid")
         bindings["uuid"] = UUID(wanted.uuid).bytes
+    if wanted.after_us is not None:
+        parts.append("e.timestamp_us > :after_us")
+        bindings["after_us"] = wanted.after_us
+    if wanted.before_us is not None:
+        parts.append("e.timestamp_us < :before_us")
+        bindings["before_us"] = wanted.before_us
     if wanted.distinct_id is not None:
         parts.append(SAME_PERSON)
         bindings["distinct_id"] = wanted.distinct_id

@@ -1,0 +1,1 @@
+"""PostHog's API for reading what was collected."""
