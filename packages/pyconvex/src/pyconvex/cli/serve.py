@@ -113,6 +113,7 @@ class Report:
 
 def _run(main: Any) -> None:
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # tells every save
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(main)
@@ -143,13 +144,13 @@ async def _dev(settings: Settings, report: Report) -> None:
             },
         )
         report.say(f"Serving {settings.functions} at {server.url}", url=server.url)
-        developing = asyncio.create_task(_develop(server, report, stopping))
+        developing = asyncio.create_task(_develop(server, report))
         await stopping.wait()
         developing.cancel()
         report.say("Stopping: requests under way are finished first.", stopping=True)
 
 
-async def _develop(server: Server, report: Report, stopping: asyncio.Event) -> None:
+async def _develop(server: Server, report: Report) -> None:
     """Deploy now, and again whenever a file or, after a missing one, a variable changes."""
     folder = server.settings.functions
     assert folder is not None
@@ -158,7 +159,7 @@ async def _develop(server: Server, report: Report, stopping: asyncio.Event) -> N
         missing = await _deploy(server, folder, report, told=missing)
         causes = [asyncio.create_task(server.environment_change())] if missing else []
         if server.settings.watch:
-            causes.append(asyncio.create_task(_change_in(folder, stopping)))
+            causes.append(asyncio.create_task(_change_in(folder)))
         if not causes:
             return
         _, pending = await asyncio.wait(causes, return_when=asyncio.FIRST_COMPLETED)
@@ -183,13 +184,12 @@ async def _deploy(server: Server, folder: Path, report: Report, *, told: list[st
         return []
     seconds = time.perf_counter() - began
     count = len(spec.root.functions)
-    report.say(f"Deployed {count} functions in {seconds:.2f} s", deployed=count, seconds=seconds)
+    report.say(f"Deployed {_functions(count)} in {seconds:.2f} s", deployed=count, seconds=seconds)
     return []
 
 
-async def _change_in(folder: Path, stopping: asyncio.Event) -> None:
-    only_python = watchfiles.PythonFilter()
-    async for _ in watchfiles.awatch(folder, watch_filter=only_python, stop_event=stopping):
+async def _change_in(folder: Path) -> None:
+    async for _ in watchfiles.awatch(folder, watch_filter=watchfiles.PythonFilter()):
         return
 
 
@@ -207,8 +207,12 @@ async def _start(settings: Settings, report: Report) -> None:
                 )
             spec = stored
         count = len(spec.root.functions)
-        report.say(f"Serving {count} functions at {server.url}", url=server.url, deployed=count)
+        report.say(f"Serving {_functions(count)} at {server.url}", url=server.url, deployed=count)
         await stopping.wait()
+
+
+def _functions(count: int) -> str:
+    return "1 function" if count == 1 else f"{count} functions"
 
 
 def _stop_on_signals() -> asyncio.Event:
