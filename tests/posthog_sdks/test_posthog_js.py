@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,11 +14,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from posthog_local.testing import PostHogLocal, running
 
-_CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.usefixtures("_npm_packages"),
-    pytest.mark.skipif(_CHROMIUM is None, reason="Chromium is not installed"),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("_npm_packages")]
 _FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -76,11 +71,11 @@ def shop(local: PostHogLocal) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def page(local: PostHogLocal, shop: str) -> Iterator[Page]:
+def page(local: PostHogLocal, shop: str, chromium: str) -> Iterator[Page]:
     """The page once posthog-js runs and has its flags."""
     local.set_flag("colour", variants={"red": 100}, payloads={"red": {"hex": "#f00"}})
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
         page = browser.new_page()
         page.goto(shop)
         page.wait_for_function("window.posthog && posthog.__loaded")
