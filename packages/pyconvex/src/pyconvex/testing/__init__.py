@@ -34,7 +34,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from pyconvex.runtime.calls import HostError
-from pyconvex.runtime.deploy import MissingVariablesError
+from pyconvex.runtime.environment import MissingVariablesError
 from pyconvex.runtime.isolates import AppLoadError
 from pyconvex.runtime.loader import SourceError
 from pyconvex.testing.apps import App

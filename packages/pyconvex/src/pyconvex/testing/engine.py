@@ -120,7 +120,6 @@ class Engine:
         deployer = Deployer(
             self.host,
             self.system,
-            self.environment,
             database=self.store.database,
             new_pool=lambda on_lost: self.pool,
             on_deployed=lambda spec: None,
