@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from pyconvex.database import Subscription, Subscriptions
 from pyconvex.runtime.cache import Execution, Key, ResultCache, keys_of
@@ -50,7 +50,8 @@ class _Entry:
     call: FunctionCall
     #: What the next execution gets; the last one's decisions.
     journal: str | None
-    #: Where it is filed.
+    #: Where it is filed. Empty once an equal entry has taken its places: it is joined by nobody
+    #: then, and left for the other one as soon as it is stale.
     keys: set[Key] = field(default_factory=set)
     #: True when the result holds for `call.identity` only. A query never run might look at the
     #: caller, so this starts True and follows each execution.
@@ -150,6 +151,7 @@ class QueryRounds:
             if self._cache.is_true(execution, self._runner.visible_ts):
                 return execution
         task = asyncio.create_task(self._runner.execute(call, None))
+        task.add_done_callback(_retrieve)
         self._under_way[key] = task
         try:
             execution = await asyncio.shield(task)
@@ -198,7 +200,11 @@ class QueryRounds:
     def _entry_of(self, watch: _Watch) -> _Entry:
         """The entry that answers this watch now: shared where identity doesn't matter."""
         current = watch.entry
-        if current is not None and _answers(current, watch.call):
+        if (
+            current is not None
+            and _answers(current, watch.call)
+            and (current.keys or current.fresh)
+        ):
             return current
         shared_key, personal_key = keys_of(watch.call, watch.journal)
         found = self._entries.get(shared_key) or self._entries.get(personal_key)
@@ -263,6 +269,9 @@ class QueryRounds:
         before, entry.journal = entry.journal, execution.result.journal
         for journal in {before, entry.journal}:
             key = keys_of(entry.call, journal)[entry.personal]
+            superseded = self._entries.get(key)
+            if superseded is not None:
+                superseded.keys.discard(key)
             entry.keys.add(key)
             self._entries[key] = entry
 
@@ -298,7 +307,7 @@ def _answers(entry: _Entry, call: FunctionCall) -> bool:
     return not entry.personal or entry.call.identity == call.identity
 
 
-def _retrieve(task: asyncio.Task[None]) -> None:
+def _retrieve(task: asyncio.Task[Any]) -> None:
     """Mark a failure as seen: its waiters may have been cancelled."""
     if not task.cancelled():
         task.exception()
