@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from random import Random
 from typing import NamedTuple, Protocol
 
 from pyconvex.database import limits
@@ -70,7 +69,7 @@ class Transaction:
         reader: Reader,
         *,
         now_ms: float,
-        random: Random,
+        random: ids.RandomBytes,
         catalog: Catalog | None = None,
         check: DocumentCheck | None = None,
     ) -> None:

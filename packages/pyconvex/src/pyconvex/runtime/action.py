@@ -24,7 +24,7 @@ from pyconvex.functions import (
 )
 from pyconvex.identity import Admin, Identity, User
 from pyconvex.runlog import LogLines
-from pyconvex.runtime import messages
+from pyconvex.runtime import messages, purity
 from pyconvex.runtime.analysis import AppImage
 from pyconvex.runtime.calling import (
     Callee,
@@ -95,6 +95,7 @@ class ActionRunner:
                 environment.update(app.env_all())
             environment.update(environment_of(callee.component, app.env))
         frame = ActionFrame(self, start.run_id, callee, who, environment, log)
+        purity.CALL.set(frame)  # for good: each action is a task of its own
         result = await callee.function.handler(ActionCtx(frame), **bound)
         with self._snapshot() as tables:
             return encode_result(callee, result, tables.namespace(start.component))

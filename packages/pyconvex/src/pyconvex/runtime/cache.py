@@ -7,7 +7,10 @@ subscription: an entry is checked against the write log when somebody asks. One 
 
 from __future__ import annotations
 
+import math
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyconvex import identity
@@ -19,6 +22,8 @@ MAX_ENTRIES = 4096
 MAX_BYTES = 64 * 1024 * 1024
 #: What an entry costs beside its bytes: objects, keys, read set.
 ENTRY_OVERHEAD_BYTES = 1024
+#: How long a result that depends on the time is given to others, in seconds (Convex's age).
+TIMED_RESULT_AGE_S = 17.0
 
 Key = tuple[object, ...]
 
@@ -31,6 +36,9 @@ class Execution:
     reads: ReadSet
     ts: int
     observed_identity: bool
+    #: Nobody new gets it later than this, in seconds of the monotonic clock; infinite unless the
+    #: function looked at the time.
+    good_until_s: float = math.inf
 
 
 @dataclass(slots=True)
@@ -45,9 +53,15 @@ class ResultCache:
     """Executions by query, the least recently used given up first."""
 
     def __init__(
-        self, log: WriteLog, *, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES
+        self,
+        log: WriteLog,
+        *,
+        max_entries: int = MAX_ENTRIES,
+        max_bytes: int = MAX_BYTES,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = log
+        self._now_s = now_s
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
@@ -62,7 +76,7 @@ class ResultCache:
             kept = self._kept.get(key)
             if kept is None:
                 continue
-            if not self._still_true(kept, newest_ts):
+            if self.aged(kept.execution) or not self._still_true(kept, newest_ts):
                 self._drop(key)
                 continue
             self._kept.move_to_end(key)
@@ -90,6 +104,13 @@ class ResultCache:
     def is_true(self, execution: Execution, newest_ts: int) -> bool:
         """Whether an execution's result holds at `newest_ts`."""
         return self._still_true(_Kept(execution, execution.ts, 0), newest_ts)
+
+    def aged(self, execution: Execution) -> bool:
+        """Whether an execution saw a time that is too long ago for whoever asks now.
+
+        Those who watch it keep it: the passing of time wakes nobody.
+        """
+        return self._now_s() > execution.good_until_s
 
     def _still_true(self, kept: _Kept, newest_ts: int) -> bool:
         if kept.checked_ts >= newest_ts:

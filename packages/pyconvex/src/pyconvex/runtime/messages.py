@@ -92,7 +92,7 @@ class Finished(Frame, frozen=True, array_like=True, tag=True):
     to a `ConvexError`. `proposal` is what the run read and wants written (empty for actions).
     `stale` says that the snapshot belongs to a newer deploy than the isolate's code: nothing else
     in the frame counts then, and the run must begin again where the newer code is. `journal` is
-    what a query has decided, for its next run.
+    what a query has decided, for its next run. `observed_time` says that it looked at a clock.
     """
 
     run_id: int
@@ -104,6 +104,7 @@ class Finished(Frame, frozen=True, array_like=True, tag=True):
     proposal: bytes
     stale: bool = False
     journal: str | None = None
+    observed_time: bool = False
 
 
 class CallOut(Frame, frozen=True, array_like=True, tag=True):

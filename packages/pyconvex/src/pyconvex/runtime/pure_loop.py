@@ -15,12 +15,11 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn, TypeVar, TypeVarTuple
 
+from pyconvex.runtime.purity import ImpureCallError as ImpureCallError
+from pyconvex.runtime.purity import impure
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-
-
-class ImpureCallError(RuntimeError):
-    """A query or mutation tried something that only actions may do."""
 
 
 class NeverSettlesError(RuntimeError):
@@ -99,15 +98,9 @@ def new_loop() -> PureLoop:
     return PureLoop()  # type: ignore[abstract]  # the refusals below fill in all that is abstract
 
 
-def _refuse(what: str) -> NoReturn:
-    raise ImpureCallError(
-        f"Can't {what} in queries and mutations. Please consider using an action."
-    )
-
-
 def _refusing(what: str) -> Callable[..., NoReturn]:
     def refuse(self: PureLoop, *args: Any, **options: Any) -> NoReturn:
-        _refuse(what)
+        raise impure(what)
 
     return refuse
 

@@ -209,7 +209,11 @@ class QueryRounds:
         shared_key, personal_key = keys_of(watch.call, watch.journal)
         found = self._entries.get(shared_key) or self._entries.get(personal_key)
         # What ran with this journal before may run with another next: with its own page's end.
-        if found is None or not (found.fresh or found.journal == watch.journal):
+        if (
+            found is None
+            or self._aged(found)
+            or not (found.fresh or found.journal == watch.journal)
+        ):
             found = _Entry(watch.call, watch.journal, {personal_key})
             self._entries[personal_key] = found
             kept = self._cache.find(watch.call, watch.journal, self._runner.visible_ts)
@@ -220,6 +224,9 @@ class QueryRounds:
         found.watches.add(watch)
         watch.entry = found
         return found
+
+    def _aged(self, entry: _Entry) -> bool:
+        return entry.execution is not None and self._cache.aged(entry.execution)
 
     async def _run(self, entry: _Entry) -> None:
         """Execute an entry, once for all rounds that need it at the same time."""

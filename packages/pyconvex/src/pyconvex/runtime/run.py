@@ -8,7 +8,6 @@ depends only on its arguments, its seed and clock, and what its read set covers.
 from __future__ import annotations
 
 import asyncio
-import random
 import traceback
 from collections.abc import Awaitable, Mapping
 from contextlib import nullcontext
@@ -29,7 +28,7 @@ from pyconvex.functions.pages import Pager
 from pyconvex.functions.schema import schema_check
 from pyconvex.identity import Admin, Identity, User
 from pyconvex.runlog import LogLines
-from pyconvex.runtime import messages
+from pyconvex.runtime import messages, purity
 from pyconvex.runtime.analysis import AppImage, ComponentImage
 from pyconvex.runtime.calling import (
     Callee,
@@ -74,11 +73,12 @@ class PureRun:
         self._stale = False
         self._who = who
         self._pager = Pager(start.cursor_secret, start.journal)
-        self._random = random.Random(start.seed)  # noqa: S311  # reproducible on purpose
+        entropy = purity.Entropy(start.seed)
+        self._active = purity.ActiveRun(start.now_ms, entropy)
         self.transaction = Transaction(
             reader,
             now_ms=start.now_ms,
-            random=self._random,
+            random=entropy,
             catalog=catalog,
             check=self._check_document,
         )
@@ -88,12 +88,14 @@ class PureRun:
         token = CURRENT_LOG.set(self.log)
         value = data = None
         error = ""
+        purity.begin(self._active)
         try:
             value = new_loop().run(self._main())
         except (Exception, asyncio.CancelledError) as raised:
             self.raised = raised
             error, data = describe_error(raised)
         finally:
+            purity.end()
             CURRENT_LOG.reset(token)
         return messages.Finished(
             self.start.run_id,
@@ -106,6 +108,7 @@ class PureRun:
             self._stale,
             # A run that failed has decided nothing.
             self.start.journal if value is None else self._pager.journal,
+            self._active.observed_time,
         )
 
     def _proposal(self, *, failed: bool) -> Proposal:
@@ -137,9 +140,15 @@ class PureRun:
         frame = Frame(self, callee, namespace, depth)
         bound = bind_arguments(callee, arguments, namespace)
         mutates = callee.function.kind is FunctionKind.MUTATION
-        with self.transaction.savepoint() if mutates and depth > 1 else nullcontext():
-            result = await callee.function.handler(frame.context(), **bound)
-            return encode_result(callee, result, namespace)
+        if depth == 1:
+            self._active.ticking = mutates
+        token = purity.CALL.set(frame)
+        try:
+            with self.transaction.savepoint() if mutates and depth > 1 else nullcontext():
+                result = await callee.function.handler(frame.context(), **bound)
+                return encode_result(callee, result, namespace)
+        finally:
+            purity.CALL.reset(token)
 
     def _check_version(self, path: str) -> Namespace:
         """The component's tables, provided that this process has the code that is in force."""

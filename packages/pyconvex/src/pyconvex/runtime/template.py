@@ -19,7 +19,7 @@ import traceback
 
 import msgspec
 
-from pyconvex.runtime import messages
+from pyconvex.runtime import messages, purity
 from pyconvex.runtime.analysis import AppImage, analyse
 from pyconvex.runtime.channel import BlockingChannel
 from pyconvex.runtime.isolate import run_isolate
@@ -81,6 +81,7 @@ class Template:
                 return
 
     def _load(self, load: messages.Load) -> AppImage | None:
+        purity.install()
         try:
             image = analyse(load.sources, load.folder)
         except BaseException as error:

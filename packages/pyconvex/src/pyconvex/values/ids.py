@@ -7,10 +7,9 @@ and a text that `decode_id` accepts is that text.
 
 from __future__ import annotations
 
-import random as random_module
 from functools import lru_cache
 from itertools import accumulate
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from pyconvex.values.errors import InvalidId
 
@@ -27,6 +26,13 @@ _TO_PYTHON = bytes(
     for code in range(256)
 )
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
+
+
+class RandomBytes(Protocol):
+    """Where new ids come from: a `random.Random`, or what draws like one."""
+
+    def randbytes(self, size: int, /) -> bytes:
+        """So many random bytes."""
 
 
 class DocumentId(NamedTuple):
@@ -73,7 +79,7 @@ def decode_id(text: str) -> DocumentId:
     return DocumentId(table_number, raw[start:end])
 
 
-def new_internal(random: random_module.Random, day: int) -> bytes:
+def new_internal(random: RandomBytes, day: int) -> bytes:
     """16 new bytes for a document made on `day`, counted in days since 1970.
 
     The day stands last, as in Convex; two calls collide as seldom as 112 random bits do.

@@ -1,0 +1,24 @@
+"""Queries and mutations are pure.
+
+Owns the guards that freeze clocks, seed randomness and refuse the rest, and whether a pure run is
+active. Never runs a function. One invariant: a guard that finds no active run changes nothing.
+
+It contains mistakes, not malice: `docs/purity.md` lists what it can't catch.
+"""
+
+from pyconvex.runtime.purity.active import ActiveRun, Entropy, begin, end
+from pyconvex.runtime.purity.guards import install, remove
+from pyconvex.runtime.purity.refusal import ImpureCallError, impure
+from pyconvex.runtime.purity.variables import CALL
+
+__all__ = [
+    "CALL",
+    "ActiveRun",
+    "Entropy",
+    "ImpureCallError",
+    "begin",
+    "end",
+    "impure",
+    "install",
+    "remove",
+]

@@ -1,0 +1,106 @@
+"""What the interpreter tells before it happens: refused by its audit events.
+
+Owns the table of events and the one hook. Never changes a function. One invariant: outside of runs
+the hook does nothing but find that out.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from pyconvex.runtime.purity.active import RUNS, active
+from pyconvex.runtime.purity.files import is_installed, writes
+from pyconvex.runtime.purity.patches import Patches
+from pyconvex.runtime.purity.refusal import impure, on_own_behalf
+
+#: Events that are refused, by what an author calls the thing.
+_NAMED_BY_EVENT = {
+    "fcntl": "fcntl flock ioctl lockf",
+    "ftplib": "connect",
+    "imaplib": "open",
+    "os": "chdir chflags chmod chown exec fork forkpty kill killpg link lockf mkdir posix_spawn "
+    "remove removexattr rename rmdir setxattr spawn startfile symlink system truncate utime",
+    "poplib": "connect",
+    "pty": "spawn",
+    "resource": "prlimit setrlimit",
+    "signal": "pthread_kill",
+    "smtplib": "connect",
+    "socket": "bind connect getaddrinfo gethostbyaddr gethostbyname gethostname getnameinfo "
+    "getservbyname getservbyport sendmsg sendto sethostname",
+    "sqlite3": "connect",
+    "subprocess": "Popen",
+    "syslog": "syslog",
+    "time": "sleep",
+    "webbrowser": "open",
+}
+_REFUSED = {
+    f"{module}.{name}": f"{module}.{name}"
+    for module, names in _NAMED_BY_EVENT.items()
+    for name in names.split()
+} | {
+    "_thread.start_joinable_thread": "threads",
+    "_thread.start_new_thread": "threads",
+    "builtins.input": "input()",
+    "ctypes.dlopen": "ctypes to load a library",
+    "http.client.connect": "http.client",
+    "mmap.__new__": "mmap",
+    "os.putenv": "os.environ to set a variable",
+    "os.unsetenv": "os.environ to delete a variable",
+    "socket.__new__": "socket.socket",
+    "urllib.Request": "urllib.request",
+}
+#: Events of looking at a path.
+_LOOKS = {"os.getxattr", "os.listdir", "os.listxattr", "os.scandir"}
+
+
+class _Hook:
+    """The hook; there is no way to take one away, so it is added once and switched."""
+
+    def __init__(self) -> None:
+        self.added = False
+        self.checks: dict[str, Callable[[str, tuple[Any, ...]], None]] = {}
+
+    def add(self) -> None:
+        if self.added:
+            return
+        self.added = True
+        checks = self.checks
+
+        def hook(event: str, args: tuple[Any, ...]) -> None:
+            if RUNS:
+                check = checks.get(event)
+                if check is not None and active() is not None:
+                    check(event, args)
+
+        sys.addaudithook(hook)
+
+
+_hook = _Hook()
+
+
+def guard_events(patches: Patches) -> None:
+    """Refuse what has an audit event."""
+    _hook.checks.update(dict.fromkeys(_REFUSED, _refuse))
+    _hook.checks.update(dict.fromkeys(_LOOKS, _refuse_look))
+    _hook.checks["open"] = _refuse_open
+    _hook.add()
+    patches.also(_hook.checks.clear)
+
+
+def _refuse(event: str, args: tuple[Any, ...]) -> None:
+    if not on_own_behalf():
+        raise impure(f"use {_REFUSED[event]}")
+
+
+def _refuse_look(event: str, args: tuple[Any, ...]) -> None:
+    if not is_installed(args[0]) and not on_own_behalf():
+        raise impure(f"use {event}")
+
+
+def _refuse_open(event: str, args: tuple[Any, ...]) -> None:
+    path, mode, flags = args
+    attempt = "write files" if writes(mode, flags) else "read files"
+    if (attempt == "write files" or not is_installed(path)) and not on_own_behalf():
+        raise impure(attempt)

@@ -1,0 +1,78 @@
+"""The refusal of what only actions may do.
+
+Owns the error, the sentence, and the search for the line of the author's code that it names. Never
+decides what is impure. One invariant: what the interpreter or the host does on its own behalf, an
+import or the printing of a traceback, is never refused.
+"""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from types import FrameType
+
+from pyconvex.runtime.loader import APP_PACKAGE
+
+
+class ImpureCallError(RuntimeError):
+    """A query or mutation tried something that only actions may do."""
+
+
+def impure(attempt: str) -> ImpureCallError:
+    """The error for an attempt, such as "use time.sleep", with the line that made it."""
+    sentence = f"Can't {attempt} in queries and mutations. Please consider using an action."
+    frame = _author_frame(sys._getframe(1))
+    if frame is None:
+        return ImpureCallError(sentence)
+    return ImpureCallError(f"{frame.f_code.co_filename}:{frame.f_lineno}: {sentence}")
+
+
+def on_own_behalf() -> bool:
+    """Whether the host or the interpreter's machinery asks, not the function that runs."""
+    frame: FrameType | None = sys._getframe(1)
+    author_seen = False
+    while frame is not None:
+        name = _module(frame)
+        if name.startswith(_PURITY):
+            pass
+        elif name.startswith(_HOST):
+            return not author_seen
+        elif name in _MACHINERY or name.startswith(_MACHINERY_PREFIXES):
+            return True
+        elif not _is_stdlib(frame):
+            author_seen = True
+        frame = frame.f_back
+    return not author_seen
+
+
+def _author_frame(frame: FrameType | None) -> FrameType | None:
+    """The innermost frame of the app, else the innermost that is nobody's library."""
+    fallback = None
+    while frame is not None:
+        name = _module(frame)
+        if name.startswith(APP_PACKAGE):
+            return frame
+        if fallback is None and not name.startswith(_HOST) and not _is_stdlib(frame):
+            fallback = frame
+        frame = frame.f_back
+    return fallback
+
+
+def _module(frame: FrameType) -> str:
+    name = frame.f_globals.get("__name__")
+    return name if isinstance(name, str) else ""
+
+
+def _is_stdlib(frame: FrameType) -> bool:
+    filename = frame.f_code.co_filename
+    if filename.startswith("<frozen"):
+        return True
+    return filename.startswith(_STDLIB) and "site-packages" not in filename
+
+
+_HOST = "pyconvex."
+_PURITY = __name__.rpartition(".")[0] + "."
+_STDLIB = sysconfig.get_paths()["stdlib"] + "/"
+#: Imports, source lines for tracebacks, debuggers.
+_MACHINERY = {"inspect", "linecache", "bdb", "pdb", "zipimport"}
+_MACHINERY_PREFIXES = ("importlib.", "pydevd", "_pydev", "debugpy.")
