@@ -131,6 +131,14 @@ class Host:
         """Return once everything up to `ts` is durable."""
         await self._store.wait_durable(ts)
 
+    async def between_commits(self, work: Callable[[], int]) -> int:
+        """Change the store by other means than a proposal, in turn with commits; durable, and at
+        which timestamp, when this returns.
+        """
+        ts = await self._commits.between(work)
+        await self.wait_durable(ts)
+        return ts
+
     def kind_of(self, component: str, path: str, *, public_only: bool) -> FunctionKind | None:
         """What kind of function this is; None when missing or hidden."""
         function = self._functions.get((component, path))

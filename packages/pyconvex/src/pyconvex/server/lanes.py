@@ -34,11 +34,13 @@ class LaneBridge:
 
     async def ack(self, queue: int, ts: int, seq: int) -> None:
         """Delete the queue's rows up to and including this position."""
-        await self._store.wait_durable(self._store.acknowledge(queue, Position(ts, seq)))
+        place = Position(ts, seq)
+        await self._host.between_commits(lambda: self._store.acknowledge(queue, place))
 
     async def set_aside(self, queue: int, ts: int, seq: int, reason: str) -> None:
         """Take one row out and keep it with its reason."""
-        await self._store.wait_durable(self._store.set_aside(queue, Position(ts, seq), reason))
+        place = Position(ts, seq)
+        await self._host.between_commits(lambda: self._store.set_aside(queue, place, reason))
 
     async def run(self, kind: str, component: str, path: str, args: bytes) -> bytes:
         """Run a function of the lane's own component."""

@@ -1,35 +1,96 @@
 """Housekeeping of the store while the server runs.
 
 Owns when the log is folded back and when old rows are forgotten. Never runs longer than a moment at
-a time. One invariant: the log stays bounded also while readers are busy.
+a time. One invariant: the log stays bounded also while readers are busy, and nothing is written
+while it begins anew.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from dataclasses import dataclass
 
 from pyconvex.runtime.commits import CommitQueue
-from pyconvex.storage import Store
+from pyconvex.storage import StorageFailure, Store
+from pyconvex.storage.layout import PAGE_BYTES
 
-#: How often to look, in seconds.
-INTERVAL_S = 0.5
-#: Looks between two sweeps of old rows.
-SWEEP_EVERY = 120
+_LOG = logging.getLogger("pyconvex.storage")
 
 
-async def maintain(store: Store, commits: CommitQueue) -> None:
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often and how long, in seconds."""
+
+    look_s: float = 0.5
+    #: Looks between two sweeps of old rows.
+    sweep_every: int = 120
+    #: How long commits pause for snapshots that were open before; a query ends sooner.
+    pause_s: float = 0.25
+    #: The same when the log must not grow any more: as long as a query may take on the clock.
+    urgent_pause_s: float = 15.0
+    #: Between two tries when a snapshot stays open, doubled each time; a backup takes minutes.
+    first_wait_s: float = 0.5
+    last_wait_s: float = 16.0
+
+
+async def maintain(store: Store, commits: CommitQueue, pace: Pace | None = None) -> None:
     """Look after the store until cancelled."""
-    loop = asyncio.get_running_loop()
-    last_ts, looks = store.visible_ts, 0
-    while True:
-        await asyncio.sleep(INTERVAL_S)
-        looks += 1
-        idle, last_ts = store.visible_ts == last_ts, store.visible_ts
-        if store.log_must_restart:
-            async with commits.paused():
-                await loop.run_in_executor(None, store.restart_log)
-        else:
-            store.checkpoint_if_due(idle=idle)
-        if looks % SWEEP_EVERY == 0:
-            while store.sweep():  # noqa: ASYNC110  # others run between two bites
-                await asyncio.sleep(0)  # lets others run between two bites
+    await _Maintenance(store, commits, pace or Pace()).run()
+
+
+class _Maintenance:
+    def __init__(self, store: Store, commits: CommitQueue, pace: Pace) -> None:
+        self._store = store
+        self._commits = commits
+        self._pace = pace
+        self._wait_s = pace.first_wait_s
+        self._next_try_s = 0.0
+
+    async def run(self) -> None:
+        last_ts, looks = self._store.visible_ts, 0
+        while True:
+            await asyncio.sleep(self._pace.look_s)
+            looks += 1
+            idle, last_ts = self._store.visible_ts == last_ts, self._store.visible_ts
+            try:
+                await self._look(idle=idle)
+                if looks % self._pace.sweep_every == 0:
+                    await self._sweep()
+            except StorageFailure as failure:
+                # Commits fail with it too and tell their callers; what is due stays due.
+                _LOG.error("%s", failure)
+
+    async def _look(self, *, idle: bool) -> None:
+        loop = asyncio.get_running_loop()
+        if not self._store.log_must_restart:
+            self._wait_s = self._pace.first_wait_s
+            self._store.checkpoint_if_due(idle=idle)
+        elif self._store.log_is_urgent or loop.time() >= self._next_try_s:
+            await self._restart_log()
+
+    async def _restart_log(self) -> None:
+        """Copy most of the log while commits go on, and the rest while they pause."""
+        loop, pace = asyncio.get_running_loop(), self._pace
+        copying = loop.run_in_executor(None, self._store.copy_log)
+        while not copying.done() and not self._store.log_is_urgent:
+            await asyncio.wait([copying], timeout=pace.look_s)
+        pause_s = pace.urgent_pause_s if self._store.log_is_urgent else pace.pause_s
+        async with self._commits.paused():
+            await copying
+            done = await loop.run_in_executor(None, self._store.restart_log, pause_s)
+        if done:
+            return
+        self._next_try_s = loop.time() + self._wait_s
+        self._wait_s = min(2 * self._wait_s, pace.last_wait_s)
+        if self._store.log_is_urgent:
+            _LOG.warning(
+                "The log has %d MB and can't begin anew: a snapshot has been open for very long. "
+                "Commits go slowly until the program that reads %s ends it.",
+                self._store.log_pages * PAGE_BYTES // 2**20,
+                self._store.database,
+            )
+
+    async def _sweep(self) -> None:
+        while await self._commits.between(self._store.sweep):
+            pass  # commits have their turn between two bites

@@ -19,13 +19,15 @@ from pyconvex.storage.layout import PAGE_BYTES, open_checkpointer
 IDLE_PAGES = 2_000  # 8 MB: below, copying costs more syncs than the short log saves at restart
 BUSY_PAGES = 8_000  # 32 MB: leaves time to copy before the log must restart
 RESTART_PAGES = 64 * 1024 * 1024 // PAGE_BYTES  # 64 MB: beyond, readers slow down page by page
+URGENT_PAGES = 3 * RESTART_PAGES  # 192 MB: leaves one group of commits, and then some, below 256
 
 
 class Checkpointer:
     """Copies the log in the background.
 
     `observe(pages)` after each commit, `run_if_due(idle)` whenever the caller has a moment (it
-    returns at once), `must_restart` when dispatch should pause, `restart(timeout_s)` while paused.
+    returns at once). When `must_restart`: `copy()` while commits go on, then `restart(timeout_s)`
+    while they pause.
     """
 
     def __init__(self, database: Path, on_failure: Callable[[StorageFailure], None]) -> None:
@@ -46,6 +48,10 @@ class Checkpointer:
     def must_restart(self) -> bool:
         return self._pages > RESTART_PAGES
 
+    @property
+    def is_urgent(self) -> bool:
+        return self._pages > URGENT_PAGES
+
     def observe(self, pages: int) -> None:
         if pages < self._pages:  # the last commit began the log anew
             self._copied_pages = 0
@@ -59,6 +65,10 @@ class Checkpointer:
         self._thread = threading.Thread(target=self._copy, name="checkpoint", daemon=True)
         self._thread.start()
         return True
+
+    def copy(self) -> None:
+        """Copy what snapshots allow, so that little is left for `restart`; blocking."""
+        self._copy()
 
     def restart(self, timeout_s: float) -> bool:
         """Copy everything and let the next commit begin the log anew.

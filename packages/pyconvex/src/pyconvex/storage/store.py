@@ -40,9 +40,9 @@ from pyconvex.storage.reader import Reader
 class Store:
     """A data folder, opened for writing by this process alone until `close()`.
 
-    Call it from one thread, except `restart_log` and `wait_durable_blocking`. Commits are visible
-    at once and durable when `wait_durable` says so. Raises `FolderRefused` at opening and
-    `StorageFailure` afterwards.
+    Call it from one thread, except `copy_log`, `restart_log` and `wait_durable_blocking`. Commits
+    are visible at once and durable when `wait_durable` says so. Raises `FolderRefused` at opening
+    and `StorageFailure` afterwards.
 
         store = Store.open(Path("data"))
         [outcome] = store.append([proposal])
@@ -175,12 +175,23 @@ class Store:
 
     @property
     def log_must_restart(self) -> bool:
-        """True when the log is so long that dispatch should pause for `restart_log`."""
+        """True when the log is so long that commits should pause for `restart_log`."""
         return self._checkpointer.must_restart
+
+    @property
+    def log_is_urgent(self) -> bool:
+        """True when the log is so long that it must not grow much more."""
+        return self._checkpointer.is_urgent
 
     @property
     def log_pages(self) -> int:
         return self._checkpointer.pages
+
+    def copy_log(self) -> None:
+        """Copy what the log has into the database; blocking, while commits go on, so that little
+        is left for `restart_log`.
+        """
+        self._checkpointer.copy()
 
     def restart_log(self, timeout_s: float = 1.0) -> bool:
         """Begin the log anew; blocking, so call it off the event loop, while no commit is made.
