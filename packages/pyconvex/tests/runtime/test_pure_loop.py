@@ -117,8 +117,10 @@ async def handles_signals() -> None:
 def test_what_only_actions_may_is_refused_by_name(main: Main, what: str) -> None:
     with pytest.raises(ImpureCallError) as caught:
         run(main)
-    assert str(caught.value).startswith(f"Can't {what}")
-    assert str(caught.value).endswith("in queries and mutations. Please consider using an action.")
+    place, _, sentence = str(caught.value).partition(": ")
+    assert place.startswith(f"{__file__}:")
+    assert sentence.startswith(f"Can't {what}")
+    assert sentence.endswith("in queries and mutations. Please consider using an action.")
 
 
 def test_waiting_for_nothing_is_told_and_cleans_up() -> None:
