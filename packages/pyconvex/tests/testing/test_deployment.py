@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
+import random
 import sys
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +20,7 @@ from pyconvex.storage import Reader
 from pyconvex.testing import (
     AppLoadError,
     ConvexTest,
+    FunctionFailed,
     HostError,
     MissingVariablesError,
     SourceError,
@@ -171,6 +175,61 @@ def _kept_revisions(reader: Reader) -> int:
         return reader._db.execute("SELECT count(*) FROM revisions").get
     finally:
         reader.end()
+
+
+IMPURE = """
+import os
+import random
+import time
+from datetime import datetime
+from pyconvex import ActionCtx, MutationCtx, QueryCtx, action, mutation, query
+
+@query
+async def now(ctx: QueryCtx) -> list[float]:
+    return [time.time(), datetime.now().timestamp()]
+
+@mutation
+async def draw(ctx: MutationCtx) -> float:
+    return random.random()
+
+@query
+async def write(ctx: QueryCtx) -> None:
+    open("kit_wrote_this", "w")
+
+@query
+async def variable(ctx: QueryCtx) -> list[str | None]:
+    return [os.environ.get("SECRET"), os.environ.get("PATH")]
+
+@action
+async def act(ctx: ActionCtx) -> float:
+    return time.time()
+"""
+
+
+def test_queries_and_mutations_are_pure_and_the_test_is_not() -> None:
+    async def main() -> list[float]:
+        real = time.time()
+        start = datetime(2030, 1, 1, tzinfo=UTC)
+        async with convex_test({"m.py": IMPURE}, env={"SECRET": "1"}, now=start) as t:
+            wall, date = await t.query("m:now")
+            assert wall == pytest.approx(date, abs=0.001)
+            assert 0 < wall - start.timestamp() < 1
+            assert real <= time.time() < real + 60
+            assert real <= await t.action("m:act") < real + 60
+            with pytest.raises(FunctionFailed, match="action"):
+                await t.query("m:write")
+            assert await t.query("m:variable") == ["1", None]
+            await t.advance(10)
+            assert (await t.query("m:now"))[0] == wall  # a result that is young enough
+            await t.advance(10)
+            assert (await t.query("m:now"))[0] > wall + 20
+            return [await t.mutation("m:draw") for _ in range(3)]
+
+    before = time.time, random.random, type(os.environ), open
+    drawn = asyncio.run(main())
+    assert len(set(drawn)) == 3
+    assert drawn == asyncio.run(main())
+    assert (time.time, random.random, type(os.environ), open) == before
 
 
 def test_equal_seeds_give_equal_ids(notes: Notes) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -26,7 +27,7 @@ from pyconvex.database import (
     Transaction,
 )
 from pyconvex.runtime import calls, cursor_secret, messages
-from pyconvex.runtime.cache import Execution, ResultCache
+from pyconvex.runtime.cache import TIMED_RESULT_AGE_S, Execution, ResultCache
 from pyconvex.runtime.calls import (
     Failure,
     FunctionCall,
@@ -76,6 +77,7 @@ class Host:
         on_appended: Callable[[], None] = lambda: None,
         now_ms: Callable[[], float] = lambda: time.time() * 1000,
         new_seed: Callable[[], int] = lambda: secrets.randbits(64),
+        steady_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._reader = store.reader()
@@ -84,6 +86,7 @@ class Host:
         self._on_appended = on_appended
         self._now_ms = now_ms
         self._new_seed = new_seed
+        self._steady_s = steady_s
         self._pool: Pool | None = None
         #: Set when another pool takes over from `_pool`.
         self._replaced = asyncio.Event()
@@ -92,7 +95,8 @@ class Host:
         self._run_ids = itertools.count(1)
         self._contended: dict[object, asyncio.Lock] = {}
         self._under_way: set[asyncio.Task[Outcome]] = set()
-        self.queries = QueryRounds(self, committer.subscriptions, ResultCache(committer.log))
+        cache = ResultCache(committer.log, now_s=steady_s)
+        self.queries = QueryRounds(self, committer.subscriptions, cache)
 
     async def drain(self) -> None:
         """Return once no mutation is under way, also those whose callers have left."""
@@ -241,7 +245,7 @@ class Host:
     async def execute(self, call: FunctionCall, journal: str | None) -> Execution:
         """Run a query on the newest snapshot."""
         try:
-            return _execution(call, await self._run_current(call, journal))
+            return self._execution(call, await self._run_current(call, journal))
         except IsolateGoneError as gone:
             return self._lost(call, journal, gone)
 
@@ -267,7 +271,7 @@ class Host:
     ) -> Execution:
         match end:
             case messages.Finished():
-                return _execution(call, end)
+                return self._execution(call, end)
             case IsolateGoneError():
                 return self._lost(call, journal, end)
         raise end
@@ -286,6 +290,18 @@ class Host:
                 return finished
             await _swap(replaced)
         raise _busy_deploying()
+
+    def _execution(self, call: FunctionCall, finished: messages.Finished) -> Execution:
+        proposal = Proposal.decode(finished.proposal)
+        return Execution(
+            QueryResult(
+                _outcome(finished, proposal.snapshot_ts), finished.journal, call.request_id
+            ),
+            ReadSet.decode(proposal.reads),
+            proposal.snapshot_ts,
+            finished.observed_identity,
+            self._steady_s() + TIMED_RESULT_AGE_S if finished.observed_time else math.inf,
+        )
 
     def _lost(self, call: FunctionCall, journal: str | None, gone: IsolateGoneError) -> Execution:
         """A query whose isolate is gone: all that is known to have been read is its code."""
@@ -375,16 +391,6 @@ async def _swap(replaced: asyncio.Event) -> None:
 def _busy_deploying() -> HostError:
     return HostError(
         503, "DeployInProgress", "A new version of the app is being put into force. Try again."
-    )
-
-
-def _execution(call: FunctionCall, finished: messages.Finished) -> Execution:
-    proposal = Proposal.decode(finished.proposal)
-    return Execution(
-        QueryResult(_outcome(finished, proposal.snapshot_ts), finished.journal, call.request_id),
-        ReadSet.decode(proposal.reads),
-        proposal.snapshot_ts,
-        finished.observed_identity,
     )
 
 

@@ -12,13 +12,14 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import ExitStack
 from contextvars import Context
 from pathlib import Path
 from typing import Any
 
 from pyconvex import identity
 from pyconvex.database import Catalog
-from pyconvex.runtime import messages
+from pyconvex.runtime import messages, purity
 from pyconvex.runtime.action import ActionRunner
 from pyconvex.runtime.analysis import AppImage, analyse
 from pyconvex.runtime.isolates import AppLoadError, IsolateGoneError, Run
@@ -59,6 +60,8 @@ class InProcessPool:
         self._observe = observe
         self._package = f"{APP_PACKAGE}_{next(_numbers)}"
         self._catalog = Catalog()
+        #: Undone when the pool stops: guards, modules, readers.
+        self._held = ExitStack()
         self._waiting: deque[Run] = deque()
         self._actions: dict[int, Run] = {}
         self._raised: dict[int, BaseException] = {}
@@ -67,14 +70,16 @@ class InProcessPool:
 
     async def load(self, sources: dict[str, str], folder: Path, data_path: Path) -> AppSpec:
         """Import the app under a name of its own; raises `AppLoadError` from what it raised."""
+        self._held.enter_context(purity.guarded())
+        self._held.callback(unload_app, self._package)
         try:
             self._image = self._load_image(sources, str(folder), self._package)
         except (Exception, SystemExit) as error:
-            unload_app(self._package)
+            self._held.close()
             raise AppLoadError(load_failure(error, str(folder))) from error
-        self._reader = Reader(data_path)
-        action_reader = Reader(data_path)
-        self._readers = (self._reader, action_reader)
+        self._reader, action_reader = Reader(data_path), Reader(data_path)
+        self._held.callback(self._reader.close)
+        self._held.callback(action_reader.close)
         self._runner = ActionRunner(self._image, action_reader, self._from_action, self._on_raised)
         return self._image.spec
 
@@ -123,9 +128,7 @@ class InProcessPool:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for run in self._actions.values():  # those whose first step had not come yet
             _end(run, IsolateGoneError(_STOPPING))
-        for reader in self._readers:
-            reader.close()
-        unload_app(self._package)
+        self._held.close()
 
     @property
     def pids(self) -> list[int]:

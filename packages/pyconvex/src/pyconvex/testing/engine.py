@@ -110,6 +110,7 @@ class Engine:
             log_lines=self.log_lines,
             now_ms=self.clock.start_of_run_ms,
             new_seed=lambda: self._random.getrandbits(64),
+            steady_s=lambda: self.clock.now_ms / 1000,
         )
         self._stack.callback(self.host.close)
         self._stack.push_async_callback(self.host.drain)
@@ -173,8 +174,17 @@ class _RecordingHost(Host):
         log_lines: list[str],
         now_ms: Callable[[], float],
         new_seed: Callable[[], int],
+        steady_s: Callable[[], float],
     ) -> None:
-        super().__init__(store, committer, commits, system, now_ms=now_ms, new_seed=new_seed)
+        super().__init__(
+            store,
+            committer,
+            commits,
+            system,
+            now_ms=now_ms,
+            new_seed=new_seed,
+            steady_s=steady_s,
+        )
         self._log_lines = log_lines
 
     async def run_query(self, call: FunctionCall) -> Outcome:

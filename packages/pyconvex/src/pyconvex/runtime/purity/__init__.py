@@ -7,7 +7,7 @@ It contains mistakes, not malice: `docs/purity.md` lists what it can't catch.
 """
 
 from pyconvex.runtime.purity.active import ActiveRun, Entropy, begin, end
-from pyconvex.runtime.purity.guards import install, remove
+from pyconvex.runtime.purity.guards import guarded, install, remove
 from pyconvex.runtime.purity.refusal import ImpureCallError, impure
 from pyconvex.runtime.purity.variables import CALL
 
@@ -18,6 +18,7 @@ __all__ = [
     "ImpureCallError",
     "begin",
     "end",
+    "guarded",
     "impure",
     "install",
     "remove",

@@ -6,6 +6,9 @@ twice is installing once, and removing leaves the process as it was, but for one
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pyconvex.runtime.purity.audit import guard_events
 from pyconvex.runtime.purity.clock import guard_clock
 from pyconvex.runtime.purity.patches import Patches
@@ -14,6 +17,7 @@ from pyconvex.runtime.purity.unaudited import guard_functions
 from pyconvex.runtime.purity.variables import guard_variables
 
 _patches = Patches()
+_blocks = 0
 
 
 def install() -> None:
@@ -35,3 +39,17 @@ def install() -> None:
 def remove() -> None:
     """Take the guards away again."""
     _patches.undo()
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Guards while the block lasts, and others like it that overlap."""
+    global _blocks
+    install()
+    _blocks += 1
+    try:
+        yield
+    finally:
+        _blocks -= 1
+        if not _blocks:
+            remove()
