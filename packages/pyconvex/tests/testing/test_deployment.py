@@ -49,7 +49,7 @@ def test_log_lines_come_as_clients_get_them(testing: Run, capsys: pytest.Capture
     before = sys.stdout, logging.getLogger().level, list(logging.getLogger().handlers)
     testing(scenario)
     assert (sys.stdout, logging.getLogger().level, logging.getLogger().handlers) == before
-    assert "printed\nnot ended" in capsys.readouterr().out  # the developer sees it as well
+    assert "printed\nnot ended" in capsys.readouterr().err  # the developer sees it as well
 
 
 def test_prints_of_the_test_are_its_own(testing: Run, capsys: pytest.CaptureFixture) -> None:

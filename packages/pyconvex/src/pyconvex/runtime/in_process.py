@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from contextvars import Context
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,8 @@ class InProcessPool:
         self._held.enter_context(purity.guarded())
         self._held.callback(unload_app, self._package)
         try:
-            self._image = self._load_image(sources, str(folder), self._package)
+            with redirect_stdout(sys.stderr):  # standard output is the program's own
+                self._image = self._load_image(sources, str(folder), self._package)
         except (Exception, SystemExit) as error:
             self._held.close()
             raise AppLoadError(load_failure(error, str(folder))) from error

@@ -21,7 +21,7 @@ class RunOutput(io.TextIOBase):
     """Standard output that turns what a run prints into lines of its log."""
 
     def __init__(self, beside: TextIO, *, echo: bool) -> None:
-        #: Takes what is printed outside of runs, and with `echo` the runs' text as well.
+        #: Takes what is printed outside of runs.
         self.beside = beside
         #: How many `shared_output` blocks use this object.
         self.users = 0
@@ -38,7 +38,7 @@ class RunOutput(io.TextIOBase):
             return self.beside.write(text)
         log.write(text)
         if self._echo:
-            self.beside.write(text)
+            sys.stderr.write(text)
         return len(text)
 
     def flush(self) -> None:
@@ -71,8 +71,9 @@ def capture_output() -> None:
 def shared_output() -> Iterator[None]:
     """Follow output and logging inside the block, and leave both as they were found.
 
-    What runs print is echoed to where it would have gone, so that debuggers and test runners see it
-    too. Blocks may overlap: the first one in installs, the last one out removes.
+    What runs print is echoed to standard error, so that debuggers and test runners see it too while
+    standard output stays the program's own. Blocks may overlap: the first one in installs, the last
+    one out removes.
     """
     output = sys.stdout
     if not isinstance(output, RunOutput):
