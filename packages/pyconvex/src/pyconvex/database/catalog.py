@@ -11,6 +11,7 @@ or write of that table depends on. Registry keys are natural (component and name
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar, cast
 
 from pyconvex.database.bounds import value_at
@@ -50,24 +51,30 @@ class TableInfo(NamedTuple):
     tablet: int
     indexes: Mapping[str, IndexInfo]
     next_serial: int
+    #: Indexes that writes maintain and no query may use, until every document is in them.
+    building: Mapping[str, IndexInfo] = MappingProxyType({})
 
     def keys_of(self, document: Mapping[str, object]) -> tuple[IndexKey, ...]:
-        return tuple((index.id, index.key_of(document)) for index in self.indexes.values())
+        indexes = (*self.indexes.values(), *self.building.values())
+        return tuple((index.id, index.key_of(document)) for index in indexes)
 
     def row(self) -> dict[str, object]:
         """The registry row that says all this."""
         own = (index for index in self.indexes.values() if index.name != BY_CREATION_TIME)
+        building = [_index_row(index) for index in self.building.values()]
         return {
             "component": self.component,
             "name": self.name,
             "number": self.number,
             "tablet": self.tablet,
             "nextSerial": self.next_serial,
-            "indexes": [
-                {"id": index.id, "name": index.name, "fields": list(index.fields[:-2])}
-                for index in own
-            ],
+            "indexes": [_index_row(index) for index in own],
+            **({"building": building} if building else {}),
         }
+
+
+def _index_row(index: IndexInfo) -> dict[str, object]:
+    return {"id": index.id, "name": index.name, "fields": list(index.fields[:-2])}
 
 
 def new_table(component: str, name: str, number: int, tablet: int) -> TableInfo:
@@ -84,10 +91,7 @@ def with_ties(fields: tuple[str, ...]) -> tuple[str, ...]:
 def table_of(row: Mapping[str, object]) -> TableInfo:
     """The table that a registry row describes."""
     tablet = _whole(row["tablet"])
-    indexes = {BY_CREATION_TIME: _by_creation_time(tablet)}
-    for index in cast(list[dict[str, Any]], row["indexes"]):
-        fields = with_ties(tuple(index["fields"]))
-        indexes[index["name"]] = IndexInfo.over(_whole(index["id"]), index["name"], fields)
+    indexes = {BY_CREATION_TIME: _by_creation_time(tablet), **_indexes_of(row["indexes"])}
     return TableInfo(
         str(row["component"]),
         str(row["name"]),
@@ -95,7 +99,15 @@ def table_of(row: Mapping[str, object]) -> TableInfo:
         tablet,
         indexes,
         _whole(row["nextSerial"]),
+        _indexes_of(row.get("building", [])),
     )
+
+
+def _indexes_of(rows: object) -> dict[str, IndexInfo]:
+    return {
+        row["name"]: IndexInfo.over(_whole(row["id"]), row["name"], with_ties(tuple(row["fields"])))
+        for row in cast(list[dict[str, Any]], rows)
+    }
 
 
 def _by_creation_time(tablet: int) -> IndexInfo:

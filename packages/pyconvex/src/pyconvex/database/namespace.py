@@ -219,6 +219,36 @@ class Namespace:
             self._tx, self.path, name, {index: tuple(fields) for index, fields in indexes.items()}
         )
 
+    def begin_indexes(self, name: str, indexes: Mapping[str, tuple[str, ...] | list[str]]) -> bool:
+        """Have writes maintain the indexes that a table is to get; True when `fill_page` must put
+        its documents into them before `declare_table` puts them into force.
+        """
+        _check_table_name(name, system=self._system)
+        return registry.begin_indexes(
+            self._tx, self.path, name, {index: tuple(fields) for index, fields in indexes.items()}
+        )
+
+    def fill_page(
+        self, name: str, after: bytes, *, max_documents: int, max_bytes: int
+    ) -> bytes | None:
+        """Put some of a table's documents into the indexes that are being built; where to go on,
+        None when all are in.
+        """
+        return registry.fill_page(
+            self._tx, self.path, name, after, max_documents=max_documents, max_bytes=max_bytes
+        )
+
+    def abandon_indexes(self, name: str) -> None:
+        """Let go of the indexes that are being built for a table."""
+        registry.abandon_indexes(self._tx, self.path, name)
+
+    def index_names(self, table: str) -> list[str]:
+        """The indexes that a table was declared with, finished or not."""
+        info = self._tx.table_named(self.path, table)
+        if info is None:
+            return []
+        return [name for name in (*info.indexes, *info.building) if name != BY_CREATION_TIME]
+
     def declare_queue(self, name: str) -> int:
         """Create a queue if need be; returns the number under which storage knows it."""
         return registry.declare_queue(self._tx, self.path, name)
@@ -316,9 +346,9 @@ class Namespace:
         if index == BY_ID:
             return info.tablet, *_id_interval(info, bounds)
         found = info.indexes.get(index)
-        if found is None:
+        if found is None and index not in info.building:
             raise DatabaseError("IndexNotFound", f"Index {info.name}.{index} not found.")
-        if any(entry.index_id == found.id for entry in self._tx.buffer.backfill):
+        if found is None or any(entry.index_id == found.id for entry in self._tx.buffer.backfill):
             raise DatabaseError(
                 "IndexNotReady",
                 f"Index {info.name}.{index} is currently backfilling and not available to query "

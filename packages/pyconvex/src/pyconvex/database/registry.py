@@ -59,33 +59,131 @@ def create_table(tx: Transaction, component: str, name: str) -> TableInfo:
 def declare_table(
     tx: Transaction, component: str, name: str, indexes: Mapping[str, tuple[str, ...]]
 ) -> None:
-    """Make a table have exactly `indexes`; fills new ones, lets go of those that are gone."""
+    """Make a table have exactly `indexes`; lets go of those that are gone.
+
+    Those that were begun with `begin_indexes` must be filled. Others that are new are filled here,
+    in this one transaction.
+    """
     check_indexes(name, indexes)
     table = tx.table_named(component, name) or create_table(tx, component, name)
     wanted = {index: with_ties(fields) for index, fields in indexes.items()}
-    kept = {
-        index: info
-        for index, info in table.indexes.items()
-        if index == BY_CREATION_TIME or wanted.get(index) == info.fields
-    }
+    kept = _kept(table.indexes, wanted)
+    kept.update(
+        (index, info) for index, info in _kept(table.building, wanted).items() if index not in kept
+    )
     added = [(index, fields) for index, fields in wanted.items() if index not in kept]
-    dropped = [info.id for index, info in table.indexes.items() if index not in kept]
-    if not added and not dropped:
+    known = [*table.indexes.values(), *table.building.values()]
+    dropped = [info.id for info in known if info not in kept.values()]
+    if not added and not dropped and not table.building:
         return
-    if tx.buffer.touches(table.tablet):
+    if added and tx.buffer.touches(table.tablet):
         raise DatabaseError(
             "IndexNotReady", f"Declare the indexes of {name} before writing to it, not after."
         )
-    serial = table.next_serial
-    new = [
-        IndexInfo.over(table.tablet + serial + place, index, fields)
-        for place, (index, fields) in enumerate(added)
-    ]
+    new = _number(table, added)
     kept.update((info.name, info) for info in new)
-    changed = table._replace(indexes=kept, next_serial=serial + len(new))
-    _set_row(tx, TABLES, _find(tx, TABLES, "by_tablet", table.tablet), changed.row())
+    _change_table(
+        tx, table._replace(indexes=kept, building={}, next_serial=table.next_serial + len(new))
+    )
     tx.buffer.dropped_indexes.extend(dropped)
     _fill(tx, table, new)
+
+
+def begin_indexes(
+    tx: Transaction, component: str, name: str, indexes: Mapping[str, tuple[str, ...]]
+) -> bool:
+    """Have writes maintain, from this commit on, the indexes that a table is to get.
+
+    What it has stays as it is and serves queries. True when there are documents to be filled in by
+    `fill_page`; `declare_table` puts the new ones into force, `abandon_indexes` lets them go.
+    """
+    check_indexes(name, indexes)
+    table = tx.table_named(component, name)
+    if table is None:
+        declare_table(tx, component, name, indexes)
+        return False
+    wanted = {index: with_ties(fields) for index, fields in indexes.items()}
+    ready = _kept(table.indexes, wanted)
+    building = {
+        index: info
+        for index, info in _kept(table.building, wanted).items()
+        if index not in ready and index != BY_CREATION_TIME
+    }
+    added = [
+        (index, fields)
+        for index, fields in wanted.items()
+        if index not in ready and index not in building
+    ]
+    dropped = [info.id for info in table.building.values() if info not in building.values()]
+    new = _number(table, added)
+    building.update((info.name, info) for info in new)
+    if new or dropped:
+        _change_table(
+            tx, table._replace(building=building, next_serial=table.next_serial + len(new))
+        )
+        tx.buffer.dropped_indexes.extend(dropped)
+    return bool(building)
+
+
+def fill_page(
+    tx: Transaction,
+    component: str,
+    name: str,
+    after: bytes,
+    *,
+    max_documents: int,
+    max_bytes: int,
+) -> bytes | None:
+    """Give some documents their places in the indexes that are being built, in the order of ids.
+
+    `after` is empty at first, then what the call before returned; None means that all are in.
+    Raises nothing when the table has meanwhile lost its unfinished indexes: there is nothing to do.
+    """
+    table = tx.table_named(component, name)
+    if table is None or not table.building:
+        return None
+    start = after + b"\0" if after else b""
+    size = 0
+    rows = tx.scan(table.tablet, table.tablet, start, None, counted=False, expect=max_documents)
+    for count, row in enumerate(rows, 1):
+        document = decode_document(row.doc)
+        for index in table.building.values():
+            tx.add_backfill(IndexEntry(index.id, index.key_of(document), row.id))
+        size += len(row.doc)
+        if count >= max_documents or size >= max_bytes:
+            rows.close()
+            return row.id
+    return None
+
+
+def abandon_indexes(tx: Transaction, component: str, name: str) -> None:
+    """Let go of a table's unfinished indexes, whose deploy came to nothing."""
+    table = tx.table_named(component, name)
+    if table is not None and table.building:
+        _change_table(tx, table._replace(building={}))
+        tx.buffer.dropped_indexes.extend(info.id for info in table.building.values())
+
+
+def _kept(
+    indexes: Mapping[str, IndexInfo], wanted: Mapping[str, tuple[str, ...]]
+) -> dict[str, IndexInfo]:
+    return {
+        name: info
+        for name, info in indexes.items()
+        if name == BY_CREATION_TIME or wanted.get(name) == info.fields
+    }
+
+
+def _number(table: TableInfo, added: list[tuple[str, tuple[str, ...]]]) -> list[IndexInfo]:
+    """New indexes with ids that the table has never used."""
+    return [
+        IndexInfo.over(table.tablet + table.next_serial + place, index, fields)
+        for place, (index, fields) in enumerate(added)
+    ]
+
+
+def _change_table(tx: Transaction, table: TableInfo) -> None:
+    _set_row(tx, TABLES, _find(tx, TABLES, "by_tablet", table.tablet), table.row())
 
 
 def check_indexes(table: str, indexes: Mapping[str, tuple[str, ...]]) -> None:

@@ -85,6 +85,7 @@ class Transaction:
         self._scans: list[_Scan] = []
         self._namespaces: dict[tuple[str, bool], Namespace] = {}
         self._tables: dict[tuple[str, str], TableInfo | None] = {}
+        self._unfinished: set[int] = set()
         self._creation_time = math.nextafter(now_ms, -math.inf)
 
     def __enter__(self) -> Transaction:
@@ -141,6 +142,7 @@ class Transaction:
             replay=replay,
             backfill=tuple(self.buffer.backfill),
             dropped_indexes=tuple(self.buffer.dropped_indexes),
+            unfinished=tuple(sorted(self._unfinished)),
         )
 
     # What follows is for the modules of this room.
@@ -180,6 +182,7 @@ class Transaction:
 
         `before` is what `fetch` gave.
         """
+        self._unfinished.update(index.id for index in table.building.values())
         stored = before.stored if before is not None else None
         if stored is not None and not stored.keys and table.indexes:
             stored = stored._replace(keys=table.keys_of(decode_document(stored.doc)))

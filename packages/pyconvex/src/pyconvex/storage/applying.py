@@ -34,7 +34,7 @@ def apply_proposal(db: apsw.Connection, ts: int, proposal: Proposal) -> None:
     for entry in proposal.backfill:
         _add_entry(db, entry)
     for seq, write in enumerate(proposal.writes):
-        _write_document(db, ts, write)
+        _write_document(db, ts, write, proposal.unfinished)
         db.execute(
             "INSERT INTO revisions VALUES (?, ?, ?, ?, ?, ?)",
             (ts + seq, seq, write.tablet, write.id, write.doc, write.prev_ts),
@@ -45,7 +45,9 @@ def apply_proposal(db: apsw.Connection, ts: int, proposal: Proposal) -> None:
         _record_replay(db, ts, proposal.replay)
 
 
-def _write_document(db: apsw.Connection, ts: int, write: DocumentWrite) -> None:
+def _write_document(
+    db: apsw.Connection, ts: int, write: DocumentWrite, unfinished: tuple[int, ...]
+) -> None:
     place = (write.tablet, write.id)
     if write.prev_ts is None:
         if write.doc is None:
@@ -58,7 +60,7 @@ def _write_document(db: apsw.Connection, ts: int, write: DocumentWrite) -> None:
         sql = "UPDATE documents SET ts = ?, doc = ? WHERE tablet = ? AND id = ? AND ts = ?"
         _change_one(db, sql, (ts, write.doc, *place, write.prev_ts))
     if write.old_keys != write.new_keys:
-        _move_entries(db, write)
+        _move_entries(db, write, unfinished)
 
 
 def _change_one(db: apsw.Connection, sql: str, values: Sequence[apsw.SQLiteValue]) -> None:
@@ -67,10 +69,14 @@ def _change_one(db: apsw.Connection, sql: str, values: Sequence[apsw.SQLiteValue
         raise Contradiction("the version that it replaces is not the stored one")
 
 
-def _move_entries(db: apsw.Connection, write: DocumentWrite) -> None:
+def _move_entries(db: apsw.Connection, write: DocumentWrite, unfinished: tuple[int, ...]) -> None:
+    sql = "DELETE FROM entries WHERE index_id = ? AND key = ? AND id = ?"
     for key in write.old_keys:
-        if key not in write.new_keys:
-            sql = "DELETE FROM entries WHERE index_id = ? AND key = ? AND id = ?"
+        if key in write.new_keys:
+            continue
+        if key[0] in unfinished:
+            db.execute(sql, (*key, write.id))
+        else:
             _change_one(db, sql, (*key, write.id))
     for key in write.new_keys:
         if key not in write.old_keys:
@@ -78,7 +84,9 @@ def _move_entries(db: apsw.Connection, write: DocumentWrite) -> None:
 
 
 def _add_entry(db: apsw.Connection, entry: IndexEntry) -> None:
-    db.execute("INSERT INTO entries VALUES (?, ?, ?)", (entry.index_id, entry.key, entry.id))
+    # A document that was written since the index is maintained has its entry already.
+    sql = "INSERT OR IGNORE INTO entries VALUES (?, ?, ?)"
+    db.execute(sql, (entry.index_id, entry.key, entry.id))
 
 
 def _record_replay(db: apsw.Connection, ts: int, replay: Replay) -> None:

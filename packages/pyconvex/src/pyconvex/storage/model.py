@@ -88,8 +88,8 @@ class Proposal(msgspec.Struct, frozen=True, array_like=True):
     """All that a transaction wants to happen, and what it read to decide so.
 
     `reads` is an encoded `ReadSet`; storage carries it and never opens it. `backfill` adds
-    positions in new indexes before `writes` are applied; `dropped_indexes` are emptied in the
-    background.
+    positions in new indexes before `writes` are applied, those that are missing; `dropped_indexes`
+    are emptied in the background. In `unfinished` indexes old keys may not stand yet.
     """
 
     snapshot_ts: int
@@ -99,6 +99,7 @@ class Proposal(msgspec.Struct, frozen=True, array_like=True):
     replay: Replay | None = None
     backfill: tuple[IndexEntry, ...] = ()
     dropped_indexes: tuple[int, ...] = ()
+    unfinished: tuple[int, ...] = ()
 
     def changes_nothing(self) -> bool:
         """True for a transaction that only read."""
