@@ -32,7 +32,6 @@ _NAMED_BY_EVENT = {
     "sqlite3": "connect",
     "subprocess": "Popen",
     "syslog": "syslog",
-    "time": "sleep",
     "webbrowser": "open",
 }
 _REFUSED = {
@@ -40,8 +39,6 @@ _REFUSED = {
     for module, names in _NAMED_BY_EVENT.items()
     for name in names.split()
 } | {
-    "_thread.start_joinable_thread": "threads",
-    "_thread.start_new_thread": "threads",
     "builtins.input": "input()",
     "ctypes.dlopen": "ctypes to load a library",
     "http.client.connect": "http.client",

@@ -46,13 +46,13 @@ def guard_clock(patches: Patches) -> None:
     may_see_clock(logging.LogRecord.__init__.__code__)
     _freeze_wall_clock(patches)
     for name in ("monotonic", "perf_counter"):
-        patches.wrap(time, name, _steady(1e-9))
-        patches.wrap(time, f"{name}_ns", _steady(1))
+        patches.wrap(time, name, _steady(_seconds))
+        patches.wrap(time, f"{name}_ns", _steady(int))
     for name in ("process_time", "thread_time"):
         patches.wrap(time, name, _used(0.0))
         patches.wrap(time, f"{name}_ns", _used(0))
-    patches.wrap(time, "clock_gettime", _by_clock(1e-9))
-    patches.wrap(time, "clock_gettime_ns", _by_clock(1))
+    patches.wrap(time, "clock_gettime", _by_clock(_seconds))
+    patches.wrap(time, "clock_gettime_ns", _by_clock(int))
     patches.wrap(time, "ctime", _with_default(time.time, (None,)))
     patches.wrap(time, "asctime", _with_default(time.localtime, ()))
 
@@ -82,11 +82,15 @@ def _import_time_machine() -> Any:
             del sys.modules[name]
 
 
-def _steady(unit: float) -> Callable[..., Any]:
+def _seconds(ns: int) -> float:
+    return ns / 1_000_000_000  # between whole numbers, so rounded once, like time.time
+
+
+def _steady(shown: Callable[[int], float]) -> Callable[..., Any]:
     def wrapper(original: Callable[[], Any]) -> Callable[[], Any]:
         def clock() -> Any:
             run = active() if RUNS else None
-            return original() if run is None else run.steady_ns(real_steady_ns) * unit
+            return original() if run is None else shown(run.steady_ns(real_steady_ns))
 
         return clock
 
@@ -106,13 +110,13 @@ def _used(nothing: float) -> Callable[..., Any]:
     return wrapper
 
 
-def _by_clock(unit: float) -> Callable[..., Any]:
+def _by_clock(shown: Callable[[int], float]) -> Callable[..., Any]:
     def wrapper(original: Callable[[int], Any]) -> Callable[[int], Any]:
         def clock(clock_id: int, /) -> Any:
             run = active() if RUNS else None
             if run is None or clock_id == time.CLOCK_REALTIME:
                 return original(clock_id)
-            return run.steady_ns(real_steady_ns) * unit
+            return shown(run.steady_ns(real_steady_ns))
 
         return clock
 

@@ -46,16 +46,18 @@ def on_own_behalf() -> bool:
 
 
 def _author_frame(frame: FrameType | None) -> FrameType | None:
-    """The innermost frame of the app, else the innermost that is nobody's library."""
-    fallback = None
+    """The innermost frame of the app, else of code that is not installed, else of a package."""
+    own = packaged = None
     while frame is not None:
         name = _module(frame)
         if name.startswith(APP_PACKAGE):
             return frame
-        if fallback is None and not name.startswith(_HOST) and not _is_stdlib(frame):
-            fallback = frame
+        if not name.startswith(_HOST) and not _is_stdlib(frame):
+            packaged = packaged or frame
+            if not _is_packaged(frame):
+                own = own or frame
         frame = frame.f_back
-    return fallback
+    return own or packaged
 
 
 def _module(frame: FrameType) -> str:
@@ -67,7 +69,12 @@ def _is_stdlib(frame: FrameType) -> bool:
     filename = frame.f_code.co_filename
     if filename.startswith("<frozen"):
         return True
-    return filename.startswith(_STDLIB) and "site-packages" not in filename
+    return filename.startswith(_STDLIB) and not _is_packaged(frame)
+
+
+def _is_packaged(frame: FrameType) -> bool:
+    filename = frame.f_code.co_filename
+    return "/site-packages/" in filename or "/dist-packages/" in filename
 
 
 _HOST = "pyconvex."

@@ -6,6 +6,7 @@ of runs each function does what it always did.
 
 from __future__ import annotations
 
+import _thread
 import os
 import threading
 from collections.abc import Callable
@@ -26,7 +27,7 @@ _REFUSED = {
     "siginterrupt pthread_sigmask",
     "select": "select",
     "resource": "getrusage",
-    "time": "clock_settime clock_settime_ns tzset",
+    "time": "sleep clock_settime clock_settime_ns tzset",
     "_posixsubprocess": "fork_exec",
 }
 #: They look at a path.
@@ -43,8 +44,9 @@ def guard_functions(patches: Patches) -> None:
             patches.wrap(module, name, _refusing(f"use {module_name}.{name}"))
     for name in _LOOKS.split():
         patches.wrap(os, name, _refusing_looks(f"use os.{name}"))
-    waits = _refusing("wait for other threads")(threading.Condition.wait)
-    patches.set(threading.Condition, "wait", waits)
+    for name in ("start_new_thread", "start_new", "start_joinable_thread"):
+        patches.wrap(_thread, name, _refusing("use threads"))
+    patches.set(threading.Condition, "wait", _refusing_to_wait(threading.Condition.wait))
     apsw.connection_hooks.append(_refuse_connection)
     patches.also(lambda: apsw.connection_hooks.remove(_refuse_connection))
 
@@ -78,6 +80,16 @@ def _refusing_looks(attempt: str) -> Callable[..., Any]:
         return guarded
 
     return wrapper
+
+
+def _refusing_to_wait(original: Callable[..., bool]) -> Callable[..., bool]:
+    def wait(self: threading.Condition, timeout: float | None = None) -> bool:
+        # A timeout of 0 only looks.
+        if RUNS and timeout != 0 and active() is not None and not on_own_behalf():
+            raise impure("wait for other threads")
+        return original(self, timeout)
+
+    return wait
 
 
 def _refuse_connection(connection: apsw.Connection) -> None:
