@@ -1,25 +1,31 @@
 """A real deployment of a small app that mounts the component, for the tests of this package.
 
 Owns its start and the ways in that tests need: calls as a person, calls of the component as its
-lanes make them, and the rows of its queue. Never sends: PostHog's address is a closed port.
+lanes make them, and the rows of its queue. PostHog's address is a closed port, until a test
+connects the app with a PostHog Local.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from posthog_local.testing import PostHogLocal
+from posthog_local.testing import running as running_local
 from pyconvex.identity import ANONYMOUS, User
 from pyconvex.runtime.calls import EnvChange, FunctionCall, QueryResult, Success
 from pyconvex.server import Server, Settings
 from pyconvex.server.lanes import LaneBridge
 from pyconvex.values import codec
+
+PATIENCE_S = 20.0
 
 CONFIG = """
 from posthog_convex import posthog_component
@@ -30,6 +36,8 @@ app = define_app(
         "POSTHOG_PROJECT_TOKEN": v.string(),
         "POSTHOG_HOST": v.optional(v.string()),
         "POSTHOG_PERSONAL_API_KEY": v.optional(v.string()),
+        "POSTHOG_FLAGS_POLLING_INTERVAL_SECONDS": v.optional(v.string()),
+        "POSTHOG_DISABLE_LOCAL_EVALUATION": v.optional(v.string()),
     }
 )
 app.use(posthog_component, env=app.env)
@@ -238,6 +246,24 @@ class Deployed:
         """Set or remove variables of the deployment."""
         await self._server._environment.apply([EnvChange(n, v) for n, v in changes.items()])
 
+    async def connect(self, local: PostHogLocal, *, key: bool = True, **more: str) -> None:
+        """Let the app speak to a PostHog Local; with a key its lane fetches definitions."""
+        await self.set_env(
+            POSTHOG_HOST=local.url,
+            POSTHOG_PROJECT_TOKEN=local.project_token,
+            POSTHOG_PERSONAL_API_KEY=local.personal_api_key if key else None,
+            POSTHOG_FLAGS_POLLING_INTERVAL_SECONDS="1",
+            **more,
+        )
+
+    async def until(self, what: str, check: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """Wait for a condition; returns its first true value."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not (found := await check()):
+            assert time.monotonic() < deadline, f"waited too long for {what}"
+            await asyncio.sleep(0.02)
+        return found
+
     def watch(
         self, path: str, args: Mapping[str, Any]
     ) -> Callable[[], Coroutine[Any, Any, QueryResult]]:
@@ -308,6 +334,19 @@ def functions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in (("convex_config", CONFIG), ("posthog", POSTHOG), ("shop", SHOP)):
         (folder / f"{name}.py").write_text(text)
     return folder
+
+
+@pytest.fixture(scope="session")
+def _local() -> Iterator[PostHogLocal]:
+    with running_local() as local:
+        yield local
+
+
+@pytest.fixture
+def local(_local: PostHogLocal) -> PostHogLocal:
+    """A PostHog Local, empty."""
+    _local.reset()
+    return _local
 
 
 @pytest.fixture

@@ -14,9 +14,13 @@ if TYPE_CHECKING:
         FlagResult,
         FlagsAndPayloads,
         FlagState,
+        PollState,
         PostHog,
         PostHogError,
+        Reload,
+        Reloaded,
         SendFeatureFlags,
+        Status,
     )
     from posthog_convex.component import posthog_component
 
@@ -26,9 +30,13 @@ __all__ = [
     "FlagResult",
     "FlagState",
     "FlagsAndPayloads",
+    "PollState",
     "PostHog",
     "PostHogError",
+    "Reload",
+    "Reloaded",
     "SendFeatureFlags",
+    "Status",
     "posthog_component",
 ]
 

@@ -95,19 +95,19 @@ def test_the_whole_answer_of_an_evaluation(deployed: Any) -> None:
 
 def test_a_refresh_writes_what_changed_and_nothing_else(deployed: Any) -> None:
     async def scenario(app: Any) -> None:
-        assert await app.lane_query("flags:etag") is None
+        assert (await app.lane_query("flags:stored"))["etag"] is None
         first = await app.store(answer(flag("f"), flag("g")), etag="one", at=1.0)
         assert first == {"written": 2, "deleted": 0, "more": False}
-        assert await app.lane_query("flags:etag") == "one"
+        assert (await app.lane_query("flags:stored"))["etag"] == "one"
         before = app.visible_ts
         same = await app.store(answer(flag("f"), flag("g")), etag="one", at=2.0)
         assert same == {"written": 0, "deleted": 0, "more": False}
         assert app.visible_ts == before, "an answer with nothing new was written"
         await app.store(answer(flag("f"), flag("g")), etag="two", at=3.0)
-        assert await app.lane_query("flags:etag") == "two"
+        assert (await app.lane_query("flags:stored"))["etag"] == "two"
         changed = await app.store(answer(flag("g", active=False), flag("h")), etag=None)
         assert changed == {"written": 2, "deleted": 1, "more": False}
-        assert await app.lane_query("flags:etag") is None
+        assert (await app.lane_query("flags:stored"))["etag"] is None
         assert [await state(app, key) for key in "fgh"] == ["unknown", "off", "match"]
 
     deployed(scenario)
@@ -119,7 +119,7 @@ def test_what_is_no_answer_changes_nothing(deployed: Any) -> None:
         for bad in ('{"detail": "quota"}', "<html>", '{"flags": [{"no": "key"}]}'):
             with pytest.raises(Exception, match="no flag definitions"):
                 await app.store(bad, etag="two")
-        assert await app.lane_query("flags:etag") == "one"
+        assert (await app.lane_query("flags:stored"))["etag"] == "one"
         assert await state(app, "f") == "match"
 
     deployed(scenario)
@@ -178,9 +178,9 @@ def test_more_than_a_transaction_holds_comes_in_parts(deployed: Any) -> None:
         many = answer(*(flag(f"f{n}") for n in range(refresh.MAX_ROWS + 5)))
         first = await app.store(many, etag="one")
         assert first == {"written": refresh.MAX_ROWS, "deleted": 0, "more": True}
-        assert await app.lane_query("flags:etag") is None, "marked as loaded too early"
+        assert (await app.lane_query("flags:stored"))["etag"] is None, "marked as loaded too early"
         assert await app.store(many, etag="one") == {"written": 5, "deleted": 0, "more": False}
-        assert await app.lane_query("flags:etag") == "one"
+        assert (await app.lane_query("flags:stored"))["etag"] == "one"
         assert await state(app, "f7") == "match"
 
     deployed(scenario)

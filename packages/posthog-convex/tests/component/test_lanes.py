@@ -92,6 +92,8 @@ class Context:
         self.unwritten = 0
         self.etag: str | None = None
         self.logged: list[tuple[str, str]] = []
+        self.trouble: dict[str, Any] | None = None
+        self.noted = 0
 
     async def send(self, request: Request) -> Response:
         self.requests.append(request)
@@ -104,10 +106,17 @@ class Context:
         raise AssertionError("the pool is shared")
 
     async def run_query(self, path: str, args: Mapping[str, Any]) -> Any:
-        assert (path, args) == ("flags:etag", {})
-        return self.etag
+        assert (path, args) == ("flags:stored", {})
+        return {"etag": self.etag, "failing": self.trouble and self.trouble["kind"]}
 
     async def run_mutation(self, path: str, args: Mapping[str, Any]) -> Any:
+        if path == "poll:failed":
+            self.trouble = dict(args)
+            self.noted += 1
+            return None
+        if path == "poll:recovered":
+            self.trouble = None
+            return None
         assert path == "flags:store"
         self.stored.append(dict(args))
         self.etag = args["etag"]
@@ -237,3 +246,41 @@ class TestFlags:
         ctx = Context(*[Response(304, {}, b"")] * 2, env=env)
         assert [tick(ctx, lane), tick(ctx, lane)] == [pause, pause]
         assert [level for level, _ in ctx.logged] == ["warn"] * warnings
+
+    def test_trouble_is_noted_once_a_kind_and_ends_with_a_good_answer(self) -> None:
+        lane = FlagLane()
+        ctx = Context(
+            Response(304, {}, b""),
+            Response(503, {}, b"one"),
+            Response(503, {}, b"other words"),
+            Unreachable("refused"),
+            Response(402, {}, b""),
+            Response(402, {}, b""),
+            Response(304, {}, b""),
+            Response(304, {}, b""),
+        )
+        tick(ctx, lane)
+        assert (ctx.noted, ctx.trouble) == (0, None)
+        tick(ctx, lane)
+        assert ctx.trouble == {
+            "kind": "status 503",
+            "error": "503 one",
+            "at": 1234.0,
+            "confirmedAt": 1234.0,
+        }
+        noted = []
+        for _ in range(4):
+            tick(ctx, lane)
+            noted.append(ctx.noted)
+        assert noted == [1, 2, 3, 3]
+        tick(ctx, lane)
+        assert ctx.trouble is None
+        tick(ctx, lane)
+        assert ctx.noted == 3
+
+    def test_a_new_process_ends_the_trouble_of_the_one_before(self) -> None:
+        ctx = Context(Response(304, {}, b""))
+        ctx.trouble = {"kind": "status 503"}
+        tick(ctx)
+        assert ctx.trouble is None
+        assert ctx.logged == []

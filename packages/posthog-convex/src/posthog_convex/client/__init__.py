@@ -8,6 +8,7 @@ from posthog_convex.client.arguments import About, BeforeSend, Groups, Identify,
 from posthog_convex.client.binding import PostHogError
 from posthog_convex.client.posthog import PostHog
 from posthog_convex.client.results import FlagResult, FlagsAndPayloads, FlagState
+from posthog_convex.client.status import PollState, Reload, Reloaded, Status
 
 __all__ = [
     "About",
@@ -17,7 +18,11 @@ __all__ = [
     "FlagsAndPayloads",
     "Groups",
     "Identify",
+    "PollState",
     "PostHog",
     "PostHogError",
+    "Reload",
+    "Reloaded",
     "SendFeatureFlags",
+    "Status",
 ]

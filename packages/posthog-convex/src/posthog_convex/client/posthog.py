@@ -7,9 +7,10 @@ an app can call is a method of this one class.
 from __future__ import annotations
 
 from posthog_convex.client.event_calls import EventCalls
+from posthog_convex.client.remote_calls import RemoteCalls
 
 
-class PostHog(EventCalls):
+class PostHog(EventCalls, RemoteCalls):
     """PostHog for the functions of an app. Make one, at the top of a module.
 
         posthog = PostHog(components.posthog)

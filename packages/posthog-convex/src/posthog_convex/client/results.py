@@ -88,6 +88,8 @@ class FlagsAndPayloads(msgspec.Struct, frozen=True):
     flags: dict[str, bool | str]
     #: The decoded payload of each flag that has one for its value.
     payloads: dict[str, Any]
+    #: Why there are none, when PostHog could not be asked.
+    error: str | None = None
 
 
 def explanation(state: str, key: str | None, detail: str) -> str:

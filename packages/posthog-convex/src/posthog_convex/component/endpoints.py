@@ -42,6 +42,9 @@ FLAG_DEFINITIONS = Endpoint(
     query="token={token}&send_cohorts",
 )
 
+#: Flags evaluated by PostHog, for one person.
+FLAGS = Endpoint("POST", "/flags/", "flags, 2", query="v=2")
+
 DEFAULT_HOST = "https://us.i.posthog.com"
 
 #: Addresses of the web app that people copy, and where their events belong.

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from posthog_convex.component.endpoints import BATCH, FLAG_DEFINITIONS, normalise_host
+from posthog_convex.component.endpoints import BATCH, normalise_host
+from posthog_convex.component.polling import Look, Outcome, look
 from posthog_convex.component.settings import is_disabled, poll_interval_s
 from posthog_convex.events.builders import LIBRARY, LIBRARY_VERSION
 from pyconvex.delivery import (
@@ -23,10 +24,8 @@ from pyconvex.delivery import (
     Response,
     Retry,
     TimerLane,
-    Unreachable,
     Verdict,
     classify,
-    retry_after_s,
 )
 from pyconvex.values import Value
 
@@ -34,6 +33,13 @@ USER_AGENT = f"{LIBRARY}/{LIBRARY_VERSION}"
 
 #: PostHog's JavaScript SDK pauses as long when a quota is used up.
 QUOTA_PAUSE_S = 60.0
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """What the component has: whose definitions, and the kind of trouble that it was told of."""
+
+    etag: str | None
+    failing: str | None
 
 
 class EventLane(QueueLane):
@@ -97,59 +103,39 @@ class FlagLane(TimerLane):
         self._odd_interval: str | None = None
         #: Polls in a row that PostHog could not answer.
         self._outages = 0
+        #: When PostHog last said that what is stored is what it has.
+        self._confirmed_ms: float | None = None
 
     async def tick(self, ctx: LaneContext) -> float | None:
         if is_disabled(ctx.env):
             return None
         interval_s = self._interval_s(ctx)
-        etag = await ctx.run_query("flags:etag", {})
-        try:
-            response = await self._fetch(ctx, etag if isinstance(etag, str) else None)
-        except Unreachable as error:
-            return self._outage(ctx, str(error), interval_s)
-        match response.status:
-            case 200 if _has_definitions(response):
-                await self._store(ctx, response)
-            case 304:
-                pass
-            case status if status >= 500:
-                reason = f"{status} {response.excerpt()}"
-                return max(self._outage(ctx, reason, interval_s), retry_after_s(response) or 0.0)
-            case _:
-                self._say(ctx, "error", f"{_advice(response)}; {_KEPT}")
-                return max(interval_s * ctx.jitter(), retry_after_s(response) or 0.0)
+        stored = msgspec.convert(await ctx.run_query("flags:stored", {}), Stored)
+        found = await look(_Outside(ctx), stored.etag, USER_AGENT)
+        if found.outcome in (Outcome.UPDATED, Outcome.UNCHANGED):
+            await self._recovered(ctx, failing=stored.failing is not None)
+            return interval_s * ctx.jitter()
+        if found.kind != stored.failing:
+            await ctx.run_mutation("poll:failed", self._failure(ctx, found))
+        if found.outcome is Outcome.UNREACHABLE:
+            return max(self._outage(ctx, found.reason, interval_s), found.retry_after_s)
+        self._say(ctx, "error", f"{found.reason}; {_KEPT}")
+        return max(interval_s * ctx.jitter(), found.retry_after_s)
+
+    async def _recovered(self, ctx: LaneContext, *, failing: bool) -> None:
+        if failing:
+            await ctx.run_mutation("poll:recovered", {})
         if self._said is not None:
             self._say(ctx, "info", "flag definitions are fresh again")
-        self._said, self._outages = None, 0
-        return interval_s * ctx.jitter()
+        self._said, self._outages, self._confirmed_ms = None, 0, ctx.now_ms()
 
-    async def _fetch(self, ctx: LaneContext, etag: str | None) -> Response:
-        headers = [
-            ("Authorization", f"Bearer {ctx.env['POSTHOG_PERSONAL_API_KEY'].strip()}"),
-            ("User-Agent", USER_AGENT),
-        ]
-        if etag is not None:
-            headers.append(("If-None-Match", etag))
-        host = normalise_host(ctx.env.get("POSTHOG_HOST"))
-        token = ctx.env["POSTHOG_PROJECT_TOKEN"].strip()
-        for fallback in (False, True):
-            url = FLAG_DEFINITIONS.url(host, token=token, fallback=fallback)
-            response = await ctx.transport.send(
-                Request(FLAG_DEFINITIONS.method, url, tuple(headers))
-            )
-            if response.status != 404:
-                break
-        return response
-
-    async def _store(self, ctx: LaneContext, response: Response) -> None:
-        args: dict[str, Value] = {
-            "definitions": response.body.decode(),
-            "etag": response.headers.get("etag"),
-            "fetchedAt": ctx.now_ms(),
+    def _failure(self, ctx: LaneContext, found: Look) -> dict[str, Value]:
+        return {
+            "kind": found.kind,
+            "error": found.reason,
+            "at": ctx.now_ms(),
+            "confirmedAt": self._confirmed_ms,
         }
-        # A call writes what fits into a transaction and says whether there is more.
-        while _more(await ctx.run_mutation("flags:store", args)):
-            pass
 
     def _outage(self, ctx: LaneContext, reason: str, interval_s: float) -> float:
         """Soon again at first, since a server may just be starting; then at the usual interval."""
@@ -173,40 +159,23 @@ class FlagLane(TimerLane):
 _KEPT = "the last definitions stay in force"
 
 
-def _advice(response: Response) -> str:
-    """What a person should do about an answer without definitions."""
-    match response.status:
-        case 401 | 403:
-            return (
-                f"PostHog refused the key for flag definitions ({response.status}): set "
-                "POSTHOG_PERSONAL_API_KEY to a personal API key with the scope feature_flag:read "
-                "(phx_…) or the project's secret key (phs_…)"
-            )
-        case 402:
-            return "PostHog's quota for flag requests is used up (402): raise the limit in billing"
-        case 429:
-            return (
-                "PostHog asks for fewer flag requests (429): raise "
-                "POSTHOG_FLAGS_POLLING_INTERVAL_SECONDS"
-            )
-        case status:
-            return f"No flag definitions at this address (status {status}): check POSTHOG_HOST"
+class _Outside(msgspec.Struct):
+    """A lane's context as `look` needs it."""
 
+    ctx: LaneContext
 
-def _more(stored: Value) -> bool:
-    return isinstance(stored, dict) and stored.get("more") is True
+    @property
+    def env(self) -> Mapping[str, str]:
+        return self.ctx.env
 
+    async def send(self, request: Request) -> Response:
+        return await self.ctx.transport.send(request)
 
-def _has_definitions(response: Response) -> bool:
-    try:
-        msgspec.json.decode(response.body, type=_Definitions)
-    except msgspec.MsgspecError:
-        return False
-    return True
+    async def run_mutation(self, path: str, args: Mapping[str, Value]) -> Value:
+        return await self.ctx.run_mutation(path, args)
 
-
-class _Definitions(msgspec.Struct):
-    flags: list[msgspec.Raw]
+    def now_ms(self) -> float:
+        return self.ctx.now_ms()
 
 
 def _quota_limited(response: Response) -> bool:

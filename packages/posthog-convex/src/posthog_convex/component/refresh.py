@@ -22,6 +22,7 @@ from posthog_convex.component.functions.tables import (
     FlagRow,
     MetaRow,
 )
+from posthog_convex.component.rows import meta
 from posthog_convex.flags import (
     DefinitionSet,
     References,
@@ -50,6 +51,17 @@ class Marker(msgspec.Struct, frozen=True):
     fetched_at: float
 
 
+class Trouble(msgspec.Struct, frozen=True):
+    """Why the stored definitions may be old."""
+
+    kind: str
+    error: str
+    #: The first of the failures in a row; milliseconds since 1970, as is the next.
+    since: float
+    #: When PostHog last said that what is stored is what it has, as far as it is known.
+    confirmed_at: float | None
+
+
 class Stored(TypedDict):
     """What a call of `store` did."""
 
@@ -58,7 +70,7 @@ class Stored(TypedDict):
     more: bool
 
 
-class _Contents(msgspec.Struct):
+class Contents(msgspec.Struct):
     """The hash of each stored row."""
 
     flags: dict[str, str] = {}
@@ -77,7 +89,7 @@ class _Change(msgspec.Struct, frozen=True):
 async def store_definitions(db: DatabaseWriter, text: str, marker: Marker) -> Stored:
     """Write what changed, the marker last. Raises `UnreadableDefinition` and writes nothing."""
     answer = parse_definitions(text)
-    contents = msgspec.json.decode(await _meta(db, CONTENTS) or "{}", type=_Contents)
+    contents = msgspec.json.decode(await meta(db, CONTENTS) or "{}", type=Contents)
     written = deleted = size = 0
     more = False
     for change in _changes(answer, contents):
@@ -94,15 +106,15 @@ async def store_definitions(db: DatabaseWriter, text: str, marker: Marker) -> St
             written += 1
             size += len(change.definition)
     if written or deleted:
-        await _set_meta(db, CONTENTS, msgspec.json.encode(contents).decode())
+        await set_meta(db, CONTENTS, msgspec.json.encode(contents).decode())
     if not more:
         types = msgspec.json.encode(answer.group_types, order="sorted").decode()
-        regrouped = await _set_meta(db, GROUP_TYPES, types)
+        regrouped = await set_meta(db, GROUP_TYPES, types)
         await _move_marker(db, marker, changed=bool(written or deleted or regrouped))
     return Stored(written=written, deleted=deleted, more=more)
 
 
-def _changes(answer: DefinitionSet, contents: _Contents) -> Iterator[_Change]:
+def _changes(answer: DefinitionSet, contents: Contents) -> Iterator[_Change]:
     """Cohorts before the flags that name them; what vanished goes last."""
     for table, texts, hashes in (
         ("cohorts", answer.cohorts, contents.cohorts),
@@ -171,20 +183,15 @@ def _references(table: str, text: bytes) -> References:
 
 
 async def _move_marker(db: DatabaseWriter, marker: Marker, *, changed: bool) -> None:
-    current = await _meta(db, SOURCE)
+    current = await meta(db, SOURCE)
     if not changed and current is not None:
         changed = msgspec.json.decode(current, type=Marker).etag != marker.etag
     if changed or current is None:
-        await _set_meta(db, SOURCE, msgspec.json.encode(marker).decode())
-        await _set_meta(db, LOADED, "{}")
+        await set_meta(db, SOURCE, msgspec.json.encode(marker).decode())
+        await set_meta(db, LOADED, "{}")
 
 
-async def _meta(db: DatabaseWriter, name: str) -> str | None:
-    row = await db.query(MetaRow).with_index("by_name", name=name).unique()
-    return None if row is None else row.json
-
-
-async def _set_meta(db: DatabaseWriter, name: str, text: str) -> bool:
+async def set_meta(db: DatabaseWriter, name: str, text: str) -> bool:
     """Write, if it is not so already; returns whether it was written."""
     row = await db.query(MetaRow).with_index("by_name", name=name).unique()
     if row is None:

@@ -6,7 +6,15 @@ from datetime import UTC, datetime
 from typing import Any, assert_type
 from uuid import uuid4
 
-from posthog_convex import FlagResult, FlagsAndPayloads, FlagState, PostHog, SendFeatureFlags
+from posthog_convex import (
+    FlagResult,
+    FlagsAndPayloads,
+    FlagState,
+    PollState,
+    PostHog,
+    Reload,
+    SendFeatureFlags,
+)
 from pyconvex import ActionCtx, MutationCtx, QueryCtx, components
 
 
@@ -74,3 +82,19 @@ async def flags_of_a_query(ctx: QueryCtx) -> None:
     await posthog.identify(ctx)  # type: ignore[arg-type]
     await posthog.set(ctx, {})  # type: ignore[arg-type]
     await posthog.group_identify(ctx, "company", "acme")  # type: ignore[arg-type]
+
+
+async def remote_flags_of_an_action(ctx: ActionCtx) -> None:
+    assert_type(await posthog.evaluate_flag(ctx, "a"), bool | str | None)
+    assert_type(await posthog.evaluate_flag(ctx, "a", default=0, timeout_s=1), bool | str | int)
+    assert_type(await posthog.evaluate_all_flags(ctx, flag_keys=["a"]), FlagsAndPayloads)
+    assert_type((await posthog.reload_feature_flags(ctx)).status, Reload)
+    assert_type((await posthog.status(ctx)).poll, PollState)
+    await posthog.evaluate_flag_payload(ctx, "a", default={}, groups={"company": "acme"})
+
+
+async def what_is_remote_needs_an_action(query: QueryCtx, mutation: MutationCtx) -> None:
+    await posthog.evaluate_flag(query, "a")  # type: ignore[call-overload]
+    await posthog.evaluate_flag_payload(mutation, "a")  # type: ignore[arg-type]
+    await posthog.evaluate_all_flags(query)  # type: ignore[arg-type]
+    await posthog.reload_feature_flags(mutation)  # type: ignore[arg-type]

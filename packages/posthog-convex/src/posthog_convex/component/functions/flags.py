@@ -14,8 +14,8 @@ from typing import Annotated, Any, TypedDict
 import msgspec
 
 from posthog_convex.component.compiled import CompiledFlags, Rows
-from posthog_convex.component.functions.tables import LOADED, SOURCE
-from posthog_convex.component.refresh import Marker, Stored, store_definitions
+from posthog_convex.component.functions.tables import LOADED, SOURCE, TROUBLE
+from posthog_convex.component.refresh import Marker, Stored, Trouble, store_definitions
 from posthog_convex.component.rows import RowReader, meta
 from posthog_convex.component.settings import is_disabled
 from posthog_convex.flags import CompiledFlag
@@ -110,11 +110,24 @@ async def payload(ctx: QueryCtx, key: str, value: bool | str) -> Evaluation:
     return _answer(rows, flag, state=state, value=value, payload=found)
 
 
+class Held(TypedDict):
+    """What a refresh starts from."""
+
+    #: Of the definitions that are stored completely, for a conditional request.
+    etag: str | None
+    #: The kind of trouble that the last refreshes met, null for none.
+    failing: str | None
+
+
 @internal_query
-async def etag(ctx: QueryCtx) -> str | None:
-    """The etag of the definitions that are stored completely, for a conditional request."""
+async def stored(ctx: QueryCtx) -> Held:
+    """What there is before a refresh."""
     source = await meta(ctx.db, SOURCE)
-    return None if source is None else msgspec.json.decode(source, type=Marker).etag
+    trouble = await meta(ctx.db, TROUBLE)
+    return Held(
+        etag=None if source is None else msgspec.json.decode(source, type=Marker).etag,
+        failing=None if trouble is None else msgspec.json.decode(trouble, type=Trouble).kind,
+    )
 
 
 @internal_mutation

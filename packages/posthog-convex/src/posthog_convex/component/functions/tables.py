@@ -48,3 +48,5 @@ CONTENTS = "contents"
 SOURCE = "source"
 #: Present, and never changed, once definitions were complete for the first time.
 LOADED = "loaded"
+#: Present while refreshes fail: since when, and why.
+TROUBLE = "trouble"

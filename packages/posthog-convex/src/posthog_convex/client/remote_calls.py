@@ -1,0 +1,175 @@
+"""Asking PostHog now, and how flags are doing.
+
+Owns the calls that leave the machine, in actions alone, and `status`, which doesn't. Never falls
+back from one way of evaluating to the other: each call says which it is. One invariant: trouble
+with PostHog gives the default and a warning; only a call in the wrong place raises.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, TypeVar, Unpack, overload
+
+from posthog_convex.client.arguments import About, Ctx, question
+from posthog_convex.client.binding import Binding, asker
+from posthog_convex.client.results import FlagsAndPayloads
+from posthog_convex.client.status import Reloaded, Status
+from pyconvex import ActionCtx
+
+D = TypeVar("D")
+
+#: As long as PostHog's SDKs wait for flags, each of two times.
+TIMEOUT_S = 3.0
+
+
+class RemoteCalls(Binding):
+    """Flags that PostHog evaluates, with all that it knows: stored properties, static cohorts.
+
+    Each call is a request, which is billed and takes its time: `timeout_s` for each of two
+    attempts. See `About` for the keyword arguments that all share.
+    """
+
+    @overload
+    async def evaluate_flag(
+        self,
+        ctx: ActionCtx,
+        key: str,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        disable_geoip: bool = True,
+        **about: Unpack[About],
+    ) -> bool | str | None: ...
+    @overload
+    async def evaluate_flag(
+        self,
+        ctx: ActionCtx,
+        key: str,
+        *,
+        default: D,
+        timeout_s: float = TIMEOUT_S,
+        disable_geoip: bool = True,
+        **about: Unpack[About],
+    ) -> bool | str | D: ...
+    async def evaluate_flag(
+        self,
+        ctx: ActionCtx,
+        key: str,
+        *,
+        default: Any = None,
+        timeout_s: float = TIMEOUT_S,
+        disable_geoip: bool = True,
+        **about: Unpack[About],
+    ) -> Any:
+        """The flag's value for a person, evaluated by PostHog: True, the variant's key, or False.
+
+        `default` stands in, with a warning, when PostHog has no such flag, could not evaluate it or
+        could not be asked. Raises `PostHogError` in a query or mutation.
+
+            if await posthog.evaluate_flag(ctx, "beta", default=False): ...
+        """
+        found = await self._ask(
+            ctx, "evaluate_flag", [key], about, timeout_s=timeout_s, disable_geoip=disable_geoip
+        )
+        return found.flags.get(key, default)
+
+    async def evaluate_flag_payload(
+        self,
+        ctx: ActionCtx,
+        key: str,
+        *,
+        default: Any = None,
+        timeout_s: float = TIMEOUT_S,
+        disable_geoip: bool = True,
+        **about: Unpack[About],
+    ) -> Any:
+        """The decoded payload of the flag's value for a person; None when that value has none.
+
+        `default` stands in when there is no value, as with `evaluate_flag`.
+        """
+        call = "evaluate_flag_payload"
+        found = await self._ask(
+            ctx, call, [key], about, timeout_s=timeout_s, disable_geoip=disable_geoip
+        )
+        return found.payloads.get(key) if key in found.flags else default
+
+    async def evaluate_all_flags(
+        self,
+        ctx: ActionCtx,
+        *,
+        flag_keys: Sequence[str] | None = None,
+        timeout_s: float = TIMEOUT_S,
+        disable_geoip: bool = True,
+        **about: Unpack[About],
+    ) -> FlagsAndPayloads:
+        """The values and payloads of all flags for a person, or of `flag_keys`, in one request.
+
+        When PostHog could not be asked both are empty, and `error` says why.
+        """
+        call, keys = "evaluate_all_flags", None if flag_keys is None else list(flag_keys)
+        return await self._ask(
+            ctx, call, keys, about, timeout_s=timeout_s, disable_geoip=disable_geoip
+        )
+
+    async def reload_feature_flags(self, ctx: ActionCtx) -> Reloaded:
+        """Look for newer flag definitions now, for instance when PostHog calls a webhook of yours.
+
+        The component looks by itself at its interval. Raises `PostHogError` in a query or mutation.
+        """
+        allowed = asker(ctx, "reload_feature_flags")
+        return Reloaded.of(await allowed.run_action(self._component.remote.reload, {}))
+
+    async def status(self, ctx: Ctx) -> Status:
+        """How flags are doing: how many there are, how old they are, and what is wrong.
+
+        Works in every kind of function; a query that asks runs again when that changes.
+        """
+        return Status.of(await ctx.run_query(self._component.poll.status, {}))
+
+    async def _ask(
+        self,
+        ctx: ActionCtx,
+        call: str,
+        keys: list[str] | None,
+        about: About,
+        *,
+        timeout_s: float,
+        disable_geoip: bool,
+    ) -> FlagsAndPayloads:
+        allowed = asker(ctx, call)
+        person = await self._needed_person(ctx, call, about.get("distinct_id"))
+        arguments = question(person, about)
+        arguments |= {"keys": keys, "timeoutS": timeout_s, "disableGeoip": disable_geoip}
+        found = await allowed.run_action(self._component.remote.evaluate, arguments)
+        _warn(ctx, call, keys, found)
+        return FlagsAndPayloads(
+            {each["key"]: each["value"] for each in found["flags"]},
+            {
+                each["key"]: _decoded(each["payload"])
+                for each in found["flags"]
+                if each["payload"] is not None and each["value"] is not False
+            },
+            found["error"],
+        )
+
+
+def _warn(ctx: ActionCtx, call: str, keys: list[str] | None, found: dict[str, Any]) -> None:
+    """Say why there is less than was asked for."""
+    if found["error"] is not None:
+        ctx.log("warn", f"posthog.{call} got no flags: {found['error']}. The default stands in.")
+        return
+    if found["failed"]:
+        names = ", ".join(map(repr, found["failed"]))
+        ctx.log("warn", f"posthog.{call}: PostHog could not evaluate {names}.")
+    known = {each["key"] for each in found["flags"]} | set(found["failed"])
+    missing = [key for key in keys or () if key not in known]
+    if missing:
+        names = ", ".join(map(repr, missing))
+        ctx.log("warn", f"posthog.{call}: PostHog has no active flag {names}.")
+
+
+def _decoded(payload: str) -> Any:
+    try:
+        return json.loads(payload)
+    except ValueError:  # as PostHog's SDKs: what isn't JSON stays text
+        return payload

@@ -1,0 +1,37 @@
+"""HTTP from actions.
+
+Owns one connection pool an event loop. Never retries or reads an answer. One invariant: a request
+ends within its own deadline, as a response or as `Unreachable`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from pyconvex.delivery import Request, Response, Unreachable
+from pyconvex.delivery.transport import HttpTransport
+
+#: More than any single request may ask for.
+_LONGEST_S = 60.0
+#: Making a pool takes 20 ms, mostly for certificates, so an action isolate keeps its own.
+_pools: dict[asyncio.AbstractEventLoop, HttpTransport] = {}
+
+
+async def send(request: Request, *, deadline_s: float) -> Response:
+    """Send once. Raises `Unreachable` when no complete response came in time."""
+    pool = _pool()
+    try:
+        async with asyncio.timeout(deadline_s):
+            return await pool.send(request)
+    except TimeoutError:
+        raise Unreachable(f"no answer within {deadline_s:g} s") from None
+
+
+def _pool() -> HttpTransport:
+    loop = asyncio.get_running_loop()
+    pool = _pools.get(loop)
+    if pool is None:
+        for ended in [each for each in _pools if each.is_closed()]:
+            del _pools[ended]
+        pool = _pools[loop] = HttpTransport(deadline_s=_LONGEST_S)
+    return pool
