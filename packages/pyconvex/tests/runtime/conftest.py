@@ -31,7 +31,9 @@ from pyconvex.runtime.system import SystemTransactions
 from pyconvex.storage import Proposal, Store
 from pyconvex.values import codec
 
-sys.path.insert(0, str(Path(__file__).parent))
+#: Where the tests, and the templates that they start, find `sample_component`.
+HERE = str(Path(__file__).parent)
+sys.path.insert(0, HERE)
 
 DEADLINE_S = 20.0
 _numbers = itertools.count()
@@ -40,6 +42,11 @@ _numbers = itertools.count()
 def sources(**modules: str) -> dict[str, str]:
     """Module texts by path; `__` in a name stands for `/`."""
     return {f"{name.replace('__', '/')}.py": dedent(text) for name, text in modules.items()}
+
+
+@pytest.fixture(autouse=True)
+def _templates_find_the_sample_component(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", HERE, prepend=":")
 
 
 @pytest.fixture

@@ -56,6 +56,8 @@ class Deployer:
         self._pool: Pool | None = None
         self._one_at_a_time = asyncio.Lock()
         self._background: set[asyncio.Task[None]] = set()
+        #: Out of force, and not stopped yet.
+        self._retiring: set[Pool] = set()
 
     async def deploy(self, sources: dict[str, str], folder: Path) -> AppSpec:
         """Put these sources into force; `folder` is where their author edits them.
@@ -75,8 +77,9 @@ class Deployer:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
-        if self._pool is not None:
-            await self._pool.stop()
+        # A task that was cancelled before its first step has stopped nothing.
+        for pool in (*self._retiring, *([self._pool] if self._pool is not None else [])):
+            await pool.stop()
 
     async def _deploy(self, sources: dict[str, str], folder: Path) -> AppSpec:
         pool = self._new_pool(self._lost)
@@ -99,7 +102,8 @@ class Deployer:
         if old is not None:
             for run in old.hand_over():
                 pool.adopt(run)
-            self._start(_retire(old))
+            self._retiring.add(old)
+            self._start(self._retire(old))
 
     def _lost(self) -> None:
         """The template of the app in force is gone, and its isolates with it: load it again."""
@@ -122,6 +126,12 @@ class Deployer:
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LAST_REVIVAL_PAUSE_S)
 
+    async def _retire(self, pool: Pool) -> None:
+        """Let runs that have begun end, then end their isolates."""
+        await pool.drain()
+        await pool.stop()
+        self._retiring.discard(pool)
+
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._background.add(task)
@@ -131,14 +141,6 @@ class Deployer:
     def pids(self) -> list[int]:
         """The processes of the app in force."""
         return self._pool.pids if self._pool is not None else []
-
-
-async def _retire(pool: Pool) -> None:
-    """Let runs that have begun end, then end their isolates."""
-    try:
-        await pool.drain()
-    finally:
-        await pool.stop()
 
 
 def _record(tx: Transaction, spec: AppSpec, sources: dict[str, str], folder: Path) -> None:

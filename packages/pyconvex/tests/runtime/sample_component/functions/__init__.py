@@ -1,0 +1,1 @@
+"""The modules whose functions the component exports."""
