@@ -11,7 +11,7 @@ import pytest
 from pyconvex.testing import ConvexTest, convex_test
 
 NOTES = """
-import contextvars
+import asyncio
 import logging
 from typing import Annotated
 
@@ -112,6 +112,11 @@ async def work(ctx: ActionCtx, text: str) -> int:
 @action
 async def fail_inside(ctx: ActionCtx) -> None:
     await ctx.run_mutation(fail)
+
+
+@action
+async def wait(ctx: ActionCtx) -> None:
+    await asyncio.Event().wait()
 
 
 @action

@@ -25,6 +25,7 @@ from pyconvex.testing import (
     MissingVariablesError,
     SourceError,
     convex_test,
+    deployment,
 )
 
 Run = Callable[..., None]
@@ -33,7 +34,9 @@ Notes = Mapping[str, str]
 CONFIG = 'from pyconvex import define_app, v\n\napp = define_app(env={"SECRET": v.string()})\n'
 
 
-def test_log_lines_come_as_clients_get_them(testing: Run, capsys: pytest.CaptureFixture) -> None:
+def test_log_lines_come_as_clients_get_them(
+    testing: Run, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def scenario(t: ConvexTest) -> None:
         await t.query("notes:talk")
         assert t.log_lines == [
@@ -46,6 +49,7 @@ def test_log_lines_come_as_clients_get_them(testing: Run, capsys: pytest.Capture
         await t.action("notes:work", text="a")
         assert t.log_lines == ["[LOG] 'attempt 1'", "[LOG] 'working'", "[INFO] 'added'"]
 
+    monkeypatch.setattr(logging.getLogger(), "level", logging.WARNING)
     before = sys.stdout, logging.getLogger().level, list(logging.getLogger().handlers)
     testing(scenario)
     assert (sys.stdout, logging.getLogger().level, logging.getLogger().handlers) == before
@@ -91,6 +95,19 @@ def test_conflicts_without_end_reach_the_caller(testing: Run) -> None:
     testing(scenario)
 
 
+def test_what_commits_nothing_never_conflicts(testing: Run) -> None:
+    async def scenario(t: ConvexTest) -> None:
+        t.conflict_next("notes:clear")
+        await t.mutation("notes:clear")  # there is nothing to delete
+        assert t.engine.conflicts["", "notes:clear"] == 1
+        await t.mutation("notes:add", text="a")
+        await t.mutation("notes:clear")
+        assert t.engine.conflicts["", "notes:clear"] == 0
+        assert await t.query("notes:texts") == []
+
+    testing(scenario)
+
+
 def test_only_a_mutation_can_conflict(testing: Run) -> None:
     async def scenario(t: ConvexTest) -> None:
         for path in ("notes:texts", "notes:none"):
@@ -128,6 +145,20 @@ def test_drain_waits_for_calls_whose_callers_left(testing: Run) -> None:
         task.cancel()
         await t.drain()
         assert await t.query("notes:texts") == ["a"]
+
+    testing(scenario)
+
+
+def test_drain_says_what_does_not_end(testing: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deployment, "DRAIN_PATIENCE_S", 0.05)
+
+    async def scenario(t: ConvexTest) -> None:
+        waiting = asyncio.create_task(t.action("notes:wait"))
+        with pytest.raises(TimeoutError, match=r"Still under way after 0\.05 s: notes:wait"):
+            await t.drain()
+        waiting.cancel()
+        with pytest.raises(TimeoutError, match="runs whose callers have left"):
+            await t.drain()
 
     testing(scenario)
 

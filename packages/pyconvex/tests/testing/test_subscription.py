@@ -93,6 +93,7 @@ def test_it_ends_when_closed_also_for_who_waits(testing: Run) -> None:
         await texts.aclose()
         await texts.aclose()
         assert await waiting == "ended"
+        assert not t.engine.host.queries._entries  # nobody watches any more
         assert [result async for result in texts] == []
 
     testing(scenario)
