@@ -34,8 +34,8 @@ from posthog_local.store.store import Store
 from posthog_local.traces.routes import trace_endpoints
 from posthog_local.ui.pages import Connection, Pages
 
-# The writer's thread must not hold up the event loop for the default 5 ms at a time.
-_SWITCH_INTERVAL_S = 0.001
+# The threads that write and render must not hold up the event loop for the default 5 ms at a time.
+_SWITCH_INTERVAL_S = 0.0002
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +120,7 @@ def build_app(settings: Settings, store: Store, faults: FaultBook, keys: Keys) -
         *replay_endpoints(store.add_recording),
         *BrowserRoutes(settings.posthog_js, lambda: bool(store.flags.flags)).endpoints(),
         *flag_routes.endpoints(),
-        *ReadRoutes(store.reader, secrets, keys.project_token).endpoints(),
+        *ReadRoutes(store, secrets, keys.project_token).endpoints(),
     ]
     return Router(endpoints, guarded, faults)
 

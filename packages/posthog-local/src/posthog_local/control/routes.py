@@ -31,6 +31,7 @@ from posthog_local.store import flagshelf
 from posthog_local.store.logshelf import LogFilter
 from posthog_local.store.reader import EventFilter
 from posthog_local.store.store import Store
+from posthog_local.store.views import View
 
 T = TypeVar("T")
 _Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -59,13 +60,13 @@ class ControlRoutes:
         return [
             _route("/_local/ready", self.ready, "GET"),
             _route("/_local/events", self.events, "GET"),
-            _route("/_local/timeline", self.timeline, "GET"),
-            _route("/_local/logs", self.logs, "GET"),
-            _route("/_local/issues", self.issues, "GET"),
-            _route("/_local/recordings", self.recordings, "GET"),
-            _route("/_local/recordings/{session_id}", self.recording, "GET"),
-            _route("/_local/persons", self.persons, "GET"),
-            _route("/_local/warnings", self.warnings, "GET"),
+            _route("/_local/timeline", self._asked(self.timeline), "GET"),
+            _route("/_local/logs", self._asked(self.logs), "GET"),
+            _route("/_local/issues", self._asked(self.issues), "GET"),
+            _route("/_local/recordings", self._asked(self.recordings), "GET"),
+            _route("/_local/recordings/{session_id}", self._asked(self.recording), "GET"),
+            _route("/_local/persons", self._asked(self.persons), "GET"),
+            _route("/_local/warnings", self._asked(self.warnings), "GET"),
             _route("/_local/reset", self.reset, "POST"),
             _route("/_local/flags", self.flags, "GET"),
             _route("/_local/flags", self.put_flags, "PUT"),
@@ -94,16 +95,22 @@ class ControlRoutes:
             limit=int(_number(request, "limit", 100, _MAX_EVENTS)),
             wait_s=_number(request, "wait", 0, _MAX_WAIT_S),
         )
-        last_seq = self._store.reader.last_seq()
-        return _json({"events": [event_json(event) for event in found], "last_seq": last_seq})
+        return await self._store.read(
+            lambda view: _json(
+                {
+                    "events": [event_json(event) for event in found],
+                    "last_seq": view.events.last_seq(),
+                }
+            )
+        )
 
-    async def timeline(self, request: Request) -> Response:
+    def timeline(self, view: View, request: Request) -> Response:
         distinct_id = _required(request, "distinct_id")
         limit = int(_number(request, "limit", 1000, _MAX_EVENTS))
-        person = self._store.reader.person(distinct_id)
-        events = self._store.reader.timeline(distinct_id, limit)
-        logs = self._store.log_reader.latest(LogFilter(distinct_id=distinct_id), limit)
-        recordings = self._store.recordings.of_person(distinct_id, limit)
+        person = view.events.person(distinct_id)
+        events = view.events.timeline(distinct_id, limit)
+        logs = view.logs.timeline(distinct_id, limit)
+        recordings = view.recordings.of_person(distinct_id, limit)
         return _json(
             {
                 "person": None if person is None else person_json(person),
@@ -111,16 +118,15 @@ class ControlRoutes:
             }
         )
 
-    async def persons(self, request: Request) -> Response:
+    def persons(self, view: View, request: Request) -> Response:
         distinct_id = request.query_params.get("distinct_id")
-        reader = self._store.reader
         if distinct_id is None:
-            found = reader.persons(int(_number(request, "limit", 100, _MAX_EVENTS)))
+            found = view.events.persons(int(_number(request, "limit", 100, _MAX_EVENTS)))
         else:
-            found = [person for person in [reader.person(distinct_id)] if person is not None]
+            found = [one for one in [view.events.person(distinct_id)] if one is not None]
         return _json({"persons": [person_json(person) for person in found]})
 
-    async def logs(self, request: Request) -> Response:
+    def logs(self, view: View, request: Request) -> Response:
         wanted = LogFilter(
             severity=request.query_params.get("severity"),
             service_name=request.query_params.get("service_name"),
@@ -129,25 +135,23 @@ class ControlRoutes:
             distinct_id=request.query_params.get("distinct_id"),
         )
         limit = int(_number(request, "limit", 100, _MAX_EVENTS))
-        return _json(
-            {"logs": [log_json(one) for one in self._store.log_reader.latest(wanted, limit)]}
-        )
+        return _json({"logs": [log_json(one) for one in view.logs.latest(wanted, limit)]})
 
-    async def issues(self, request: Request) -> Response:
-        found = self._store.issues.latest(int(_number(request, "limit", 100, _MAX_EVENTS)))
+    def issues(self, view: View, request: Request) -> Response:
+        found = view.issues.latest(int(_number(request, "limit", 100, _MAX_EVENTS)))
         return _json({"issues": [issue_json(issue) for issue in found]})
 
-    async def recordings(self, request: Request) -> Response:
+    def recordings(self, view: View, request: Request) -> Response:
         limit = int(_number(request, "limit", 100, _MAX_EVENTS))
-        found = self._store.recordings.latest(limit)
+        found = view.recordings.latest(limit)
         return _json({"recordings": [recording_json(one) for one in found]})
 
-    async def recording(self, request: Request) -> Response:
-        events = self._store.recordings.events(request.path_params["session_id"])
+    def recording(self, view: View, request: Request) -> Response:
+        events = view.recordings.events(request.path_params["session_id"])
         return _json({"events": [{"window_id": window, "event": item} for window, item in events]})
 
-    async def warnings(self, request: Request) -> Response:
-        found = self._store.reader.warnings(int(_number(request, "limit", 100, _MAX_EVENTS)))
+    def warnings(self, view: View, request: Request) -> Response:
+        found = view.events.warnings(int(_number(request, "limit", 100, _MAX_EVENTS)))
         return _json({"warnings": [warning_json(warning) for warning in found]})
 
     async def reset(self, request: Request) -> Response:
@@ -192,6 +196,12 @@ class ControlRoutes:
 
     async def remove_faults(self, request: Request) -> Response:
         return _json({"removed": self._faults.remove(request.path_params.get("number"))})
+
+    def _asked(self, question: Callable[[View, Request], Response]) -> _Handler:
+        async def handler(request: Request) -> Response:
+            return await self._store.read(lambda view: question(view, request))
+
+        return handler
 
 
 def _route(path: str, handler: _Handler, method: str) -> Route:

@@ -16,7 +16,9 @@ from posthog_local.http.exchange import Request, Response, json_response
 from posthog_local.http.router import Endpoint
 from posthog_local.ingest.clock import format_time, parse_time_us
 from posthog_local.persons.ids import PROJECT_ID
-from posthog_local.store.reader import EventFilter, Reader, StoredEvent, StoredPerson
+from posthog_local.store.reader import EventFilter, StoredEvent, StoredPerson
+from posthog_local.store.store import Store
+from posthog_local.store.views import View
 
 _GET = frozenset(["GET"])
 _PREFIXES = ("/api/projects/{project}", "/api/environments/{project}")
@@ -28,10 +30,10 @@ _Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 class ReadRoutes:
-    """Handlers over the store's reader; `secrets` open them, `project_token` is shown."""
+    """Handlers over the store; `secrets` open them, `project_token` is shown."""
 
-    def __init__(self, reader: Reader, secrets: Sequence[str], project_token: str) -> None:
-        self._reader = reader
+    def __init__(self, store: Store, secrets: Sequence[str], project_token: str) -> None:
+        self._store = store
         self._secrets = tuple(secret.encode() for secret in secrets)
         self._project = {
             "id": PROJECT_ID,
@@ -46,8 +48,10 @@ class ReadRoutes:
         yield self._endpoint(("/api/users/@me",), self.me)
         yield self._endpoint(("/api/projects", "/api/environments"), self.projects)
         yield self._endpoint(_PREFIXES, self.project)
-        yield self._endpoint(tuple(f"{one}/persons" for one in _PREFIXES), self.persons)
-        yield self._endpoint(tuple(f"{one}/events" for one in _PREFIXES), self.events)
+        yield self._endpoint(
+            tuple(f"{one}/persons" for one in _PREFIXES), self._asked(self.persons)
+        )
+        yield self._endpoint(tuple(f"{one}/events" for one in _PREFIXES), self._asked(self.events))
 
     async def me(self, request: Request) -> Response:
         """The one user, who owns the one project."""
@@ -72,16 +76,16 @@ class ReadRoutes:
         """The project."""
         return json_response(self._project)
 
-    async def persons(self, request: Request) -> Response:
+    def persons(self, view: View, request: Request) -> Response:
         """Persons, the newest first, or the one with a distinct id."""
         distinct_id = request.query.get("distinct_id")
         if distinct_id is None:
-            found = self._reader.persons(_limit(request))
+            found = view.events.persons(_limit(request))
         else:
-            found = [one for one in [self._reader.person(distinct_id)] if one is not None]
+            found = [one for one in [view.events.person(distinct_id)] if one is not None]
         return json_response(_page([_person(one) for one in found], None))
 
-    async def events(self, request: Request) -> Response:
+    def events(self, view: View, request: Request) -> Response:
         """Events, the last to arrive first, by name, person and time."""
         limit = _limit(request)
         wanted = EventFilter(
@@ -90,8 +94,14 @@ class ReadRoutes:
             after_us=_time(request, "after"),
             before_us=_time(request, "before"),
         )
-        found = self._reader.latest_events(wanted, limit)
+        found = view.events.latest_events(wanted, limit)
         return json_response(_page([_event(one) for one in found], None))
+
+    def _asked(self, question: Callable[[View, Request], Response]) -> _Handler:
+        async def handler(request: Request) -> Response:
+            return await self._store.read(lambda view: question(view, request))
+
+        return handler
 
     def _endpoint(self, paths: tuple[str, ...], handler: _Handler) -> Endpoint:
         async def guarded(request: Request) -> Response:

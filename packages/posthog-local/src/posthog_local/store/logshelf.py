@@ -13,6 +13,7 @@ import msgspec
 
 from posthog_local.logs.record import LogRecord
 from posthog_local.store.reader import SAME_PERSON
+from posthog_local.store.timeorder import newest
 from posthog_local.store.transaction import Transaction
 from posthog_local.store.writer import Job
 
@@ -86,6 +87,16 @@ class LogReader:
             " ORDER BY e.timestamp_us DESC, e.seq DESC LIMIT :limit"
         )
         return list(self._logs(sql, values))
+
+    def timeline(self, distinct_id: str, limit: int) -> list[StoredLog]:
+        """The last `limit` lines of the person who holds this id, the latest first."""
+        numbers = newest(self._connection, "logs", distinct_id, limit)
+        sql = (
+            f"SELECT seq, {_COLUMNS} FROM logs"  # noqa: S608
+            " WHERE seq IN (SELECT value FROM json_each(:numbers))"
+            " ORDER BY timestamp_us DESC, seq DESC"
+        )
+        return list(self._logs(sql, {"numbers": _encode(numbers).decode()}))
 
     def _logs(self, sql: str, bindings: dict[str, Any]) -> Iterator[StoredLog]:
         for row in self._connection.execute(sql, bindings):

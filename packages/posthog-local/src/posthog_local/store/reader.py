@@ -14,6 +14,7 @@ import apsw
 import msgspec
 
 from posthog_local.persons.ids import person_uuid
+from posthog_local.store.timeorder import newest
 
 _EVENT_FIELDS = (
     "e.seq, e.uuid, e.event, e.distinct_id, l.person_id, e.person_mode, e.timestamp_us,"
@@ -100,9 +101,8 @@ class Reader:
 
     def timeline(self, distinct_id: str, limit: int) -> list[StoredEvent]:
         """The last `limit` events of the person who holds this id, the earliest first."""
-        sql = f"{_EVENTS} WHERE {SAME_PERSON} ORDER BY e.timestamp_us DESC, e.seq DESC LIMIT :limit"
-        found = list(self._events(sql, {"distinct_id": distinct_id, "limit": limit}))
-        return found[::-1]
+        found = self.events_by_seq(newest(self._connection, "events", distinct_id, limit))
+        return sorted(found, key=lambda event: (event.timestamp_us, event.seq))
 
     def events_by_seq(self, numbers: Sequence[int]) -> list[StoredEvent]:
         """The events with these numbers, the latest to arrive first."""

@@ -144,6 +144,12 @@ CREATE TABLE recording_pieces (
 CREATE INDEX recording_pieces_by_session ON recording_pieces (session_id, first_ms);
 CREATE INDEX recording_pieces_by_distinct_id ON recording_pieces (distinct_id);
 """,
+    # Events of a name are read in the order of arrival, which every index ends with.
+    """
+DROP INDEX events_by_name;
+CREATE INDEX events_by_name ON events (event);
+CREATE INDEX persons_by_age ON persons (created_at_us);
+""",
 )
 # Written to `user_version`.
 FORMAT_VERSION = len(_STEPS)

@@ -1,13 +1,14 @@
 """The store as the rest of the server sees it: submit work, read, wait for changes.
 
-Owns the parts' life: folder, writer, reader and the flag book that follows the flags' table. Never
-knows HTTP. `open_store` inside a running event loop; `close` finishes what was accepted.
+Owns the parts' life: writer, views, and the flag book that follows the flags' table. Never knows
+HTTP. `reader` is for facts that take microseconds, on the event loop; whatever lists, searches or
+gathers is asked with `read`, which leaves the loop alone. Made inside a running event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from posthog_local.flags.book import FlagBook
@@ -17,11 +18,10 @@ from posthog_local.replay.snapshot import RecordingPiece
 from posthog_local.store import flagshelf, logshelf, recordingshelf
 from posthog_local.store.changes import Changes
 from posthog_local.store.folder import Folder
-from posthog_local.store.issueshelf import IssueReader, IssueStatus, set_status
-from posthog_local.store.logshelf import LogReader
+from posthog_local.store.issueshelf import IssueStatus, set_status
 from posthog_local.store.reader import EventFilter, Reader, StoredEvent
-from posthog_local.store.recordingshelf import RecordingReader
 from posthog_local.store.transaction import Transaction
+from posthog_local.store.views import View, Views
 from posthog_local.store.writer import Job, Writer
 
 T = TypeVar("T")
@@ -35,10 +35,12 @@ class Store:
         self._writer = Writer(folder, self.changes.announce)
         self._connection = folder.connect_reader()
         self.reader = Reader(self._connection)
-        self.log_reader = LogReader(self._connection)
-        self.issues = IssueReader(self._connection)
-        self.recordings = RecordingReader(self._connection)
+        self._views = Views(folder)
         self.flags = FlagBook(*flagshelf.load(self._connection))
+
+    async def read(self, question: Callable[[View], T]) -> T:
+        """What `question` answers from one commit, on a thread of its own."""
+        return await self._views.read(question)
 
     async def add_events(self, events: Sequence[IncomingEvent]) -> None:
         """Returns when all are on disk; an event that was there already stays as it is."""
@@ -89,7 +91,7 @@ class Store:
         deadline = loop.time() + wait_s
         while True:
             seen = self.changes.version
-            found = self.reader.events(wanted, limit)
+            found = await self.read(lambda view: view.events.events(wanted, limit))
             left = deadline - loop.time()
             if len(found) >= count or left <= 0 or self.changes.closed:
                 return found
@@ -99,4 +101,5 @@ class Store:
         """Wakes who waits, commits what was accepted, and closes the files."""
         self.changes.close()
         await self._writer.close()
+        await self._views.close()
         self._connection.close()
