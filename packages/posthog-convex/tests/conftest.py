@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -349,23 +348,25 @@ def local(_local: PostHogLocal) -> PostHogLocal:
     return _local
 
 
+Scenario = Callable[[Deployed], Any]
+
+
 @pytest.fixture
-def deployed(functions: Path, tmp_path: Path) -> Callable[[Callable[[Deployed], Any]], Any]:
+def deployed(functions: Path, tmp_path: Path) -> Callable[[Scenario], Any]:
     """Runs a coroutine function with a fresh deployment: `deployed(scenario)`."""
+    return lambda scenario: asyncio.run(_deploy(functions, tmp_path, 1, scenario))
 
-    @asynccontextmanager
-    async def running() -> AsyncIterator[Deployed]:
-        async with Server(Settings(data=tmp_path / "data", port=0, isolates=1)) as server:
-            app = Deployed(server)
-            await app.set_env(POSTHOG_PROJECT_TOKEN="phc_x", POSTHOG_HOST="http://127.0.0.1:1")
-            await server.deploy(functions)
-            yield app
 
-    def run(scenario: Callable[[Deployed], Any]) -> Any:
-        async def main() -> Any:
-            async with running() as app:
-                return await scenario(app)
+@pytest.fixture
+def deployed_here(functions: Path, tmp_path: Path) -> Callable[[Scenario], Any]:
+    """The same with functions in this one process, for what is remembered by process."""
+    return lambda scenario: asyncio.run(_deploy(functions, tmp_path, 0, scenario))
 
-        return asyncio.run(main())
 
-    return run
+async def _deploy(functions: Path, tmp_path: Path, isolates: int, scenario: Scenario) -> Any:
+    settings = Settings(data=tmp_path / "data", port=0, isolates=isolates)
+    async with Server(settings) as server:
+        app = Deployed(server)
+        await app.set_env(POSTHOG_PROJECT_TOKEN="phc_x", POSTHOG_HOST="http://127.0.0.1:1")
+        await server.deploy(functions)
+        return await scenario(app)

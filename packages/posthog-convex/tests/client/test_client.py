@@ -175,7 +175,7 @@ def test_every_call_may_be_stamped(deployed: Any) -> None:
     deployed(scenario)
 
 
-def test_events_carry_flags_when_asked_to(deployed: Any) -> None:
+def test_events_carry_flags_when_asked_to(deployed_here: Any) -> None:
     async def scenario(app: Any) -> None:
         await app.store(ANSWER)
         await app.mutation("shop:capture_with_flags", {"wanted": True})
@@ -198,7 +198,7 @@ def test_events_carry_flags_when_asked_to(deployed: Any) -> None:
         await app.call("mutation", "capture", "nobody", send_feature_flags=True)
         assert "$active_feature_flags" not in app.events()[-1]["properties"]
 
-    deployed(scenario)
+    deployed_here(scenario)
 
 
 def test_an_action_captures_durably(deployed: Any) -> None:
@@ -264,7 +264,7 @@ def test_properties_and_groups_decide(deployed: Any) -> None:
     deployed(scenario)
 
 
-def test_without_a_value_the_default_stands_in_and_a_warning_says_why(deployed: Any) -> None:
+def test_without_a_value_the_default_stands_in_and_a_warning_says_why(deployed_here: Any) -> None:
     async def scenario(app: Any) -> None:
         options = {"distinct_id": "u"}
         assert await app.query("shop:flag", {"key": "pro", "options": options}) == "default"
@@ -278,4 +278,4 @@ def test_without_a_value_the_default_stands_in_and_a_warning_says_why(deployed: 
         with pytest.raises(Exception, match="get_feature_flag needs a distinct id"):
             await app.query("shop:flag", {"key": "on"})
 
-    deployed(scenario)
+    deployed_here(scenario)

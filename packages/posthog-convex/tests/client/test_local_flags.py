@@ -109,7 +109,7 @@ def test_results_tell_all_states_apart(deployed: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_all_flags(deployed: Any, kind: str) -> None:
+def test_all_flags(deployed_here: Any, kind: str) -> None:
     async def scenario(app: Any) -> None:
         async def flags(**options: Any) -> Any:
             return await app.call(kind, "get_all_flags", **{"distinct_id": "u", **options})
@@ -135,7 +135,7 @@ def test_all_flags(deployed: Any, kind: str) -> None:
         }
         assert await flags(flag_keys=["pro", "size"], **about) == {"pro": True, "size": True}
 
-    deployed(scenario)
+    deployed_here(scenario)
 
 
 def test_all_flags_and_payloads(deployed: Any) -> None:
@@ -148,12 +148,13 @@ def test_all_flags_and_payloads(deployed: Any) -> None:
         assert found == {
             "flags": {"bare": True, "off": False, "variant": "a"},
             "payloads": {"variant": [1, 2]},
+            "error": None,
         }
 
     deployed(scenario)
 
 
-def test_many_undecided_flags_are_one_line(deployed: Any) -> None:
+def test_many_undecided_flags_are_one_line(deployed_here: Any) -> None:
     async def scenario(app: Any) -> None:
         undecided = [{**PRO, "key": f"pro-{n}"} for n in range(20)]
         await app.store({"flags": undecided})
@@ -161,10 +162,10 @@ def test_many_undecided_flags_are_one_line(deployed: Any) -> None:
         (line,) = app.log
         assert "17 more flags" in line
 
-    deployed(scenario)
+    deployed_here(scenario)
 
 
-def test_a_warning_is_told_once_a_version(deployed: Any) -> None:
+def test_a_warning_is_told_once_a_version(deployed_here: Any) -> None:
     async def scenario(app: Any) -> None:
         async def warnings() -> int:
             await app.call("mutation", "get_feature_flag", "pro", distinct_id="u")
@@ -177,7 +178,7 @@ def test_a_warning_is_told_once_a_version(deployed: Any) -> None:
         await app.store({"flags": [{**PRO, "version": 3}, ON]})
         assert [await warnings(), await warnings()] == [1, 0]
 
-    deployed(scenario)
+    deployed_here(scenario)
 
 
 def test_reading_some_flags_depends_on_these_and_reading_all_on_all(deployed: Any) -> None:
