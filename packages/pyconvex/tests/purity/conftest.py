@@ -56,7 +56,7 @@ def run_pure(
         value = function()
         return await value if inspect.isawaitable(value) else value
 
-    active = purity.ActiveRun(now_ms, purity.Entropy(seed))
+    active = purity.ActiveRun(now_ms, purity.Entropy(seed.to_bytes(8, "little")))
     active.ticking = ticking
     purity.begin(active)
     try:

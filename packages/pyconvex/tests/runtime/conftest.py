@@ -140,7 +140,7 @@ class Bench:
             identity=identity.encode(who),
             request_id="r",
             now_ms=1_700_000_000_000.0,
-            seed=options.pop("seed", 7),
+            seed=options.pop("seed", b"seed"),
             public_only=options.pop("public_only", True),
             announce=False,
             cursor_secret=b"s" * 32,

@@ -66,7 +66,7 @@ def start(path: str, kind: str = "query", run_id: int = 1) -> messages.Start:
         identity=encode(ANONYMOUS),
         request_id="r",
         now_ms=0.0,
-        seed=1,
+        seed=b"seed",
         public_only=True,
         announce=False,
         cursor_secret=b"",

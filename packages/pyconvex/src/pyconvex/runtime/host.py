@@ -50,6 +50,8 @@ from pyconvex.storage import Replay as ReplayRecord
 #: Runs of one mutation before its caller is told of the conflict. From the second on it runs alone
 #: among those that conflict over the same document, so that more tries seldom help.
 MAX_MUTATION_RUNS = 20
+#: Enough that nobody guesses a token that a mutation made from an id that it made as well.
+SEED_BYTES = 32
 #: Runs on isolates that a deploy made too old, until the call is given back.
 MAX_STALE_RUNS = 3
 #: How long the swap of isolates may take after a deploy's commit became visible, in seconds: what
@@ -76,7 +78,7 @@ class Host:
         *,
         on_appended: Callable[[], None] = lambda: None,
         now_ms: Callable[[], float] = lambda: time.time() * 1000,
-        new_seed: Callable[[], int] = lambda: secrets.randbits(64),
+        new_seed: Callable[[], int] = lambda: secrets.randbits(8 * SEED_BYTES),
         steady_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -367,7 +369,7 @@ class Host:
             identity=identity.encode(call.identity),
             request_id=call.request_id,
             now_ms=self._now_ms(),
-            seed=self._new_seed(),
+            seed=self._new_seed().to_bytes(SEED_BYTES, "little"),
             public_only=call.public_only,
             announce=announce,
             cursor_secret=self._cursor_secret,

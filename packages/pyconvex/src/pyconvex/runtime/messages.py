@@ -68,7 +68,8 @@ class Start(Frame, frozen=True, array_like=True, tag=True):
     identity: bytes
     request_id: str
     now_ms: float
-    seed: int
+    #: What all that the run draws at random follows from.
+    seed: bytes
     public_only: bool
     #: Answer with `Opened` before running, so that the server knows the snapshot is held.
     announce: bool

@@ -15,6 +15,7 @@ import sys
 import time
 from _thread import get_ident
 from collections.abc import Callable
+from hashlib import shake_256
 from types import CodeType
 
 #: The active runs by thread. Guards look at its truth first: it is empty almost everywhere.
@@ -25,28 +26,24 @@ _CLOCK_KEEPERS: set[CodeType] = set()
 
 
 class Entropy:
-    """The one source of randomness of a run, seeded when it is first used.
+    """The one source of randomness of a run: what is drawn tells nothing about what else is.
 
-    Most queries draw nothing, and seeding costs more than all guards together.
+    A hash of the seed and a counter. So a token from `secrets` stays one although the document
+    that holds it shows its id, and nothing is paid for by the queries that draw nothing.
     """
 
-    __slots__ = ("_seed", "_source")
+    __slots__ = ("_drawn", "_seed")
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: bytes) -> None:
         self._seed = seed
-        self._source: random.Random | None = None
-
-    @property
-    def source(self) -> random.Random:
-        if self._source is None:
-            self._source = random.Random(self._seed)  # noqa: S311  # reproducible on purpose
-        return self._source
+        self._drawn = 0
 
     def randbytes(self, size: int) -> bytes:
-        return self.source.randbytes(size)
+        self._drawn += 1
+        return shake_256(self._drawn.to_bytes(8, "little") + self._seed).digest(size)
 
     def getrandbits(self, bits: int) -> int:
-        return self.source.getrandbits(bits)
+        return int.from_bytes(self.randbytes((bits + 7) // 8), "little") & (1 << bits) - 1
 
 
 class ActiveRun:
