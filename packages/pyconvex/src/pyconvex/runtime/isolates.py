@@ -420,6 +420,7 @@ class IsolatePool:
             self._loaded.set_exception(
                 AppLoadError("The process that imports the app ended before it was done.")
             )
+            self._loaded.exception()  # who awaited it may have left
         elif not self._stopping:
             self._on_lost()
 
