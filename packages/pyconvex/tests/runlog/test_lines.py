@@ -1,0 +1,67 @@
+"""The form and the limits of log lines."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyconvex.runlog import LogLines
+from pyconvex.runlog.lines import MAX_LINE_BYTES, MAX_LINES
+
+
+def lines(*added: tuple[str, object]) -> list[str]:
+    log = LogLines()
+    for level, message in added:
+        log.add(level, message)
+    return log.as_list()
+
+
+@pytest.mark.parametrize(
+    ("level", "message", "line"),
+    [
+        ("debug", "a", "[DEBUG] 'a'"),
+        ("info", "it's", r"[INFO] 'it\'s'"),
+        ("log", "a\\b", r"[LOG] 'a\\b'"),
+        ("warn", "two\nlines", "[WARN] 'two\nlines'"),
+        ("error", {"n": 1}, "[ERROR] {'n': 1}"),
+        ("shout", "a", "[LOG] 'a'"),
+        ("log", "", "[LOG] ''"),
+    ],
+)
+def test_lines_begin_with_their_level(level: str, message: object, line: str) -> None:
+    assert lines((level, message)) == [line]
+
+
+def test_there_are_at_most_so_many_and_the_last_says_so() -> None:
+    assert len(lines(*[("log", "x")] * (MAX_LINES - 1))) == MAX_LINES - 1
+    for count in (MAX_LINES, MAX_LINES + 50):
+        got = lines(*[("log", "x")] * count)
+        assert len(got) == MAX_LINES == 256
+        assert got[-2:] == [
+            "[LOG] 'x'",
+            "[ERROR] 'Log overflow (maximum 256). Remaining log lines omitted.'",
+        ]
+
+
+@given(st.text(alphabet="aü€😀", min_size=1).map(lambda text: text * 20_000))
+def test_a_long_line_is_cut_between_characters(text: str) -> None:
+    [line] = lines(("log", text))
+    assert len(line.encode()) <= MAX_LINE_BYTES == 32_768
+    assert line.endswith(" (truncated due to length)") or line == f"[LOG] '{text}'"
+
+
+@given(st.lists(st.text(alphabet="ab\n", max_size=5), max_size=12))
+def test_what_is_printed_in_pieces_comes_in_lines(pieces: list[str]) -> None:
+    log = LogLines()
+    for piece in pieces:
+        log.write(piece)
+    whole = "".join(pieces)
+    wanted = whole.split("\n")
+    if not wanted[-1]:
+        wanted.pop()
+    assert log.as_list() == [f"[LOG] '{line}'" for line in wanted]
+    assert log.as_list() == [f"[LOG] '{line}'" for line in wanted], "asking changes nothing"
+    assert all(re.match(r"^\[.*?\] ", line) for line in log.as_list())
