@@ -153,6 +153,22 @@ def test_a_process_that_ends_fails_its_run_alone(deployed: Deployed, kind: str, 
     deployed(scenario, minimum=2)
 
 
+@pytest.mark.parametrize("path", ["lib:spins", "lib:exits"])
+def test_what_is_lined_up_behind_a_bad_neighbour_runs_once(deployed: Deployed, path: str) -> None:
+    async def scenario(d: Deployment) -> None:
+        await d.deploy(lib=APP)
+        bad = asyncio.create_task(d.query(path))
+        await until(lambda: not d.pools[0]._idle)
+        good = [asyncio.create_task(d.mutation("lib:add", {"n": 1})) for _ in range(20)]
+        await until(lambda: bad.done() or any(i.next for i in d.pools[0]._isolates.values()))
+        for outcome in await asyncio.gather(*good):
+            value(outcome)
+        assert isinstance(await bad, Failure)
+        assert value(await d.query("lib:total")) == 20
+
+    deployed(scenario, minimum=1)
+
+
 def test_a_killed_isolate_is_replaced(deployed: Deployed) -> None:
     async def scenario(d: Deployment) -> None:
         await d.deploy(lib=APP)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import os
 import signal
@@ -61,6 +62,8 @@ class Run:
     opened: asyncio.Future[int] | None = None
     #: Answers an action's calls of other functions.
     on_call: Callable[[messages.CallOut], Awaitable[messages.CallBack]] | None = None
+    #: True for what is left in an isolate of a run that was taken back: nobody waits for it.
+    abandoned: bool = False
 
     async def result(self) -> messages.Finished:
         """How the run ended, once it has. May be cancelled.
@@ -80,6 +83,11 @@ class Isolate:
     #: None until the template told it.
     pid: int | None = None
     runs: dict[int, Run] = field(default_factory=dict)
+    #: Sent already, to begin the moment the run under way ends; for queries and mutations only.
+    #: Between two runs an isolate would otherwise wait for the server's next turn.
+    next: Run | None = None
+    #: True while the run under way takes long: nothing is lined up behind it.
+    slow: bool = False
     #: Why the server is ending it; None while it is wanted.
     ending: str | None = None
 
@@ -113,6 +121,8 @@ class IsolatePool:
         self._waiting: deque[Run] = deque()
         self._waiting_actions: deque[Run] = deque()
         self._next_id = 0
+        #: Run ids for runs that are sent a second time; far from those that hosts count up.
+        self._second_ids = itertools.count(1 << 62)
         self._stopping = False
         self._connecting: set[asyncio.Task[None]] = set()
         self._answering: set[asyncio.Task[None]] = set()
@@ -129,6 +139,7 @@ class IsolatePool:
         control_child.close()
         handover_child.close()
         self._loaded = asyncio.get_running_loop().create_future()
+        self._loaded.add_done_callback(_retrieve)  # nobody awaits it any more after a timeout
         self._control = await LoopChannel.open(control, self._from_template, self._template_gone)
         self._control.send(messages.encode(messages.Load(sources, str(folder), str(data_path))))
         try:
@@ -164,7 +175,8 @@ class IsolatePool:
 
     def hand_over(self) -> list[Run]:
         """Take back the runs that have not begun, to be adopted by the pool that follows."""
-        runs = [*self._waiting, *self._waiting_actions]
+        lined_up = [run for i in self._isolates.values() if (run := self._take_back(i)) is not None]
+        runs = [*lined_up, *self._waiting, *self._waiting_actions]
         self._waiting.clear()
         self._waiting_actions.clear()
         return runs
@@ -206,6 +218,7 @@ class IsolatePool:
                 *self._waiting,
                 *self._waiting_actions,
                 *(r for i in self._isolates.values() for r in i.runs.values()),
+                *(i.next for i in self._isolates.values() if i.next is not None),
             )
         ]:
             await asyncio.wait(runs)
@@ -223,10 +236,36 @@ class IsolatePool:
             isolate = self._idle.popleft()
             if isolate.ending is None and isolate.channel is not None:
                 self._begin(isolate, self._waiting.popleft())
+        if self._waiting:
+            self._line_up()
         if self._waiting and not self._forking_pure():
             pure = sum(1 for i in self._isolates.values() if not i.actions)
             if pure < self._minimum:
                 self._fork(actions=False)
+
+    def _line_up(self) -> None:
+        """Send waiting runs to busy isolates, one each."""
+        for isolate in self._isolates.values():
+            if not self._waiting or self._waiting[0].opened is not None:
+                return  # a run whose snapshot is to be opened at once needs an idle isolate
+            if isolate.runs and isolate.next is None and not (isolate.actions or isolate.slow):
+                if isolate.channel is None or isolate.ending is not None:
+                    continue
+                isolate.next = self._waiting.popleft()
+                isolate.channel.send(messages.encode(isolate.next.start))
+
+    def _take_back(self, isolate: Isolate) -> Run | None:
+        """Take the run that is lined up off an isolate, to begin elsewhere.
+
+        The isolate may still run it, which changes nothing: only a run's answer has effects, and
+        that answer is now for nobody.
+        """
+        run = isolate.next
+        if run is None or run.abandoned:
+            return None
+        isolate.next = Run(run.start, asyncio.get_running_loop().create_future(), abandoned=True)
+        run.start = msgspec.structs.replace(run.start, run_id=next(self._second_ids))
+        return run
 
     def _dispatch_actions(self) -> None:
         while self._waiting_actions:
@@ -248,8 +287,12 @@ class IsolatePool:
 
     def _begin(self, isolate: Isolate, run: Run) -> None:
         assert isolate.channel is not None
-        isolate.runs[run.start.run_id] = run
         isolate.channel.send(messages.encode(run.start))
+        self._watch(isolate, run)
+
+    def _watch(self, isolate: Isolate, run: Run) -> None:
+        """A run begins now, as far as the server can tell: its limits count from here."""
+        isolate.runs[run.start.run_id] = run
         loop = asyncio.get_running_loop()
         if isolate.actions:
             timer = loop.call_later(ACTION_WALL_LIMIT_S, self._overdue_action, isolate, run)
@@ -261,10 +304,15 @@ class IsolatePool:
         """A run takes long: keep enough isolates ready beside it, and watch its limits."""
         if run.done.done():
             return
+        isolate.slow = True
+        lined_up = self._take_back(isolate)
+        if lined_up is not None:
+            self._waiting.appendleft(lined_up)
         busy = sum(1 for i in self._isolates.values() if not i.actions and i.runs)
         total = sum(1 for i in self._isolates.values() if not i.actions)
         if total - busy < self._minimum and total < self._maximum and not self._forking_pure():
             self._fork(actions=False)
+        self._dispatch()
         started = asyncio.get_running_loop().time() - SLOW_RUN_S
         self._watch_limits(isolate, run, started, _cpu_seconds(isolate.pid))
 
@@ -356,7 +404,12 @@ class IsolatePool:
         if isolate.actions:
             self._dispatch_actions()
         elif isolate.ending is None:
-            self._idle.append(isolate)
+            isolate.slow = False
+            follower, isolate.next = isolate.next, None
+            if follower is None:
+                self._idle.append(isolate)
+            else:
+                self._watch(isolate, follower)
             self._dispatch()
 
     def _end(self, isolate: Isolate, reason: str) -> None:
@@ -380,6 +433,9 @@ class IsolatePool:
         for run in isolate.runs.values():
             self._fail(run, _stopping() if self._stopping else IsolateGoneError(reason))
         isolate.runs.clear()
+        lined_up = self._take_back(isolate)
+        if lined_up is not None:
+            self.adopt(lined_up)
         if not self._stopping:
             pure = sum(1 for i in self._isolates.values() if not i.actions)
             if pure < self._minimum:
@@ -427,6 +483,11 @@ class IsolatePool:
 
 def _stopping() -> HostError:
     return HostError(503, "ServerStopping", "The server is stopping. Try again in a moment.")
+
+
+def _retrieve(future: asyncio.Future[AppSpec]) -> None:
+    if not future.cancelled():
+        future.exception()
 
 
 def _spawn_template(descriptors: tuple[int, int]) -> subprocess.Popen[bytes]:
