@@ -95,15 +95,16 @@ class FlagsAndPayloads(msgspec.Struct, frozen=True):
 def explanation(state: str, key: str | None, detail: str) -> str:
     """The warning that says why there is no value; `key` None stands for all flags."""
     what = "flags" if key is None else f"flag {key!r}"
+    gives = "flags give" if key is None else f"{what} gives"
     match FlagState(state):
         case FlagState.UNKNOWN:
             return f"posthog: there is no {what}. It gives the default until it is created."
         case FlagState.NO_VERDICT:
             return f"posthog: {what} has no verdict here: {detail}. It gives the default. {_MORE}"
         case FlagState.NOT_LOADED:
-            return f"posthog: flag definitions are not loaded yet, so {what} gives the default."
+            return f"posthog: flag definitions are not loaded yet, so {gives} the default."
         case FlagState.NO_KEY:
-            return f"posthog: {what} gives the default: {detail}"
+            return f"posthog: {gives} the default: {detail}"
     raise AssertionError(f"{state} needs no explanation")
 
 

@@ -6,8 +6,8 @@ One invariant: keys and tokens stay here; callers see none.
 
 from __future__ import annotations
 
-import asyncio
 import time
+from asyncio import sleep
 from collections.abc import Mapping
 from typing import Annotated, Any, TypedDict
 
@@ -68,7 +68,7 @@ async def evaluate(
     question["geoip_disable"] = disable_geoip
     if keys is not None:
         question["flag_keys_to_evaluate"] = keys
-    answer = await ask(flags_request(ctx.env, question), send, timeout_s, asyncio.sleep)
+    answer = await ask(flags_request(ctx.env, question), send, timeout_s, sleep)
     return _found(answer)
 
 
