@@ -48,6 +48,20 @@ def main() -> None:
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="posthog-js's dist folder: serves /static/ and turns on what loads scripts, as replay.",
 )
+@click.option(
+    "--keep-days",
+    type=click.FloatRange(min=0),
+    default=90,
+    show_default=True,
+    help="Drop events, logs and recordings that came earlier; 0 keeps them for ever.",
+)
+@click.option(
+    "--max-mb",
+    type=click.IntRange(min=0),
+    default=5000,
+    show_default=True,
+    help="Drop the oldest when the stored data grows beyond; 0 knows no limit.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Say what started as one line of JSON.")
 def start(
     host: str,
@@ -59,12 +73,15 @@ def start(
     allow_host: tuple[str, ...],
     allow_remote: bool,
     posthog_js: Path | None,
+    keep_days: float,
+    max_mb: int,
     as_json: bool,
 ) -> None:
     """Start the server and keep it running until Ctrl-C."""
     from posthog_local.http.server import CannotListen
     from posthog_local.server import Settings, run
     from posthog_local.store.folder import FolderError
+    from posthog_local.store.retention import Limits
     from posthog_local.store.schema import UnknownFormat
 
     settings = Settings(
@@ -76,6 +93,7 @@ def start(
         allowed_hosts=allow_host,
         allow_remote=allow_remote,
         posthog_js=posthog_js,
+        limits=Limits(keep_days=keep_days or None, max_bytes=max_mb * 1_000_000 or None),
     )
     try:
         run(settings, _say_json if as_json else _say)

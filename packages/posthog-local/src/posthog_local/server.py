@@ -7,12 +7,15 @@ never reach for each other.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import apsw
 import msgspec
 from starlette.applications import Starlette
 
@@ -30,12 +33,15 @@ from posthog_local.logs.routes import log_endpoints
 from posthog_local.query.routes import ReadRoutes
 from posthog_local.replay.routes import replay_endpoints
 from posthog_local.store.folder import Folder, Keys
+from posthog_local.store.retention import Limits
 from posthog_local.store.store import Store
 from posthog_local.traces.routes import trace_endpoints
 from posthog_local.ui.pages import Connection, Pages
 
 # The threads that write and render must not hold up the event loop for the default 5 ms at a time.
 _SWITCH_INTERVAL_S = 0.0002
+_SWEEP_INTERVAL_S = 10.0
+_log = logging.getLogger(__name__)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allowed_hosts: tuple[str, ...] = ()
     allow_remote: bool = False
     posthog_js: Path | None = None
+    limits: Limits = Limits()
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,11 +97,26 @@ async def _serve(
         store.changes.close()
         faults.remove()
 
+    sweeper = asyncio.create_task(_sweep(store, settings.limits))
     try:
         app = build_app(settings, store, faults, keys)
         await http_server.serve(app, listener, on_ready=on_ready, on_stopping=stopping)
     finally:
+        sweeper.cancel()
+        await asyncio.gather(sweeper, return_exceptions=True)
         await store.close()
+
+
+async def _sweep(store: Store, limits: Limits) -> None:
+    """Looks after the limits for as long as the server lives."""
+    if limits == Limits():
+        return
+    while True:
+        try:
+            await store.sweep(limits, time.time_ns() // 1000)
+        except apsw.Error:
+            _log.exception("what is beyond the limits could not be dropped; all of it is kept")
+        await asyncio.sleep(_SWEEP_INTERVAL_S)
 
 
 def build_app(settings: Settings, store: Store, faults: FaultBook, keys: Keys) -> Router:

@@ -150,6 +150,12 @@ DROP INDEX events_by_name;
 CREATE INDEX events_by_name ON events (event);
 CREATE INDEX persons_by_age ON persons (created_at_us);
 """,
+    # The epoch changes with every reset: numbers of another epoch are other events.
+    """
+CREATE TABLE meta (epoch TEXT NOT NULL, making_room INTEGER NOT NULL DEFAULT 0);
+INSERT INTO meta (epoch) VALUES (hex(randomblob(16)));
+CREATE INDEX issue_events_by_seq ON issue_events (seq);
+""",
 )
 # Written to `user_version`.
 FORMAT_VERSION = len(_STEPS)

@@ -20,6 +20,7 @@ from posthog_local.store.changes import Changes
 from posthog_local.store.folder import Folder
 from posthog_local.store.issueshelf import IssueStatus, set_status
 from posthog_local.store.reader import EventFilter, Reader, StoredEvent
+from posthog_local.store.retention import Limits, sweep_step
 from posthog_local.store.transaction import Transaction
 from posthog_local.store.views import View, Views
 from posthog_local.store.writer import Job, Writer
@@ -78,6 +79,13 @@ class Store:
         return await self._writer.submit(
             lambda transaction: set_status(transaction.connection, issue_id, status)
         )
+
+    async def sweep(self, limits: Limits, now_us: int) -> int:
+        """Drops what is beyond the limits, in small portions; gives the number of rows."""
+        total = 0
+        while dropped := await self._writer.submit(sweep_step(limits, now_us)):
+            total += dropped
+        return total
 
     async def reset(self, *, keep_flags: bool) -> None:
         """Empties the project."""

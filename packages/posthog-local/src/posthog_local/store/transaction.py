@@ -87,6 +87,7 @@ class Transaction:
         tables = [*schema.DATA_TABLES, *(() if keep_flags else schema.FLAG_TABLES)]
         for table in tables:
             self.connection.execute(f"DELETE FROM {table}")  # noqa: S608
+        self.connection.execute("UPDATE meta SET epoch = hex(randomblob(16)), making_room = 0")
         self.forget()
 
     def _append_exception(self, uuid: bytes, event: IncomingEvent, result: Attribution) -> None:
