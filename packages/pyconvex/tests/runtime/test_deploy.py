@@ -120,10 +120,10 @@ def test_a_variable_removed_during_a_deploy_keeps_it_back(
         await d.environment.apply([EnvChange("TOKEN", "t")])
         write = d.system.write
 
-        async def after_a_removal(work: Any) -> Any:
+        async def after_a_removal(work: Any, **options: Any) -> Any:
             monkeypatch.setattr(d.system, "write", write)
             await d.environment.apply([EnvChange("TOKEN", None)])
-            return await write(work)
+            return await write(work, **options)
 
         monkeypatch.setattr(d.system, "write", after_a_removal)
         with pytest.raises(MissingVariablesError):
@@ -188,8 +188,8 @@ def held(d: Deployment, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     release = asyncio.Event()
     write = d.system.write
 
-    async def hold(work: Any) -> Any:
-        result = await write(work)
+    async def hold(work: Any, **options: Any) -> Any:
+        result = await write(work, **options)
         await release.wait()
         return result
 

@@ -15,7 +15,6 @@ from pyconvex.identity import ANONYMOUS
 from pyconvex.runtime.calls import Failure, FunctionCall, QueryResult, Success
 from pyconvex.runtime.commits import CommitQueue
 from pyconvex.runtime.deploy import Deployer
-from pyconvex.runtime.environment import DeploymentEnvironment
 from pyconvex.runtime.host import Host
 from pyconvex.runtime.in_process import InProcessPool
 from pyconvex.runtime.isolates import IsolatePool
@@ -185,11 +184,9 @@ async def deployment(
         stack.callback(system.close)
         host = Host(store, committer, commits, system)
         stack.callback(host.close)
-        environment = DeploymentEnvironment(system, lambda: None)
         deployer = Deployer(
             host,
             system,
-            environment,
             database=store.database,
             new_pool=new_pool,
             on_deployed=lambda spec: None,

@@ -162,7 +162,11 @@ def _add(
             functions=[_function_spec(name, f) for name, f in sorted(functions.items())],
             env=list(env),
             tables=[
-                TableSpec(name, {k: list(fields) for k, fields in table.indexes.items()})
+                TableSpec(
+                    name,
+                    {k: list(fields) for k, fields in table.indexes.items()},
+                    _hash([repr(table.validator)]),
+                )
                 for name, table in sorted(schema.tables.items())
             ],
             queues=list(definition.queues),

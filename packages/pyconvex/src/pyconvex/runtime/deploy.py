@@ -15,13 +15,14 @@ from typing import Any
 
 import msgspec
 
-from pyconvex.database import Transaction, all_components
+from pyconvex.database import Namespace, Transaction, all_components
 from pyconvex.runtime import cursor_secret
 from pyconvex.runtime.calls import HostError
 from pyconvex.runtime.environment import MissingVariablesError, check_variables
 from pyconvex.runtime.host import Host
 from pyconvex.runtime.isolates import AppLoadError
 from pyconvex.runtime.pool import Pool
+from pyconvex.runtime.rollout import Rollout
 from pyconvex.runtime.spec import AppSpec
 from pyconvex.runtime.system import SystemTransactions
 
@@ -63,7 +64,8 @@ class Deployer:
         """Put these sources into force; `folder` is where their author edits them.
 
         Raises `AppLoadError` when they can't be imported, `MissingVariablesError` when a required
-        variable is not set. The app that was in force stays so then.
+        variable is not set, `DatabaseError` when a stored document doesn't fit the new schema. The
+        app that was in force stays so then; it also goes on while new indexes are filled.
         """
         async with self._one_at_a_time:
             return await self._deploy(sources, folder)
@@ -88,12 +90,26 @@ class Deployer:
             # Once to say so before anything is forked, and once with what is put into force.
             self._system.read(lambda tx: check_variables(tx.namespace(""), spec.root.env))
             pool.open()
-            await self._system.write(lambda tx: _record(tx, spec, sources, folder))
+            await self._put_on_record(pool, spec, sources, folder)
         except BaseException:
             await pool.stop()
             raise
         self._swap(pool, spec)
         return spec
+
+    async def _put_on_record(
+        self, pool: Pool, spec: AppSpec, sources: dict[str, str], folder: Path
+    ) -> None:
+        """Make the data fit the new app, then say in one transaction that it is in force."""
+        rollout = Rollout(self._system, pool, spec)
+        try:
+            await rollout.prepare()
+            await self._system.write(
+                lambda tx: _record(tx, spec, sources, folder), before=rollout.catch_up
+            )
+        except BaseException:
+            await rollout.abandon()
+            raise
 
     def _swap(self, pool: Pool, spec: AppSpec) -> None:
         old, self._pool = self._pool, pool
@@ -156,10 +172,18 @@ def _record(tx: Transaction, spec: AppSpec, sources: dict[str, str], folder: Pat
         namespace.set_component(component.version, definition)
         for table in component.tables:
             namespace.declare_table(table.name, table.indexes)
+        _drop_indexes(namespace, {table.name for table in component.tables})
         for queue in component.queues:
             namespace.declare_queue(queue)
     _store_sources(tx, sources, folder)
     cursor_secret.ensure(tx)
+
+
+def _drop_indexes(namespace: Namespace, declared: set[str]) -> None:
+    """A table that is in no schema any more keeps its documents, and nothing else."""
+    for name in namespace.table_names():
+        if name not in declared and not name.startswith("_") and namespace.index_names(name):
+            namespace.declare_table(name, {})
 
 
 def _store_sources(tx: Transaction, sources: dict[str, str], folder: Path) -> None:

@@ -27,6 +27,7 @@ from pyconvex.runtime.isolates import AppLoadError, IsolateGoneError, Run
 from pyconvex.runtime.loader import APP_PACKAGE, unload_app
 from pyconvex.runtime.output import shared_output
 from pyconvex.runtime.run import PureRun
+from pyconvex.runtime.schema_check import CHECK, check_page
 from pyconvex.runtime.spec import AppSpec
 from pyconvex.runtime.template import load_failure
 from pyconvex.storage import Reader
@@ -153,6 +154,9 @@ class InProcessPool:
         try:
             if run.opened is not None and not run.opened.done():
                 run.opened.set_result(head.ts)
+            if start.kind == CHECK:
+                _end(run, check_page(self._image.components, self._reader, start))
+                return
             pure = PureRun(
                 self._image, self._reader, self._catalog, start, identity.decode(start.identity)
             )

@@ -19,6 +19,7 @@ from pyconvex.runtime.analysis import AppImage
 from pyconvex.runtime.channel import BlockingChannel, LoopChannel
 from pyconvex.runtime.output import capture_output
 from pyconvex.runtime.run import PureRun
+from pyconvex.runtime.schema_check import CHECK, check_page
 from pyconvex.storage import Reader
 
 
@@ -41,8 +42,11 @@ def _serve_pure(image: AppImage, reader: Reader, channel: BlockingChannel) -> No
         try:
             if start.announce:
                 channel.send(messages.encode(messages.Opened(start.run_id, head.ts)))
-            run = PureRun(image, reader, catalog, start, identity.decode(start.identity))
-            finished = run.execute()
+            if start.kind == CHECK:
+                finished = check_page(image.components, reader, start)
+            else:
+                run = PureRun(image, reader, catalog, start, identity.decode(start.identity))
+                finished = run.execute()
         finally:
             reader.end()
         channel.send(messages.encode(finished))

@@ -37,6 +37,8 @@ class TableSpec(msgspec.Struct, frozen=True):
 
     name: str
     indexes: dict[str, list[str]]
+    #: Names the validator of its documents: another one must be met by those that are stored.
+    validator: str = ""
 
 
 class ComponentSpec(msgspec.Struct, frozen=True):

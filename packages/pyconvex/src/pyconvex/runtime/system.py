@@ -7,12 +7,13 @@ or go stale like with any other write.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from pyconvex.database import Catalog, Committed, Transaction
+from pyconvex.database import Catalog, CommitOutcome, Committed, Transaction
 from pyconvex.runtime.calls import HostError
 from pyconvex.runtime.commits import CommitQueue
 from pyconvex.storage import Store
@@ -49,21 +50,25 @@ class SystemTransactions:
         finally:
             self._reader.end()
 
-    async def write(self, work: Callable[[Transaction], T]) -> T:
-        """Run `work` and commit what it wrote; durable when this returns.
+    async def write(
+        self,
+        work: Callable[[Transaction], T],
+        *,
+        before: Callable[[], Awaitable[None]] | None = None,
+    ) -> T:
+        """Run `work` and commit what it wrote, ahead of all that waits; durable when this returns.
 
-        `work` may run several times. Raises what it raises, and `HostError` when it keeps
-        conflicting.
+        From the beginning of `before` on nothing else is committed. Both may run several times.
+        Raises what they raise, and `HostError` when it keeps conflicting.
         """
         for _ in range(MAX_RUNS):
-            self._reader.begin()
-            try:
-                transaction = self._transaction()
-                result = work(transaction)
-                proposal = transaction.proposal()
-            finally:
-                self._reader.end()
-            outcome = await self._commits.submit(proposal)
+            if before is None:
+                result, committing = self._propose(work)
+            else:
+                async with self._commits.paused():
+                    await before()
+                    result, committing = self._propose(work)
+            outcome = await committing
             if isinstance(outcome, Committed):
                 await self._store.wait_durable(outcome.ts)
                 return result
@@ -73,6 +78,16 @@ class SystemTransactions:
             "Another change of the deployment was made at the same time; nothing was changed. "
             "Try again.",
         )
+
+    def _propose(self, work: Callable[[Transaction], T]) -> tuple[T, asyncio.Future[CommitOutcome]]:
+        self._reader.begin()
+        try:
+            transaction = self._transaction()
+            result = work(transaction)
+            proposal = transaction.proposal()
+        finally:
+            self._reader.end()
+        return result, self._commits.submit(proposal, ahead=True)
 
     def close(self) -> None:
         """Let go of the data folder."""
