@@ -52,7 +52,7 @@ def run_pure(
     """Run a function, and what it returns if that can be awaited, as a query would be."""
 
     async def main() -> Any:
-        purity.CALL.set(Call(environment or {}))
+        purity.enter_call(Call(environment or {}))
         value = function()
         return await value if inspect.isawaitable(value) else value
 

@@ -26,10 +26,16 @@ def test_a_run_sees_its_components_variables_and_nothing_else(pure: Pure) -> Non
 
 def test_an_action_sees_them_above_those_of_its_process() -> None:
     def act() -> tuple[str | None, str | None, bool]:
-        purity.CALL.set(Call({"HOST": "x", "HOME": "/own"}))
+        purity.enter_call(Call({"HOST": "x", "HOME": "/own"}))
         return os.environ.get("HOST"), os.environ.get("HOME"), {"PATH", "HOST"} <= {*os.environ}
 
     assert copy_context().run(act) == ("x", "/own", True)
+
+
+def test_a_call_ends_where_it_began_or_nowhere() -> None:
+    token = copy_context().run(lambda: purity.enter_call(Call({"HOST": "x"})))
+    purity.leave_call(token)
+    assert os.getenv("HOST") is None
 
 
 def test_others_see_and_set_the_real_ones() -> None:

@@ -95,7 +95,7 @@ class ActionRunner:
                 environment.update(app.env_all())
             environment.update(environment_of(callee.component, app.env))
         frame = ActionFrame(self, start.run_id, callee, who, environment, log)
-        purity.CALL.set(frame)  # for good: each action is a task of its own
+        purity.enter_call(frame)  # for good: each action is a task of its own
         result = await callee.function.handler(ActionCtx(frame), **bound)
         with self._snapshot() as tables:
             return encode_result(callee, result, tables.namespace(start.component))

@@ -142,13 +142,13 @@ class PureRun:
         mutates = callee.function.kind is FunctionKind.MUTATION
         if depth == 1:
             self._active.ticking = mutates
-        token = purity.CALL.set(frame)
+        token = purity.enter_call(frame)
         try:
             with self.transaction.savepoint() if mutates and depth > 1 else nullcontext():
                 result = await callee.function.handler(frame.context(), **bound)
                 return encode_result(callee, result, namespace)
         finally:
-            purity.CALL.reset(token)
+            purity.leave_call(token)
 
     def _check_version(self, path: str) -> Namespace:
         """The component's tables, provided that this process has the code that is in force."""

@@ -9,17 +9,18 @@ It contains mistakes, not malice: `docs/purity.md` lists what it can't catch.
 from pyconvex.runtime.purity.active import ActiveRun, Entropy, begin, end
 from pyconvex.runtime.purity.guards import guarded, install, remove
 from pyconvex.runtime.purity.refusal import ImpureCallError, impure
-from pyconvex.runtime.purity.variables import CALL
+from pyconvex.runtime.purity.variables import enter_call, leave_call
 
 __all__ = [
-    "CALL",
     "ActiveRun",
     "Entropy",
     "ImpureCallError",
     "begin",
     "end",
+    "enter_call",
     "guarded",
     "impure",
     "install",
+    "leave_call",
     "remove",
 ]

@@ -46,13 +46,19 @@ def on_own_behalf() -> bool:
 
 
 def _author_frame(frame: FrameType | None) -> FrameType | None:
-    """The innermost frame of the app, else of code that is not installed, else of a package."""
+    """The innermost frame of the app, else of code that is not installed, else of a package.
+
+    Of the innermost function call: a component answers for itself, not the app that calls it.
+    """
     own = packaged = None
     while frame is not None:
         name = _module(frame)
         if name.startswith(APP_PACKAGE):
             return frame
-        if not name.startswith(_HOST) and not _is_stdlib(frame):
+        if name.startswith(_HOST):
+            if packaged is not None:
+                break
+        elif not _is_stdlib(frame):
             packaged = packaged or frame
             if not _is_packaged(frame):
                 own = own or frame

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextvars import ContextVar
+from contextlib import suppress
+from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Protocol
 
 from pyconvex.runtime.purity.active import active
@@ -30,14 +31,26 @@ class HasEnvironment(Protocol):
 
 
 #: The function call under way. A context variable, because calls of one run interleave.
-CALL: ContextVar[HasEnvironment | None] = ContextVar("pyconvex_call", default=None)
+_call: ContextVar[HasEnvironment | None] = ContextVar("pyconvex_call", default=None)
+
+
+def enter_call(call: HasEnvironment) -> Token[HasEnvironment | None]:
+    """From here on this task executes that call; hand what is returned to `leave_call`."""
+    return _call.set(call)
+
+
+def leave_call(token: Token[HasEnvironment | None]) -> None:
+    """The call is over, and the one that made it goes on."""
+    # A call that was abandoned is closed by the collector, in whatever context that runs.
+    with suppress(ValueError):
+        _call.reset(token)
 
 
 class _Variables(_Environ):
     """The component's variables, in actions over those of the process."""
 
     def __getitem__(self, key: str) -> str:
-        call = CALL.get()
+        call = _call.get()
         if call is not None:
             value = call.environment.get(key)
             if value is not None:
@@ -47,7 +60,7 @@ class _Variables(_Environ):
         return super().__getitem__(key)
 
     def __iter__(self) -> Iterator[str]:
-        call = CALL.get()
+        call = _call.get()
         own = {} if call is None else dict.fromkeys(call.environment)
         return iter(own if active() is not None else own | dict.fromkeys(super().__iter__()))
 
