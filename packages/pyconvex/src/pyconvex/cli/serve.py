@@ -7,12 +7,14 @@ app ends no `dev`: it is shown, and the next save or variable tries again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,10 @@ import watchfiles
 
 from pyconvex.cli import env_local
 from pyconvex.database import DatabaseError
+from pyconvex.runtime.calls import HostError
 from pyconvex.runtime.environment import MissingVariablesError
 from pyconvex.runtime.isolates import AppLoadError
-from pyconvex.runtime.loader import SourceError
+from pyconvex.runtime.loader import SourceError, check_folder
 from pyconvex.server import DEFAULT_PORT, PortTakenError, Server, Settings
 from pyconvex.storage import FolderRefused
 
@@ -133,6 +136,8 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _dev(settings: Settings, report: Report) -> None:
+    assert settings.functions is not None
+    check_folder(settings.functions)
     stopping = _stop_on_signals()
     async with Server(settings) as server:
         env_local.write(
@@ -144,27 +149,51 @@ async def _dev(settings: Settings, report: Report) -> None:
             },
         )
         report.say(f"Serving {settings.functions} at {server.url}", url=server.url)
-        developing = asyncio.create_task(_develop(server, report))
+        developing = asyncio.create_task(_develop(server, settings.functions, report))
+        developing.add_done_callback(partial(_stop_if_failed, stopping))
         await stopping.wait()
-        developing.cancel()
         report.say("Stopping: requests under way are finished first.", stopping=True)
+        developing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await developing
 
 
-async def _develop(server: Server, report: Report) -> None:
+def _stop_if_failed(stopping: asyncio.Event, task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        stopping.set()
+
+
+async def _develop(server: Server, folder: Path, report: Report) -> None:
     """Deploy now, and again whenever a file or, after a missing one, a variable changes."""
-    folder = server.settings.functions
-    assert folder is not None
+    saved = asyncio.Event()
+    watching: set[asyncio.Task[Any]] = set()
+    if server.settings.watch:
+        watching.add(asyncio.create_task(_watch(folder, saved)))
+        await asyncio.sleep(0)  # the watch begins: what is saved during a deploy is not missed
+    waiting: set[asyncio.Task[Any]] = set()
     missing: list[str] = []
-    while True:
-        missing = await _deploy(server, folder, report, told=missing)
-        causes = [asyncio.create_task(server.environment_change())] if missing else []
-        if server.settings.watch:
-            causes.append(asyncio.create_task(_change_in(folder)))
-        if not causes:
-            return
-        _, pending = await asyncio.wait(causes, return_when=asyncio.FIRST_COMPLETED)
-        for task in pending:
-            task.cancel()
+    try:
+        while True:
+            saved.clear()
+            missing = await _deploy(server, folder, report, told=missing)
+            waiting = {asyncio.create_task(saved.wait())} if watching else set()
+            if missing:
+                waiting.add(asyncio.create_task(server.environment_change()))
+            if not waiting:
+                return
+            await asyncio.wait(watching | waiting, return_when=asyncio.FIRST_COMPLETED)
+            await _cancel(waiting)
+            for task in watching:
+                if task.done():
+                    task.result()  # raises: files can't be watched here
+    finally:
+        await _cancel(watching | waiting)
+
+
+async def _cancel(tasks: set[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _deploy(server: Server, folder: Path, report: Report, *, told: list[str]) -> list[str]:
@@ -179,7 +208,7 @@ async def _deploy(server: Server, folder: Path, report: Report, *, told: list[st
             them = "it" if len(missing.names) == 1 else "them"
             report.problem(f"{missing}\nThe app is deployed as soon as you have set {them}.")
         return missing.names
-    except (SourceError, AppLoadError, DatabaseError) as error:
+    except (SourceError, AppLoadError, DatabaseError, HostError) as error:
         report.problem(f"Not deployed: {error}")
         return []
     seconds = time.perf_counter() - began
@@ -188,9 +217,9 @@ async def _deploy(server: Server, folder: Path, report: Report, *, told: list[st
     return []
 
 
-async def _change_in(folder: Path) -> None:
+async def _watch(folder: Path, saved: asyncio.Event) -> None:
     async for _ in watchfiles.awatch(folder, watch_filter=watchfiles.PythonFilter()):
-        return
+        saved.set()
 
 
 async def _start(settings: Settings, report: Report) -> None:

@@ -30,8 +30,7 @@ def read_sources(folder: Path) -> dict[str, str]:
     Generated files, hidden files and caches are left out. Raises `SourceError` when the folder is
     missing, has no Python file, or holds one that can't be a module of the app.
     """
-    if not folder.is_dir():
-        raise SourceError(f"There is no functions folder at {folder}. `pyconvex init` makes one.")
+    check_folder(folder)
     sources: dict[str, str] = {}
     for path in sorted(folder.rglob("*.py")):
         relative = path.relative_to(folder)
@@ -53,6 +52,12 @@ def read_sources(folder: Path) -> dict[str, str]:
     if not sources:
         raise SourceError(f"{folder} has no Python files yet. Add one with a @query or @mutation.")
     return sources
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `SourceError` when there is no such folder."""
+    if not folder.is_dir():
+        raise SourceError(f"There is no functions folder at {folder}. `pyconvex init` makes one.")
 
 
 def _check_module_path(name: str, sources: Mapping[str, str], folder: Path) -> None:

@@ -1,0 +1,218 @@
+"""`pyconvex dev` and `pyconvex start`, from their first line to their exit status."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+import pytest
+from cli_process import APP, DEADLINE_S, Running
+from click.testing import CliRunner
+
+from pyconvex.cli import env_local, main
+
+Start = Callable[..., Running]
+DEV = ("dev", "--port", "0", "--isolates", "1", "--json")
+
+
+def ask(url: str, path: str) -> object:
+    answer = httpx2.post(f"{url}/api/query", json={"path": path, "args": {}}, timeout=DEADLINE_S)
+    return answer.json()["value"]
+
+
+def save(project: Path, text: str, name: str = "lib") -> None:
+    (project / "convex" / f"{name}.py").write_text(text)
+
+
+def test_dev_serves_and_tells_where_and_keeps_the_key_to_itself(
+    project: Path, running: Start
+) -> None:
+    (project / ".env.local").write_text("MINE=1\n")
+    dev = running(project, *DEV)
+    url = dev.wait_for("url")
+    assert dev.wait_for("deployed") == 5
+    assert ask(url, "lib:hello") == "hello you"
+    found = env_local.read(project)
+    assert found == {
+        "MINE": "1",
+        "VITE_CONVEX_URL": url,
+        "CONVEX_SELF_HOSTED_URL": url,
+        "CONVEX_SELF_HOSTED_ADMIN_KEY": dev.admin_key,
+    }
+    assert stat.S_IMODE((project / ".env.local").stat().st_mode) == 0o600
+    assert stat.S_IMODE((project / ".pyconvex" / "admin_key").stat().st_mode) == 0o600
+    assert dev.stop(signal.SIGTERM) == 0
+    assert dev.admin_key not in "\n".join(dev.out + dev.err)
+    assert dev.err == []
+
+
+def test_dev_says_the_same_to_people(project: Path, running: Start) -> None:
+    dev = running(project, "dev", "--port", "0", "--isolates", "1", "--no-watch")
+    deadline = time.monotonic() + DEADLINE_S
+    while not any(line.startswith("Deployed 5 functions in ") for line in dev.out):
+        assert time.monotonic() < deadline, (dev.out, dev.err)
+        time.sleep(0.01)
+    assert dev.out[0].startswith("Serving convex at http://127.0.0.1:")
+    assert dev.stop(signal.SIGINT) == 0
+
+
+def test_a_save_deploys_again_and_a_mistake_is_shown(project: Path, running: Start) -> None:
+    dev = running(project, *DEV)
+    url = dev.wait_for("url")
+    dev.wait_for("deployed")
+    save(project, APP.replace("hello {name}", "servus {name}"))
+    dev.wait_for("deployed")
+    assert ask(url, "lib:hello") == "servus you"
+    save(project, "def broken(:")
+    assert "convex/lib.py:1: SyntaxError" in dev.wait_for("problem")
+    assert ask(url, "lib:hello") == "servus you"
+    save(project, APP)
+    dev.wait_for("deployed")
+    assert ask(url, "lib:hello") == "hello you"
+    save(project, "", "__init__")
+    assert "__init__.py" in dev.wait_for("problem")
+    assert dev.stop() == 0
+
+
+SLOW = """
+import pathlib, time
+pathlib.Path({begun!r}).touch()
+while not pathlib.Path({go!r}).exists():
+    time.sleep(0.01)
+"""
+
+
+def test_what_is_saved_during_a_deploy_is_deployed_too(project: Path, running: Start) -> None:
+    begun, go = project / "begun", project / "go"
+    save(project, SLOW.format(begun=str(begun), go=str(go)), "a")
+    dev = running(project, *DEV)
+    dev.wait_for("url")
+    deadline = time.monotonic() + DEADLINE_S
+    while not begun.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    save(project, APP, "b")
+    go.touch()
+    assert dev.wait_for("deployed") == 5
+    assert dev.wait_for("deployed") == 10
+    assert dev.stop() == 0
+
+
+def test_a_missing_variable_is_waited_for(project: Path, running: Start) -> None:
+    save(
+        project,
+        "from pyconvex import *\napp = define_app(env={'TOKEN': v.string()})",
+        "convex_config",
+    )
+    dev = running(project, *DEV)
+    url = dev.wait_for("url")
+    problem = dev.wait_for("problem")
+    assert "Required environment variables are not set: TOKEN" in problem
+    assert "pyconvex env set TOKEN <value>" in problem
+    headers = {"Authorization": f"Convex {dev.admin_key}"}
+    changes = {"changes": [{"name": "TOKEN", "value": "t"}]}
+    httpx2.post(f"{url}/api/update_environment_variables", json=changes, headers=headers)
+    dev.wait_for("deployed")
+    assert ask(url, "lib:token") == "t"
+    assert dev.stop() == 0
+
+
+def test_stopping_in_the_middle_of_an_import(project: Path, running: Start) -> None:
+    save(project, "while True: pass", "a")
+    dev = running(project, *DEV)
+    dev.wait_for("url")
+    assert dev.stop() == 0
+
+
+# Start
+
+
+def test_start_runs_what_was_deployed_without_the_folder(project: Path, running: Start) -> None:
+    dev = running(project, *DEV, "--no-watch")
+    dev.wait_for("deployed")
+    assert dev.stop() == 0
+    (project / "convex" / "lib.py").unlink()
+    (project / "convex").rmdir()
+    start = running(project, "start", "--port", "0", "--isolates", "1", "--json")
+    assert ask(start.wait_for("url"), "lib:hello") == "hello you"
+    assert start.stop() == 0
+    assert dev.admin_key not in "\n".join(start.out + start.err)
+
+
+# What can't be
+
+
+def command(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(main, arguments)
+    return result.exit_code, result.output
+
+
+@pytest.fixture
+def _here(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+
+
+@pytest.mark.usefixtures("_here")
+def test_a_missing_functions_folder(project: Path) -> None:
+    for arguments in (("dev", "--functions", "nope"), ("start", "--functions", "nope")):
+        status, output = command(*arguments, "--port", "0")
+        assert (status, "There is no functions folder at" in output) == (1, True), output
+    assert not (project / ".env.local").exists()
+
+
+@pytest.mark.usefixtures("_here")
+def test_nothing_was_ever_deployed() -> None:
+    status, output = command("start", "--port", "0")
+    assert status == 1
+    assert "Nothing was ever deployed to .pyconvex. Run `pyconvex dev`" in output
+
+
+@pytest.mark.usefixtures("_here")
+def test_an_app_that_start_can_not_deploy(project: Path) -> None:
+    save(project, "def broken(:")
+    status, output = command("start", "--functions", "convex", "--port", "0")
+    assert (status, "SyntaxError" in output) == (1, True)
+
+
+@pytest.mark.usefixtures("_here")
+def test_a_port_that_is_taken(project: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        status, output = command("dev", "--port", port, "--no-watch")
+    assert status == 1
+    assert f"Can't listen on 127.0.0.1:{port}" in output
+    assert "--port 0 for a free one" in output
+    assert not (project / ".env.local").exists()
+
+
+def test_a_data_folder_that_is_in_use(
+    project: Path, running: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dev = running(project, *DEV, "--no-watch")
+    dev.wait_for("deployed")
+    monkeypatch.chdir(project)
+    status, output = command("start", "--port", "0")
+    assert status == 1
+    assert str(dev.process.pid) in output
+    assert dev.stop() == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["dev", "--port", "x"], ["dev", "--isolates", "-1"], ["nope"], ["run"], ["dev", "x"]],
+)
+def test_a_wrong_command_line_is_status_2(arguments: list[str]) -> None:
+    assert CliRunner().invoke(main, arguments).exit_code == 2
+
+
+def test_help_and_version() -> None:
+    status, output = command("--help")
+    assert status == 0
+    assert all(name in output for name in ("dev", "start", "env", "run"))
+    status, output = command("--version")
+    assert (status, output.startswith("pyconvex, version ")) == (0, True)
