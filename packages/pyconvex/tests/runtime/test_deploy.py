@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DEADLINE_S, Deployment, gone, until
+from host_bench import DEADLINE_S, Deployment, gone, until
 
 from pyconvex.runtime import host as host_module
 from pyconvex.runtime.calls import EnvChange, Failure, HostError, Success

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DEADLINE_S, Deployment, gone, sources, until
+from host_bench import DEADLINE_S, Deployment, gone, sources, until
 
 from pyconvex.runtime import isolates
 from pyconvex.runtime.calls import Failure, HostError, Success
@@ -317,7 +317,7 @@ def test_nothing_outlives_a_killed_server(tmp_path: Path) -> None:
         import asyncio, sys
         from pathlib import Path
         sys.path.insert(0, {str(Path(__file__).parent)!r})
-        from conftest import Deployment, until
+        from host_bench import Deployment, until
         from test_isolate_pool import APP
 
         async def main():
