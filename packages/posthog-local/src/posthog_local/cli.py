@@ -7,10 +7,15 @@ solve ends with a sentence and status 2, without a traceback.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPResponse
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlencode
 
 import click
@@ -167,6 +172,24 @@ def reset(keep_flags: bool, url: str) -> None:
     click.echo("Empty.")
 
 
+@main.command()
+@click.argument("file", type=click.File("wb", lazy=True), default="-")
+@_url
+def export(file: IO[bytes], url: str) -> None:
+    """Write the whole project to FILE as lines of JSON; to the terminal without one."""
+    with _answer(url, "GET", "/_local/export") as answer:
+        shutil.copyfileobj(answer, file)
+
+
+@main.command("import")
+@click.argument("file", type=click.File("rb"))
+@_url
+def load(file: IO[bytes], url: str) -> None:
+    """Fill an empty project from a FILE that `export` wrote."""
+    with _answer(url, "POST", "/_local/import", file) as answer:
+        click.echo(f"{json.load(answer)['rows']} rows.")
+
+
 def _event_line(event: dict[str, Any]) -> str:
     own = {k: v for k, v in event["properties"].items() if not k.startswith("$")}
     details = json.dumps(own, ensure_ascii=False) if own else ""
@@ -174,10 +197,32 @@ def _event_line(event: dict[str, Any]) -> str:
 
 
 def _ask(url: str, method: str, path: str) -> Any:
-    request = urllib.request.Request(url.rstrip("/") + path, method=method)  # noqa: S310
+    with _answer(url, method, path) as answer:
+        return json.load(answer)
+
+
+@contextmanager
+def _answer(
+    url: str, method: str, path: str, body: IO[bytes] | None = None
+) -> Iterator[HTTPResponse]:
+    """The server's answer; without a good one the command ends with a sentence."""
+    address = url.rstrip("/") + path
+    request = urllib.request.Request(address, body, method=method)  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
-            return json.load(response)
+        with urllib.request.urlopen(request, timeout=600) as response:  # noqa: S310
+            yield response
+    except urllib.error.HTTPError as error:
+        with error:
+            said = error.read().decode(errors="replace")
+        click.echo(f"posthog-local: {_detail(said)}.", err=True)
+        sys.exit(2)
     except (OSError, ValueError) as error:
         click.echo(f"posthog-local: no answer from {url}: {error}. Is it running?", err=True)
         sys.exit(2)
+
+
+def _detail(said: str) -> str:
+    try:
+        return str(json.loads(said)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return said

@@ -99,26 +99,45 @@ class PostHogLocal:
         return list(found)
 
     def wait_for_event(
-        self, event: str, *, distinct_id: str | None = None, timeout: float = 5.0
+        self,
+        event: str,
+        *,
+        distinct_id: str | None = None,
+        properties: Mapping[str, Any] | None = None,
+        timeout: float = 5.0,
     ) -> dict[str, Any]:
-        """The first event of this name (of this person), as soon as it is there.
+        """The first event of this name (of this person, with these properties) once it is there.
 
         Raises `EventNotSeen` after `timeout` seconds.
         """
-        return self.wait_for_events(event, 1, distinct_id=distinct_id, timeout=timeout)[0]
+        found = self.wait_for_events(
+            event, 1, distinct_id=distinct_id, properties=properties, timeout=timeout
+        )
+        return found[0]
 
     def wait_for_events(
-        self, event: str, count: int, *, distinct_id: str | None = None, timeout: float = 5.0
+        self,
+        event: str,
+        count: int,
+        *,
+        distinct_id: str | None = None,
+        properties: Mapping[str, Any] | None = None,
+        timeout: float = 5.0,
     ) -> list[dict[str, Any]]:
-        """At least `count` events of this name; raises `EventNotSeen` after `timeout` seconds."""
+        """At least `count` such events; raises `EventNotSeen` after `timeout` seconds."""
         deadline = time.monotonic() + timeout
+        others, wanted = 0, dict(properties or {})
         while True:
             wait = max(0.0, min(deadline - time.monotonic(), _MAX_POLL_S))
-            found = self._events(event, distinct_id, count=count, wait=wait, limit=10_000)
+            needed = others + count
+            arrived = self._events(event, distinct_id, count=needed, wait=wait, limit=10_000)
+            found = [one for one in arrived if _has(one["properties"], wanted)]
             if len(found) >= count:
                 return found
+            others = len(arrived) - len(found)
             if time.monotonic() >= deadline:
-                raise EventNotSeen(self._explain(event, distinct_id, count, len(found), timeout))
+                what = f"{event!r} with {wanted}" if wanted else repr(event)
+                raise EventNotSeen(self._explain(what, distinct_id, count, len(found), timeout))
 
     def timeline(self, distinct_id: str) -> list[dict[str, Any]]:
         """Everything on the timeline of the person with this id, the earliest first."""
@@ -182,6 +201,12 @@ class PostHogLocal:
         """Makes these the only flags and cohorts."""
         self.request("PUT", "/_local/flags", {"flags": list(flags), "cohorts": cohorts or {}})
 
+    def override_flags(self, **values: bool | str) -> None:
+        """What these flags are for everybody: on, off, or one variant; others stay as they are."""
+        for key, value in values.items():
+            variants = {value: 100} if isinstance(value, str) else None
+            self.set_flag(key, rollout=0 if value is False else 100, variants=variants)
+
     def delete_flag(self, key: str) -> bool:
         """Deletes a flag; false when there was none."""
         return bool(self.request("DELETE", f"/_local/flags/{quote(key)}")["deleted"])
@@ -228,14 +253,13 @@ class PostHogLocal:
         return list(self.request("GET", f"/_local/events?{query}")["events"])
 
     def _explain(
-        self, event: str, distinct_id: str | None, count: int, seen: int, timeout: float
+        self, what: str, distinct_id: str | None, count: int, seen: int, timeout: float
     ) -> str:
         whose = "" if distinct_id is None else f" of {distinct_id!r}"
         others = [f"{one['event']} of {one['distinct_id']!r}" for one in self.events(limit=20)]
         arrived = ", ".join(others) or "nothing at all"
         return (
-            f"{count} {event!r}{whose} expected within {timeout:g} s, {seen} came;"
-            f" stored: {arrived}"
+            f"{count} {what}{whose} expected within {timeout:g} s, {seen} came; stored: {arrived}"
         )
 
     def _first_line(self) -> bytes:
@@ -277,3 +301,7 @@ def running(*, data: Path | None = None, arguments: Sequence[str] = ()) -> Itera
         yield local
     finally:
         local.stop()
+
+
+def _has(properties: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    return all(name in properties and properties[name] == value for name, value in wanted.items())

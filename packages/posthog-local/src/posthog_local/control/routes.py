@@ -7,13 +7,14 @@ input is answered with 400 and a sentence in `detail`.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Iterator
+from tempfile import TemporaryFile
+from typing import IO, Any, TypeAlias, TypeVar
 from uuid import UUID
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from posthog_local.control.views import (
@@ -27,7 +28,8 @@ from posthog_local.control.views import (
 )
 from posthog_local.flags.definition import InvalidDefinition
 from posthog_local.http.faults import Fault, FaultBook
-from posthog_local.store import flagshelf
+from posthog_local.store import dump, flagshelf
+from posthog_local.store.dump import InvalidDump
 from posthog_local.store.logshelf import LogFilter
 from posthog_local.store.reader import EventFilter
 from posthog_local.store.store import Store
@@ -37,6 +39,8 @@ T = TypeVar("T")
 _Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 _MAX_WAIT_S = 60.0
 _MAX_EVENTS = 10_000
+_CHUNK_BYTES = 256 * 1024
+_HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
 
 
 class BadRequest(Exception):
@@ -68,6 +72,8 @@ class ControlRoutes:
             _route("/_local/persons", self._asked(self.persons), "GET"),
             _route("/_local/warnings", self._asked(self.warnings), "GET"),
             _route("/_local/reset", self.reset, "POST"),
+            _route("/_local/export", self.export, "GET"),
+            _route("/_local/import", self.load, "POST"),
             _route("/_local/flags", self.flags, "GET"),
             _route("/_local/flags", self.put_flags, "PUT"),
             _route("/_local/flags/{key:path}", self.flag, "GET"),
@@ -160,6 +166,23 @@ class ControlRoutes:
         await self._store.reset(keep_flags=keep_flags)
         return _json({"reset": True})
 
+    async def export(self, request: Request) -> Response:
+        file = TemporaryFile()  # noqa: SIM115  # closed when it was sent
+        try:
+            await self._store.read(lambda view: dump.write(view.connection, file))
+            file.seek(0)
+        except BaseException:
+            file.close()
+            raise
+        return StreamingResponse(_chunks(file), media_type="application/jsonl", headers=_HEADERS)
+
+    async def load(self, request: Request) -> Response:
+        with TemporaryFile() as file:
+            async for chunk in request.stream():
+                file.write(chunk)
+            file.seek(0)
+            return _json({"rows": await self._store.change_flags(dump.load(file))})
+
     async def flags(self, request: Request) -> Response:
         book = self._store.flags
         return _json({"flags": book.flags, "cohorts": book.cohorts})
@@ -208,7 +231,7 @@ def _route(path: str, handler: _Handler, method: str) -> Route:
     async def guarded(request: Request) -> Response:
         try:
             return await handler(request)
-        except (BadRequest, InvalidDefinition) as error:
+        except (BadRequest, InvalidDefinition, InvalidDump) as error:
             return _error(400, str(error))
 
     return Route(path, guarded, methods=[method])
@@ -249,6 +272,12 @@ def _uuid(request: Request) -> str | None:
         raise BadRequest("uuid is not a UUID") from None
 
 
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+    with file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk
+
+
 def _now_us() -> int:
     return time.time_ns() // 1000
 
@@ -257,7 +286,7 @@ def _json(value: object, status: int = 200) -> Response:
     return Response(
         msgspec.json.encode(value, enc_hook=str),
         status,
-        headers={"x-content-type-options": "nosniff", "cache-control": "no-store"},
+        headers=_HEADERS,
         media_type="application/json",
     )
 

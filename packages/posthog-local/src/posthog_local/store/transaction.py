@@ -34,8 +34,7 @@ class Transaction:
         self.connection = connection
         self.people = People(_PersonShelf(connection))
         self.groups = Groups(_GroupShelf(connection))
-        last = connection.execute("SELECT max(seq) FROM events").get
-        self._seq: Iterator[int] = itertools.count((last or 0) + 1)
+        self._seq = _numbers(connection)
 
     def ingest(self, event: IncomingEvent) -> None:
         """Processes and stores one event; does nothing when its uuid is already stored."""
@@ -88,6 +87,12 @@ class Transaction:
         for table in tables:
             self.connection.execute(f"DELETE FROM {table}")  # noqa: S608
         self.connection.execute("UPDATE meta SET epoch = hex(randomblob(16)), making_room = 0")
+        self.forget()
+
+    def start_anew(self) -> None:
+        """Goes on from rows that came without this object, as an import brings them."""
+        self.connection.execute("UPDATE meta SET epoch = hex(randomblob(16))")
+        self._seq = _numbers(self.connection)
         self.forget()
 
     def _append_exception(self, uuid: bytes, event: IncomingEvent, result: Attribution) -> None:
@@ -226,6 +231,10 @@ class _GroupShelf:
             " ON CONFLICT DO UPDATE SET properties = excluded.properties",
             (index, key, _encode(properties).decode(), created_at_us),
         )
+
+
+def _numbers(connection: apsw.Connection) -> Iterator[int]:
+    return itertools.count((connection.execute("SELECT max(seq) FROM events").get or 0) + 1)
 
 
 def _text_or_none(value: object) -> str | None:
