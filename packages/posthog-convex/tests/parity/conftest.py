@@ -1,0 +1,8 @@
+"""Lets the parity tests share their worlds, evaluators and table of differences."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
