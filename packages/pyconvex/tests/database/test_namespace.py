@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from pyconvex.database import Bound, Bounds, DatabaseError, limits
+from pyconvex.database import Bound, Bounds, DatabaseError, limits, registry
 from pyconvex.values import UNSET, Int64
 
 
@@ -279,3 +279,30 @@ def test_a_document_check_sees_the_whole_document_and_can_refuse(world):
     assert seen[:2] == [("child", "t", {"a": 1}), ("child", "t", {"a": 1, "b": 2})]
     assert len(seen) == 3, "a patch that changes nothing is not checked"
     assert "bad" not in ns.get(id)
+
+
+def test_a_run_that_comes_near_a_limit_is_told(world, monkeypatch):
+    world.write(lambda ns: [ns.insert("t", {"n": n}) for n in range(9)])
+    monkeypatch.setattr(limits, "MAX_DOCUMENTS_READ", 10)
+    monkeypatch.setattr(limits, "MAX_DOCUMENTS_WRITTEN", 5)
+    tx = world.begin()
+    rows = tx.namespace("").scan("t")
+    for _ in range(8):
+        next(rows)
+    assert tx.warnings() == [], "not above 80% yet"
+    next(rows)
+    for _ in range(5):
+        tx.namespace("").insert("t", {})
+    assert tx.warnings() == [
+        "Many documents read in a single function execution (actual: 9, limit: 10). Consider using "
+        "smaller limits in your queries, paginating your queries, or using indexed queries with a "
+        "selective index range expressions.",
+        "Many writes in a single function execution (actual: 5, limit: 5).",
+    ]
+
+
+def test_a_deployment_has_so_many_tables_at_most(world, monkeypatch):
+    monkeypatch.setattr(registry, "MAX_TABLES", 2)
+    world.write(lambda ns: [ns.insert("a", {}), ns.insert("b", {})])
+    with pytest.raises(DatabaseError, match=r"^Number of tables cannot exceed 2\.$"):
+        world.begin().namespace("child").insert("c", {})

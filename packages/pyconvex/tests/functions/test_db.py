@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -379,3 +380,76 @@ def test_a_range_gives_what_a_sorted_list_would(
         and (age < high[0] or (high[1] and age == high[0]))
     ]
     assert found == wanted[:n]
+
+
+def test_the_table_may_be_named_before_an_id(run: Any) -> None:
+    [id] = people(run, ("Ada", 36))
+
+    async def work(db: DatabaseWriter) -> Any:
+        log = await db.insert("logs", {"text": "a", "level": 1})
+        await db.patch(User, id, {"age": 37})
+        await db.patch("logs", log, {"level": 2})
+        await db.replace("logs", log, {"text": "b", "level": 3})
+        found = (await db.get(User, id)).age, (await db.get("logs", log))["level"]
+        await db.delete("logs", log)
+        return found, await db.get("logs", log)
+
+    assert run(work) == ((37, 3), None)
+
+
+@pytest.mark.parametrize("method", ["get", "patch", "replace", "delete"])
+def test_an_id_of_another_table_is_refused(run: Any, method: str) -> None:
+    [id] = people(run, ("Ada", 36))
+
+    async def work(db: DatabaseWriter) -> None:
+        await db.insert("logs", {"text": "a", "level": 1})
+        value = [{}] if method in ("patch", "replace") else []
+        await getattr(db, method)("logs", id, *value)
+
+    with pytest.raises(
+        DatabaseError,
+        match=rf'^Invalid argument `id` for `db\.{method}`: expected to be an Id<"logs">, '
+        r'got Id<"users"> instead\.$',
+    ):
+        run(work)
+
+
+def test_system_tables_are_read_through_their_own_door(run: Any, tables: Any) -> None:
+    [user] = people(run, ("Ada", 36))
+
+    async def empty(db: DatabaseWriter) -> Any:
+        return await db.system.query("_scheduled_functions").collect()
+
+    assert run(empty) == []
+    with tables._transaction(None) as tx:
+        job = tx.namespace("", system=True).insert("_scheduled_functions", {"name": "a:b"})
+        secret = tx.namespace("", system=True).insert("_secrets", {"name": "x"})
+        tables._commit(tx)
+
+    async def read(db: DatabaseWriter) -> Any:
+        [found] = await db.system.query("_scheduled_functions").collect()
+        assert await db.system.get(job) == found
+        assert await db.system.get("_scheduled_functions", job) == found
+        assert db.system.normalize_id("_scheduled_functions", job) == job
+        return found["name"]
+
+    assert run(read) == "a:b"
+    user_only = "User tables cannot be accessed with db.system."
+    refused: list[tuple[Any, str]] = [
+        (lambda db: db.get(job), "System tables can only be accessed with db.system."),
+        (lambda db: db.query("_storage").collect(), "System tables can only be accessed"),
+        (lambda db: db.delete(job), "System tables (prefixed with `_`) are read-only."),
+        (lambda db: db.insert("_storage", {}), "System tables (prefixed with `_`) are read-only."),
+        (lambda db: db.system.get(user), user_only),
+        (lambda db: db.system.get("users", user), user_only),
+        (lambda db: db.system.query("users").collect(), user_only),
+        (lambda db: db.system.get(secret), "There is no system table _secrets."),
+        (lambda db: db.system.query("_secrets").collect(), "There is no system table _secrets."),
+    ]
+    for work, text in refused:
+        with pytest.raises(DatabaseError, match=re.escape(text)):
+            run(lambda db, work=work: _awaited(work(db)))
+
+
+async def _awaited(work: Any) -> Any:
+    return await work

@@ -65,3 +65,12 @@ def test_what_is_printed_in_pieces_comes_in_lines(pieces: list[str]) -> None:
     assert log.as_list() == [f"[LOG] '{line}'" for line in wanted]
     assert log.as_list() == [f"[LOG] '{line}'" for line in wanted], "asking changes nothing"
     assert all(re.match(r"^\[.*?\] ", line) for line in log.as_list())
+
+
+def test_warnings_of_limits_come_also_when_no_line_is_left() -> None:
+    lines = LogLines()
+    for number in range(300):
+        lines.add("log", f"{number}")
+    lines.warn_of_limit("Many 'reads'")
+    assert lines.as_list()[-1] == "[WARN] 'Many \\'reads\\''"
+    assert len(lines.as_list()) == 257

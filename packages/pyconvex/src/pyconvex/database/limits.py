@@ -18,6 +18,10 @@ MAX_BYTES_READ: Final = 16 * 1024 * 1024
 MAX_INTERVALS_READ: Final = 4_096
 #: Writes, each call counted. Convex: `TRANSACTION_MAX_NUM_USER_WRITES`.
 MAX_DOCUMENTS_WRITTEN: Final = 16_000
+#: The share of a limit from which on a run is told. Convex: `FUNCTION_LIMIT_WARNING_RATIO`.
+WARN_AT: Final = 0.8
+#: Tables of all components. Convex documentation: production/state/limits.
+MAX_TABLES: Final = 10_000
 #: Bytes of documents written. Convex: `TRANSACTION_MAX_USER_WRITE_SIZE_BYTES`.
 MAX_BYTES_WRITTEN: Final = 16 * 1024 * 1024
 
@@ -58,7 +62,7 @@ class Usage:
         if self.documents_written > MAX_DOCUMENTS_WRITTEN:
             raise DatabaseError(
                 "TooManyWrites",
-                "Too many documents written in a single function execution "
+                "Too many writes in a single function execution "
                 f"(limit: {MAX_DOCUMENTS_WRITTEN}). Split the writes up over several mutations.",
             )
         if self.bytes_written > MAX_BYTES_WRITTEN:
@@ -67,6 +71,22 @@ class Usage:
                 "Too many bytes written in a single function execution "
                 f"(limit: {MAX_BYTES_WRITTEN} bytes). Split the writes up over several mutations.",
             )
+
+    def warnings(self, intervals: int) -> list[str]:
+        """What to tell of a run that came near its limits, given the intervals that it read."""
+        used = (
+            (self.documents_read, MAX_DOCUMENTS_READ, "documents read", "", True),
+            (intervals, MAX_INTERVALS_READ, "reads", "", True),
+            (self.bytes_read, MAX_BYTES_READ, "bytes read", " bytes", True),
+            (self.documents_written, MAX_DOCUMENTS_WRITTEN, "writes", "", False),
+            (self.bytes_written, MAX_BYTES_WRITTEN, "bytes written", " bytes", False),
+        )
+        return [
+            f"Many {what} in a single function execution "
+            f"(actual: {actual}{unit}, limit: {limit}{unit})." + (f" {_READ_LESS}" if reads else "")
+            for actual, limit, what, unit, reads in used
+            if WARN_AT * limit < actual <= limit
+        ]
 
 
 def check_intervals(count: int) -> None:

@@ -44,6 +44,11 @@ class Namespace:
         self._tx = transaction
         self._system = system
 
+    @property
+    def system(self) -> Namespace:
+        """The same component with its `_…` tables open."""
+        return self._tx.namespace(self.path, system=True)
+
     # --- documents
 
     def get(self, id: str, table: str | None = None) -> dict[str, Value] | None:

@@ -28,6 +28,7 @@ from pyconvex.database.catalog import (
 )
 from pyconvex.database.documents import decode_document
 from pyconvex.database.errors import DatabaseError
+from pyconvex.database.limits import MAX_TABLES
 from pyconvex.storage import IndexEntry
 from pyconvex.storage.model import FIRST_DATA_TABLET, INDEXES_PER_TABLET
 from pyconvex.values import Value, codec, ids, limits, order
@@ -51,7 +52,10 @@ class ComponentRow(NamedTuple):
 def create_table(tx: Transaction, component: str, name: str) -> TableInfo:
     """Register a new table, empty and with its built-in indexes."""
     first = FIRST_SYSTEM_NUMBER if name.startswith("_") else FIRST_USER_NUMBER
-    table = new_table(component, name, _next_number(tx, component, first), _next_tablet(tx))
+    tablet = _next_tablet(tx)
+    if (tablet - FIRST_DATA_TABLET) // INDEXES_PER_TABLET >= MAX_TABLES:
+        raise DatabaseError("TooManyTables", f"Number of tables cannot exceed {MAX_TABLES}.")
+    table = new_table(component, name, _next_number(tx, component, first), tablet)
     _set_row(tx, TABLES, None, table.row())
     return table
 

@@ -122,6 +122,10 @@ class Transaction:
             scan.record(self._reads)
         return self._reads
 
+    def warnings(self) -> list[str]:
+        """Limits that this transaction came near to, in Convex's words."""
+        return self.usage.warnings(self.read_set().interval_count(FIRST_DATA_TABLET))
+
     def wrote(self) -> bool:
         """True when there is something to commit."""
         buffer = self.buffer

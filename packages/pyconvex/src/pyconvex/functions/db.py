@@ -15,7 +15,7 @@ from pyconvex.functions.documents import Document, plain
 from pyconvex.functions.pages import PageQuery, Pager
 from pyconvex.functions.pagination import PaginationOptions, PaginationResult
 from pyconvex.functions.schema import Schema
-from pyconvex.values import Id, ids
+from pyconvex.values import Id, InvalidId, ids
 
 D = TypeVar("D", bound=Document)
 T = TypeVar("T")
@@ -30,16 +30,27 @@ class DatabaseReader:
         #: None where nothing can be paginated, which is in components.
         self._pager = pager
 
+    @property
+    def system(self) -> SystemReader:
+        """The host's own tables: `_scheduled_functions` and `_storage`, to be read only."""
+        return SystemReader(self._namespace.system, Schema({}), self._pager)
+
     @overload
-    async def get(self, id: Id[D]) -> D | None: ...
+    async def get(self, id: Id[D], /) -> D | None: ...
     @overload
-    async def get(self, id: str) -> Any: ...
-    async def get(self, id: str) -> Any:
+    async def get(self, id: str, /) -> Any: ...
+    @overload
+    async def get(self, table: type[D], id: str, /) -> D | None: ...
+    @overload
+    async def get(self, table: str, id: str, /) -> Any: ...
+    async def get(self, table: Any, id: Any = None, /) -> Any:
         """The document with this id, or None when there is none (any more).
 
-        Raises `DatabaseError` when `id` is no id at all.
+        `get(User, id)` and `get("users", id)` also check whose id it is. Raises `DatabaseError`
+        when it is no id at all, or one of another table.
         """
-        fields = self._namespace.get(id)
+        name, id = _addressed(table, id)
+        fields = self._namespace.get(id, name)
         if fields is None:
             return None
         return self._load(self._namespace.name_of(ids.decode_id(id).table_number), fields)
@@ -84,18 +95,74 @@ class DatabaseWriter(DatabaseReader):
         name = table if isinstance(table, str) else table.table
         return Id(self._namespace.insert(name, plain(value)))
 
-    async def patch(self, id: str, fields: Mapping[str, Any]) -> None:
-        """Set the given fields, at the top level; `UNSET` removes one."""
-        self._namespace.patch(id, plain(fields))
+    @overload
+    async def patch(self, id: str, fields: Mapping[str, Any], /) -> None: ...
+    @overload
+    async def patch(
+        self, table: type[Document] | str, id: str, fields: Mapping[str, Any], /
+    ) -> None: ...
+    async def patch(self, *arguments: Any) -> None:
+        """Set the given fields, at the top level; `UNSET` removes one.
 
-    async def replace(self, id: str, value: Mapping[str, Any] | Document) -> None:
-        """Replace all fields; the id and creation time stay."""
+        `patch(id, {…})`, or `patch(User, id, {…})` to have the id's table checked.
+        """
+        name, id, fields = _addressed_value(arguments)
+        self._namespace.patch(id, plain(fields), name)
+
+    @overload
+    async def replace(self, id: str, value: Mapping[str, Any] | Document, /) -> None: ...
+    @overload
+    async def replace(
+        self, table: type[Document] | str, id: str, value: Mapping[str, Any] | Document, /
+    ) -> None: ...
+    async def replace(self, *arguments: Any) -> None:
+        """Replace all fields; the id and creation time stay.
+
+        `replace(id, {…})`, or `replace(User, id, {…})` to have the id's table checked.
+        """
+        name, id, value = _addressed_value(arguments)
         fields = value.to_fields() if isinstance(value, Document) else value
-        self._namespace.replace(id, plain(fields))
+        self._namespace.replace(id, plain(fields), name)
 
-    async def delete(self, id: str) -> None:
-        """Remove a document."""
-        self._namespace.delete(id)
+    @overload
+    async def delete(self, id: str, /) -> None: ...
+    @overload
+    async def delete(self, table: type[Document] | str, id: str, /) -> None: ...
+    async def delete(self, table: Any, id: Any = None, /) -> None:
+        """Remove a document: `delete(id)`, or `delete(User, id)` to have its table checked."""
+        name, id = _addressed(table, id)
+        self._namespace.delete(id, name)
+
+
+#: The host's tables that functions may read; its others are nobody's business.
+SYSTEM_TABLES = frozenset({"_scheduled_functions", "_storage"})
+
+
+class SystemReader(DatabaseReader):
+    """`ctx.db.system`: reads of the host's own tables, which depend on them like other reads."""
+
+    async def get(self, table: Any, id: Any = None, /) -> Any:
+        """The system document with this id, or None when there is none (any more)."""
+        name, id = _addressed(table, id)
+        if name is not None:
+            _check_system(name)
+        if name is None and isinstance(id, str) and (own := self._table_of(id)) is not None:
+            _check_system(own)
+        return self._namespace.get(id, name)
+
+    def query(self, table: Any) -> TableQuery[Any]:
+        """Start a query over a system table: `ctx.db.system.query("_scheduled_functions")`."""
+        return super().query(_check_system(_name(table)))
+
+    def normalize_id(self, table: Any, text: str) -> Id[Any] | None:
+        """`text` as an id of a system table, or None when it is not one."""
+        return super().normalize_id(_check_system(_name(table)), text)
+
+    def _table_of(self, id: str) -> str | None:
+        try:
+            return self._namespace.name_of(ids.decode_id(id).table_number)
+        except InvalidId:
+            return None  # what reads it says so
 
 
 class OrderedQuery(Generic[T]):
@@ -267,6 +334,33 @@ class TableQuery(SortableQuery[T]):
         query._index = name
         query._bounds = Bounds(tuple(equal.items()))
         return query
+
+
+def _name(table: type[Document] | str) -> str:
+    return table if isinstance(table, str) else table.table
+
+
+def _addressed(table: Any, id: Any) -> tuple[str | None, Any]:
+    """Table and id of a call that may leave out the table."""
+    return (None, table) if id is None else (_name(table), id)
+
+
+def _addressed_value(arguments: tuple[Any, ...]) -> tuple[str | None, Any, Any]:
+    match arguments:
+        case (id, value):
+            return None, id, value
+        case (table, id, value):
+            return _name(table), id, value
+        case _:
+            raise TypeError("takes an id and fields, or a table, an id and fields")
+
+
+def _check_system(name: str) -> str:
+    if not name.startswith("_"):
+        raise DatabaseError("SystemTableError", "User tables cannot be accessed with db.system.")
+    if name not in SYSTEM_TABLES:
+        raise DatabaseError("SystemTableError", f"There is no system table {name}.")
+    return name
 
 
 def _id_of(document: Any) -> str:

@@ -29,6 +29,8 @@ class LogLines:
 
     def __init__(self) -> None:
         self._lines: list[str] = []
+        #: They come last and know no limit.
+        self._host_lines: list[str] = []
         #: Printed, and not yet ended by a line break.
         self._unfinished = ""
 
@@ -44,6 +46,10 @@ class LogLines:
         text = _quote(message) if isinstance(message, str) else repr(message)
         self._lines.append(_truncate(f"[{level.upper()}] {text}"))
 
+    def warn_of_limit(self, text: str) -> None:
+        """Add a warning of the host's own, also when the function has used up its lines."""
+        self._host_lines.append(f"[WARN] {_quote(text)}")
+
     def write(self, text: str) -> None:
         """Add what was printed: a line at each line break; what is left over ends with the run."""
         *lines, self._unfinished = (self._unfinished + text).split("\n")
@@ -54,7 +60,7 @@ class LogLines:
         """The lines in order, what was printed without a line break last."""
         if self._unfinished:
             self.write("\n")
-        return list(self._lines)
+        return [*self._lines, *self._host_lines]
 
 
 def _quote(text: str) -> str:

@@ -97,6 +97,8 @@ class PureRun:
         finally:
             purity.end()
             CURRENT_LOG.reset(token)
+        for warning in self.transaction.warnings():
+            self.log.warn_of_limit(warning)
         return messages.Finished(
             self.start.run_id,
             value,
