@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 import uuid
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
+
+import pytest
+
+from pyconvex.runtime.purity import numpy_random
 
 Pure = Callable[..., Any]
 
@@ -54,6 +60,40 @@ def test_a_state_can_be_taken_and_put_back(pure: Pure) -> None:
         return random.random() == first
 
     assert pure(repeats).value
+
+
+class NumpyRandom(ModuleType):
+    """The functions by which the one generator of `numpy.random` is reached."""
+
+    MT19937 = random.Random
+
+    def __init__(self) -> None:
+        super().__init__("numpy.random")
+        self.generator = random.Random(3)
+
+    def get_bit_generator(self) -> random.Random:
+        return self.generator
+
+    def set_bit_generator(self, generator: random.Random) -> None:
+        self.generator = generator
+
+    def seed(self, seed: int) -> None:
+        self.generator.seed(seed)
+
+    def rand(self) -> float:
+        return self.generator.random()
+
+
+def test_numpy_draws_from_a_generator_of_the_run(
+    pure: Pure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numpy = NumpyRandom()
+    monkeypatch.setitem(sys.modules, "numpy.random", numpy)
+    monkeypatch.setattr(numpy_random, "_generators", [])
+    first = pure(numpy.rand, seed=1).value
+    assert pure(numpy.rand, seed=1).value == first
+    assert pure(numpy.rand, seed=2).value != first
+    assert numpy.rand() == random.Random(3).random()
 
 
 def test_time_uuids_are_well_formed_and_differ(pure: Pure) -> None:

@@ -17,6 +17,9 @@ from _thread import get_ident
 from collections.abc import Callable
 from hashlib import shake_256
 from types import CodeType
+from typing import Any
+
+from pyconvex.runtime.purity import numpy_random
 
 #: The active runs by thread. Guards look at its truth first: it is empty almost everywhere.
 RUNS: dict[int, ActiveRun] = {}
@@ -55,6 +58,7 @@ class ActiveRun:
     __slots__ = (
         "_started_ns",
         "_state",
+        "borrowed",
         "entropy",
         "made_uuid",
         "now_ns",
@@ -70,6 +74,8 @@ class ActiveRun:
         self.observed_time = False
         #: True once it has made a uuid that counts on from the last.
         self.made_uuid = False
+        #: What `numpy.random` drew from before the run.
+        self.borrowed: Any = None
         self._state: random.Random | None = None
         self._started_ns: int | None = None
 
@@ -109,15 +115,13 @@ def active() -> ActiveRun | None:
 
 def begin(run: ActiveRun) -> None:
     """From here on, what this thread does is done by the run's function. Pair with `end`."""
-    numpy = sys.modules.get("numpy.random")
-    if numpy is not None:  # its global state can't be replaced, so it is seeded for each run
-        numpy.seed(run.entropy.getrandbits(32))
+    run.borrowed = numpy_random.lend(lambda: run.entropy.getrandbits(32))
     RUNS[get_ident()] = run
 
 
 def end() -> None:
     """The run of this thread is over."""
-    del RUNS[get_ident()]
+    numpy_random.take_back(RUNS.pop(get_ident()).borrowed)
 
 
 def may_see_clock(code: CodeType) -> None:
