@@ -14,7 +14,7 @@ MODULES = [
     module.name
     for room in (client, component, events, flags)
     for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}.")
-]
+] + ["posthog_convex.testing"]
 
 
 @pytest.mark.parametrize("name", MODULES)

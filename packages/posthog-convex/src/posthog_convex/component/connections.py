@@ -7,14 +7,16 @@ ends within its own deadline, as a response or as `Unreachable`.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from pyconvex.delivery import Request, Response, Unreachable
+from pyconvex.delivery import Request, Response, Transport, Unreachable
 from pyconvex.delivery.transport import HttpTransport
 
 #: More than any single request may ask for.
 _LONGEST_S = 60.0
 #: Making a pool takes 20 ms, mostly for certificates, so an action isolate keeps its own.
-_pools: dict[asyncio.AbstractEventLoop, HttpTransport] = {}
+_pools: dict[asyncio.AbstractEventLoop, Transport] = {}
 
 
 async def send(request: Request, *, deadline_s: float) -> Response:
@@ -27,7 +29,22 @@ async def send(request: Request, *, deadline_s: float) -> Response:
         raise Unreachable(f"no answer within {deadline_s:g} s") from None
 
 
-def _pool() -> HttpTransport:
+@contextmanager
+def standing_in(transport: Transport) -> Iterator[None]:
+    """Let requests of this event loop go to `transport`, for tests."""
+    loop = asyncio.get_running_loop()
+    before = _pools.get(loop)
+    _pools[loop] = transport
+    try:
+        yield
+    finally:
+        if before is None:
+            del _pools[loop]
+        else:
+            _pools[loop] = before
+
+
+def _pool() -> Transport:
     loop = asyncio.get_running_loop()
     pool = _pools.get(loop)
     if pool is None:
