@@ -31,6 +31,10 @@ PEER_DIFFERENCES: dict[str, tuple[frozenset[str], str]] = {
         frozenset({NODE, CONVEX}),
         "5 equals `5`; they give up, because JavaScript can't tell 5 from 5.0",
     ),
+    "whole float in a filter": (
+        frozenset({NODE, CONVEX}),
+        "a filter's 1.0 is the text `1.0`, as on the server; JavaScript reads 1",
+    ),
     "null": (
         frozenset({NODE, CONVEX}),
         "a property that is null is text `null` only where the server has it so",
@@ -54,6 +58,10 @@ PEER_DIFFERENCES: dict[str, tuple[frozenset[str], str]] = {
         frozenset({CONVEX}),
         "the distinct id can be matched as a property, as on the server; it knows only what was "
         "passed",
+    ),
+    "group without properties": (
+        frozenset({CONVEX}),
+        "a group whose properties were not passed has its key; it gives up on that condition",
     ),
     "empty cohort": (
         frozenset({NODE, CONVEX}),
@@ -89,7 +97,7 @@ SHARED_DIFFERENCES = frozenset(
 
 def peer_traits(peer: str, world: World, key: str, caller: Caller) -> set[str]:
     """What in a case may make this peer differ."""
-    found = set(_of_flags(world, key))
+    found = set(_of_flags(world, key, caller))
     for each in filters_of(world, world.flags[key], follow=True):
         found |= set(_of_filter(world, each, caller))
     for flag in _reached(world, key):
@@ -112,8 +120,13 @@ def _reached(world: World, key: str) -> list[dict[str, Any]]:
     return [world.flags[each] for each in dict.fromkeys(keys)]
 
 
-def _of_flags(world: World, key: str) -> Iterator[str]:
+def _of_flags(world: World, key: str, caller: Caller) -> Iterator[str]:
+    bare = set(caller.groups) - set(caller.group_properties)
     for flag in _reached(world, key):
+        holders = [flag["filters"], *flag["filters"]["groups"]]
+        indexes = {str(each.get("aggregation_group_type_index")) for each in holders}
+        if any(world.group_types.get(index) in bare for index in indexes):
+            yield "group without properties"
         if flag["filters"].get("feature_enrollment"):
             yield "early access"
         if flag["filters"].get("holdout"):
@@ -136,6 +149,8 @@ def _of_filter(world: World, each: dict[str, Any], caller: Caller) -> Iterator[s
         yield "text compared as number"
     if operator in ("exact", "is_not") and any(_is_whole(v) for v in _flat(both)):
         yield "whole number in exact"
+    if any(isinstance(v, float) and v.is_integer() for v in both):
+        yield "whole float in a filter"
     if None in actual:
         yield "null"
     if operator == "semver_wildcard" and "*" not in str(wanted):
@@ -154,7 +169,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return _is_number(value) and float(value).is_integer()
 
 
 def _flat(values: list[Any]) -> Iterator[Any]:
