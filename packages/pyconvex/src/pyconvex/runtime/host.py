@@ -14,7 +14,7 @@ import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import nullcontext
 
 import msgspec
 
@@ -39,6 +39,7 @@ from pyconvex.runtime.calls import (
     Success,
 )
 from pyconvex.runtime.commits import CommitQueue
+from pyconvex.runtime.contention import Contention
 from pyconvex.runtime.isolates import IsolateGoneError, Run
 from pyconvex.runtime.pool import Pool
 from pyconvex.runtime.queries import QueryRounds
@@ -95,7 +96,7 @@ class Host:
         self._functions: dict[tuple[str, str], FunctionSpec] = {}
         self._cursor_secret = b""
         self._run_ids = itertools.count(1)
-        self._contended: dict[object, asyncio.Lock] = {}
+        self._contention = Contention()
         self._under_way: set[asyncio.Task[Outcome]] = set()
         cache = ResultCache(committer.log, now_s=steady_s)
         self.queries = QueryRounds(self, committer.subscriptions, cache)
@@ -181,9 +182,10 @@ class Host:
     # Mutations
 
     async def _mutate(self, call: FunctionCall, replay: Replay | None) -> Outcome:
-        guard: AbstractAsyncContextManager[object] = nullcontext()
-        for _ in range(MAX_MUTATION_RUNS):
-            async with guard:
+        line = self._contention.line_for(call)
+        expected = line is not None
+        for run in range(MAX_MUTATION_RUNS):
+            async with line or nullcontext():
                 try:
                     finished = await self._run_current(call)
                 except IsolateGoneError as gone:
@@ -196,6 +198,8 @@ class Host:
                 outcome = await self._commits.submit(proposal)
             match outcome:
                 case Committed():
+                    if run == 0 and not expected:
+                        self._contention.passed(call)
                     await self.wait_durable(outcome.ts)
                     if proposal.appends:
                         self._on_appended()
@@ -203,7 +207,7 @@ class Host:
                 case Replayed():
                     return await self._replayed(outcome.ts, outcome.result)
                 case Conflict():
-                    guard = self._lock(outcome)
+                    line = self._contention.conflicted(call, outcome)
                 case Rejected():
                     raise HostError(500, "InternalServerError", outcome.reason)
         assert isinstance(outcome, Conflict)
@@ -230,17 +234,6 @@ class Host:
         await self.wait_durable(ts)
         recorded = msgspec.msgpack.decode(result, type=_Recorded)
         return Success(recorded.value, recorded.log_lines, ts)
-
-    def _lock(self, conflict: Conflict) -> asyncio.Lock:
-        """One lock for all mutations that conflict over the same thing."""
-        key = (conflict.table, conflict.document)
-        lock = self._contended.get(key)
-        if lock is None:
-            idle = [k for k, held in self._contended.items() if not held.locked()]
-            for forgotten in idle:
-                del self._contended[forgotten]
-            lock = self._contended[key] = asyncio.Lock()
-        return lock
 
     # Queries (`pyconvex.runtime.queries.QueryRunner`)
 

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import asyncio
+
+from pyconvex.database import Conflict
+from pyconvex.identity import ANONYMOUS
+from pyconvex.runtime import contention
+from pyconvex.runtime.calls import FunctionCall
+from pyconvex.runtime.contention import Contention
+
+COUNTER = Conflict(1, "counters", "c1")
+OTHER = Conflict(2, "counters", "c2")
+
+
+def call(path: str = "a:bump", args: bytes = b"{}") -> FunctionCall:
+    return FunctionCall(
+        kind="mutation",
+        path=path,
+        args=args,
+        identity=ANONYMOUS,
+        request_id="r",
+        origin="tester",
+    )
+
+
+def test_the_same_call_queues_after_one_conflict() -> None:
+    lines = Contention()
+    assert lines.line_for(call()) is None
+    line = lines.conflicted(call(), COUNTER)
+    assert lines.line_for(call()) is line
+    assert lines.line_for(call(args=b'{"n":1}')) is None, "another document, for all we know"
+    assert lines.line_for(call(path="a:other")) is None
+
+
+def test_a_function_that_keeps_conflicting_queues_whatever_its_arguments() -> None:
+    lines = Contention()
+    for number in range(2):
+        line = lines.conflicted(call(args=b"%d" % number), COUNTER)
+    assert lines.line_for(call(args=b"new")) is line
+
+
+def test_a_fight_that_is_over_is_forgotten() -> None:
+    lines = Contention()
+    lines.conflicted(call(), COUNTER)
+    asked = 0
+    while lines.line_for(call()) is not None:
+        asked += 1
+        assert asked < 10
+    assert asked >= 1
+
+
+def test_a_line_that_is_used_stays() -> None:
+    async def main() -> None:
+        lines = Contention()
+        async with lines.conflicted(call(), COUNTER):
+            for _ in range(100):
+                assert lines.line_for(call()) is not None
+
+    asyncio.run(main())
+
+
+def test_calls_that_pass_make_their_function_less_suspect() -> None:
+    lines = Contention()
+    for number in range(2):
+        lines.conflicted(call(args=b"%d" % number), COUNTER)
+    lines.passed(call(args=b"x"))
+    assert lines.line_for(call(args=b"y")) is None
+
+
+def test_another_document_is_another_line() -> None:
+    lines = Contention()
+    first, second = lines.conflicted(call(), COUNTER), lines.conflicted(call(), OTHER)
+    assert first is not second
+    assert lines.line_for(call()) is second
+
+
+def test_one_at_a_time_in_order_of_arrival_also_after_a_cancellation() -> None:
+    async def main() -> list[int]:
+        line = Contention().conflicted(call(), COUNTER)
+        order: list[int] = []
+        inside = 0
+
+        async def stand(number: int) -> None:
+            nonlocal inside
+            async with line:
+                inside += 1
+                assert inside == 1
+                await asyncio.sleep(0)
+                order.append(number)
+                inside -= 1
+
+        tasks = [asyncio.create_task(stand(number)) for number in range(6)]
+        await asyncio.sleep(0)
+        tasks[3].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert line.length == 0
+        return order
+
+    assert asyncio.run(main()) == [0, 1, 2, 4, 5]
+
+
+def test_guesses_are_bounded(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(contention, "MAX_GUESSES", 10)
+    lines = Contention()
+    for number in range(50):
+        lines.conflicted(call(args=b"%d" % number), COUNTER)
+    assert len(lines._guesses) <= 10
+    assert lines.line_for(call(args=b"49")) is not None
