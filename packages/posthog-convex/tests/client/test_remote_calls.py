@@ -123,6 +123,20 @@ def test_trouble_gives_the_default_and_a_warning(
     deployed(scenario)
 
 
+def test_many_actions_ask_at_once(deployed: Any, local: Any) -> None:
+    local.set_flag("on")
+    local.add_fault("/flags", latency_ms=50)
+
+    async def scenario(app: Any) -> None:
+        await app.connect(local, key=False)
+        # More than the host runs side by side: none may wait for a place that another one holds.
+        asking = [app.call("action", "evaluate_flag", "on", distinct_id=f"u{n}") for n in range(50)]
+        assert await asyncio.gather(*asking) == [True] * 50
+        assert app.log == ()
+
+    deployed(scenario)
+
+
 def test_reload(deployed: Any, local: Any) -> None:
     local.set_flag("one")
 

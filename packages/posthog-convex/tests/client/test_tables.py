@@ -187,6 +187,7 @@ def test_where_a_call_works(
     functions: Path, monkeypatch: pytest.MonkeyPatch, method: str, kind: str
 ) -> None:
     monkeypatch.setattr("posthog_convex.component.functions.remote.send", answered)
+    monkeypatch.setattr("posthog_convex.client.remote_calls.send", answered)
     arguments, errors = METHODS[method]
     error = errors[KINDS.index(kind)]
     options = {} if method in ("status", "reload_feature_flags") else {"distinct_id": "u"}
@@ -263,8 +264,8 @@ def test_what_a_remote_flag_answers(
     async def no_sleep(seconds: float) -> None:
         assert seconds == 0.3
 
-    monkeypatch.setattr("posthog_convex.component.functions.remote.send", send)
-    monkeypatch.setattr("posthog_convex.component.functions.remote.sleep", no_sleep)
+    monkeypatch.setattr("posthog_convex.client.remote_calls.send", send)
+    monkeypatch.setattr("posthog_convex.client.remote_calls.sleep", no_sleep)
 
     async def scenario() -> None:
         async with convex_test(functions, env=ENV) as t:

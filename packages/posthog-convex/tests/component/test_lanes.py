@@ -197,6 +197,21 @@ class TestFlags:
         assert "phx_secret" not in text
         assert recovered == "flag definitions are fresh again"
 
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [("POSTHOG_PERSONAL_API_KEY", "phc_t"), ("POSTHOG_PROJECT_TOKEN", "phx_secret")],
+    )
+    def test_a_key_of_the_wrong_kind_is_refused_by_name_and_not_sent(
+        self, name: str, value: str
+    ) -> None:
+        ctx = Context(env={**KEYED, name: value})
+        assert tick(ctx) == 60.0
+        assert ctx.requests == []
+        ((level, text),) = ctx.logged
+        assert level == "error"
+        assert text.startswith(name)
+        assert "phx_secret" not in text
+
     def test_an_answer_that_is_no_definitions_changes_nothing(self) -> None:
         for body in (b"<html>", b"{}", b'{"flags":{}}', b""):
             ctx = Context(Response(200, {}, body))

@@ -8,10 +8,16 @@ from typing import Any
 
 import pytest
 
-from posthog_convex.component.remote import RemoteAnswer, RemoteFlag, ask, flags_request
+from posthog_convex.component.remote import (
+    Question,
+    RemoteAnswer,
+    RemoteFlag,
+    ask,
+    flags_request,
+)
 from pyconvex.delivery import Request, Response, Unreachable
 
-ENV = {"POSTHOG_PROJECT_TOKEN": " phc_t ", "POSTHOG_HOST": "http://127.0.0.1:1/"}
+HOST = "http://127.0.0.1:1/"
 GOOD = {
     "flags": {
         "on": {"key": "on", "enabled": True, "variant": None, "metadata": {"id": 1, "version": 2}},
@@ -52,14 +58,34 @@ class Wire:
         self.slept.append(seconds)
 
     def ask(self) -> RemoteAnswer:
-        request = flags_request(ENV, {"distinct_id": "u"})
+        request = flags_request(HOST, " phc_t ", Question(distinct_id="u"))
         return asyncio.run(ask(request, self.send, 3.0, self.sleep))
 
 
 def test_the_request_has_the_token_and_the_question() -> None:
-    request = flags_request(ENV, {"distinct_id": "u", "groups": {}})
+    question = Question(
+        distinct_id="u",
+        person_properties={"plan": "pro"},
+        groups={"company": "acme", "team": "a"},
+        group_properties={"company": {"seats": 3}, "other": {"n": 1}},
+    )
+    request = flags_request(HOST, " phc_t ", question)
     assert (request.method, request.url) == ("POST", "http://127.0.0.1:1/flags/?v=2")
-    assert json.loads(request.body) == {"token": "phc_t", "distinct_id": "u", "groups": {}}
+    body = {
+        "token": "phc_t",
+        "distinct_id": "u",
+        "groups": {"company": "acme", "team": "a"},
+        "person_properties": {"distinct_id": "u", "plan": "pro"},
+        "group_properties": {
+            "company": {"$group_key": "acme", "seats": 3},
+            "team": {"$group_key": "a"},
+        },
+        "geoip_disable": True,
+        "evaluation_runtime": "server",
+    }
+    assert json.loads(request.body) == body
+    some = Question(distinct_id="u", keys=["a"], disable_geoip=False)
+    assert json.loads(flags_request(HOST, "phc_t", some).body)["flag_keys_to_evaluate"] == ["a"]
 
 
 def test_values_payloads_and_failures() -> None:

@@ -31,6 +31,11 @@ PEER_DIFFERENCES: dict[str, tuple[frozenset[str], str]] = {
         frozenset({NODE, CONVEX}),
         "5 equals `5`; they give up, because JavaScript can't tell 5 from 5.0",
     ),
+    "filters beside groups in a cohort": (
+        frozenset({CONVEX}),
+        "a cohort may hold filters and groups side by side, as on the server; it takes all for "
+        "groups when the first is one, and such filters for true",
+    ),
     "whole float in a filter": (
         frozenset({NODE, CONVEX}),
         "a filter's 1.0 is the text `1.0`, as on the server; JavaScript reads 1",
@@ -53,6 +58,11 @@ PEER_DIFFERENCES: dict[str, tuple[frozenset[str], str]] = {
     "cohort operator": (
         frozenset({CONVEX}),
         "`not_in` counts, as on the server; it takes it for `in`",
+    ),
+    "dependency by another operator": (
+        frozenset({NODE, CONVEX}),
+        "a filter on a flag needs `flag_evaluates_to` and a value, or matches nothing; they pass "
+        "over the operator",
     ),
     "distinct id as property": (
         frozenset({CONVEX}),
@@ -141,6 +151,10 @@ def _of_filter(world: World, each: dict[str, Any], caller: Caller) -> Iterator[s
         if operator == "not_in":
             yield "cohort operator"
         return
+    if each.get("type") == "flag":
+        if operator != "flag_evaluates_to" or wanted is None:
+            yield "dependency by another operator"
+        return
     if each.get("key") == "distinct_id":
         yield "distinct id as property"
     actual = [p[each["key"]] for p in _subjects(caller) if each.get("key") in p]
@@ -189,6 +203,8 @@ def _names_cohorts(world: World, key: str) -> bool:
 def _of_cohort(cohort: dict[str, Any]) -> Iterator[str]:
     if not cohort.get("values"):
         yield "empty cohort"
+    if len({"values" in each or not each for each in cohort.get("values") or []}) == 2:
+        yield "filters beside groups in a cohort"
     for each in cohort.get("values") or []:
         if "values" in each or not each:
             yield from _of_cohort(each)

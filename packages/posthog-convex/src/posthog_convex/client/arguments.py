@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from posthog_convex import events
+from posthog_convex.component.remote import Question
 from posthog_convex.events import Event, Properties
 from pyconvex import ActionCtx, MutationCtx, QueryCtx
 
@@ -76,14 +77,29 @@ def stamp_of(given: Stamped) -> events.Stamp:
 
 def question(person: str, about: About) -> dict[str, Any]:
     """The component's arguments that say whom a flag is asked for."""
-    check(about, About)
-    groups = {kind: str(key) for kind, key in (about.get("groups") or {}).items()}
+    asked = remote_question(person, about)
     return {
         "distinctId": person,
-        "personProperties": _json(about.get("person_properties"), "person_properties"),
-        "groups": _json(groups, "groups"),
-        "groupProperties": _json(about.get("group_properties"), "group_properties"),
+        "personProperties": json.dumps(asked.person_properties),
+        "groups": json.dumps(asked.groups),
+        "groupProperties": json.dumps(asked.group_properties),
     }
+
+
+def remote_question(
+    person: str, about: About, keys: Sequence[str] | None = None, *, disable_geoip: bool = True
+) -> Question:
+    """The same for PostHog itself. Raises `EventError` for properties that have no JSON form."""
+    check(about, About)
+    groups = {kind: str(key) for kind, key in (about.get("groups") or {}).items()}
+    return Question(
+        distinct_id=person,
+        person_properties=events.plain(about.get("person_properties"), "person_properties"),
+        groups=events.plain(groups, "groups"),
+        group_properties=events.plain(about.get("group_properties"), "group_properties"),
+        keys=keys,
+        disable_geoip=disable_geoip,
+    )
 
 
 def check(given: Mapping[str, Any], known: type) -> None:
@@ -92,7 +108,3 @@ def check(given: Mapping[str, Any], known: type) -> None:
     if unknown:
         names = ", ".join(known.__annotations__)
         raise TypeError(f"unexpected keyword argument {unknown[0]!r}; there are {names}")
-
-
-def _json(values: Mapping[str, Any] | None, what: str) -> str:
-    return json.dumps(events.plain(values, what)) if values else "{}"

@@ -8,13 +8,16 @@ with PostHog gives the default and a warning; only a call in the wrong place rai
 from __future__ import annotations
 
 import json
+from asyncio import sleep
 from collections.abc import Sequence
 from typing import Any, TypeVar, Unpack, overload
 
-from posthog_convex.client.arguments import About, Ctx, question
+from posthog_convex.client.arguments import About, Ctx, remote_question
 from posthog_convex.client.binding import Binding, asker
 from posthog_convex.client.results import FlagsAndPayloads
 from posthog_convex.client.status import Reloaded, Status
+from posthog_convex.component.connections import send
+from posthog_convex.component.remote import RemoteAnswer, ask, flags_request
 from pyconvex import ActionCtx
 
 D = TypeVar("D")
@@ -138,31 +141,31 @@ class RemoteCalls(Binding):
     ) -> FlagsAndPayloads:
         allowed = asker(ctx, call)
         person = await self._needed_person(ctx, call, about.get("distinct_id"))
-        arguments = question(person, about)
-        arguments |= {"keys": keys, "timeoutS": timeout_s, "disableGeoip": disable_geoip}
-        found = await allowed.run_action(self._component.remote.evaluate, arguments)
-        _warn(ctx, call, keys, found)
+        question = remote_question(person, about, keys, disable_geoip=disable_geoip)
+        target = await allowed.run_query(self._component.remote.target, {})
+        request = flags_request(target["host"], target["token"], question)
+        answer = await ask(request, send, timeout_s, sleep)
+        _warn(ctx, call, keys, answer)
         return FlagsAndPayloads(
-            {each["key"]: each["value"] for each in found["flags"]},
+            {key: each.value for key, each in answer.flags.items()},
             {
-                each["key"]: _decoded(each["payload"])
-                for each in found["flags"]
-                if each["payload"] is not None and each["value"] is not False
+                key: _decoded(each.payload)
+                for key, each in answer.flags.items()
+                if each.payload is not None and each.value is not False
             },
-            found["error"],
+            answer.error,
         )
 
 
-def _warn(ctx: ActionCtx, call: str, keys: list[str] | None, found: dict[str, Any]) -> None:
+def _warn(ctx: ActionCtx, call: str, keys: list[str] | None, answer: RemoteAnswer) -> None:
     """Say why there is less than was asked for."""
-    if found["error"] is not None:
-        ctx.log("warn", f"posthog.{call} got no flags: {found['error']}. The default stands in.")
+    if answer.error is not None:
+        ctx.log("warn", f"posthog.{call} got no flags: {answer.error}. The default stands in.")
         return
-    if found["failed"]:
-        names = ", ".join(map(repr, found["failed"]))
+    if answer.failed:
+        names = ", ".join(map(repr, answer.failed))
         ctx.log("warn", f"posthog.{call}: PostHog could not evaluate {names}.")
-    known = {each["key"] for each in found["flags"]} | set(found["failed"])
-    missing = [key for key in keys or () if key not in known]
+    missing = [key for key in keys or () if key not in answer.flags and key not in answer.failed]
     if missing:
         names = ", ".join(map(repr, missing))
         ctx.log("warn", f"posthog.{call}: PostHog has no active flag {names}.")

@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 
 from posthog_convex.component.endpoints import FLAG_DEFINITIONS, normalise_host
+from posthog_convex.component.settings import misplaced_key
 from pyconvex.delivery import Request, Response, Unreachable, retry_after_s
 from pyconvex.values import Value
 
@@ -61,6 +62,8 @@ class Outside(Protocol):
 
 async def look(outside: Outside, etag: str | None, user_agent: str) -> Look:
     """Ask for definitions newer than `etag`, and store them."""
+    if (problem := misplaced_key(outside.env)) is not None:
+        return Look(Outcome.REFUSED, problem, "misplaced key")
     try:
         response = await _fetch(outside, etag, user_agent)
     except Unreachable as error:

@@ -6,7 +6,7 @@ of an answer. One invariant: there is an answer, or an error that says why there
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -47,14 +47,40 @@ class RemoteAnswer(msgspec.Struct, frozen=True):
     error: str | None = None
 
 
-def flags_request(env: Mapping[str, str], question: Mapping[str, Any]) -> Request:
-    """The request for a question in the words of the endpoint."""
-    body = {"token": env["POSTHOG_PROJECT_TOKEN"].strip(), **question}
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom flags are asked for; properties are JSON values."""
+
+    distinct_id: str
+    person_properties: Mapping[str, Any] = {}
+    groups: Mapping[str, str] = {}
+    group_properties: Mapping[str, Mapping[str, Any]] = {}
+    #: None for all flags.
+    keys: Sequence[str] | None = None
+    disable_geoip: bool = True
+
+    def body(self) -> dict[str, Any]:
+        """In the endpoint's words; the ids are properties too, unless others were passed."""
+        asked: dict[str, Any] = {
+            "distinct_id": self.distinct_id,
+            "groups": self.groups,
+            "person_properties": {"distinct_id": self.distinct_id, **self.person_properties},
+            "group_properties": {
+                kind: {"$group_key": key, **self.group_properties.get(kind, {})}
+                for kind, key in self.groups.items()
+            },
+            "geoip_disable": self.disable_geoip,
+            "evaluation_runtime": "server",
+        }
+        return asked if self.keys is None else asked | {"flag_keys_to_evaluate": list(self.keys)}
+
+
+def flags_request(host: str | None, token: str, question: Question) -> Request:
+    """The request that asks PostHog."""
     return Request(
         FLAGS.method,
-        FLAGS.url(normalise_host(env.get("POSTHOG_HOST"))),
+        FLAGS.url(normalise_host(host)),
         (("Content-Type", "application/json"), ("User-Agent", USER_AGENT)),
-        msgspec.json.encode(body),
+        msgspec.json.encode({"token": token.strip(), **question.body()}),
     )
 
 

@@ -21,6 +21,24 @@ def is_disabled(env: Mapping[str, str]) -> bool:
     return env.get("POSTHOG_DISABLE_LOCAL_EVALUATION", "").strip().lower() in _YES
 
 
+def misplaced_key(env: Mapping[str, str]) -> str | None:
+    """What is wrong with the kind of key for definitions, seen from its beginning.
+
+    >>> misplaced_key({"POSTHOG_PERSONAL_API_KEY": "phx_1"})
+    """
+    if env.get("POSTHOG_PERSONAL_API_KEY", "").strip().startswith("phc_"):
+        return (
+            "POSTHOG_PERSONAL_API_KEY holds a project token (phc_…), which opens no flag "
+            "definitions: set it to the project's secret key (phs_…) or a personal API key (phx_…)"
+        )
+    if env.get("POSTHOG_PROJECT_TOKEN", "").strip().startswith(("phx_", "phs_")):
+        return (
+            "POSTHOG_PROJECT_TOKEN holds a secret key: set it to the project token (phc_…), and "
+            "the secret as POSTHOG_PERSONAL_API_KEY"
+        )
+    return None
+
+
 def poll_interval_s(env: Mapping[str, str]) -> tuple[float, str | None]:
     """The pause between two looks for definitions, and a complaint about an unreadable setting.
 

@@ -1,48 +1,35 @@
-"""Asking PostHog now: actions that leave the machine.
+"""Asking PostHog now: where, and a refresh by hand.
 
-Owns the component's own side of remote evaluation and of a refresh by hand. Never keeps an answer.
-One invariant: keys and tokens stay here; callers see none.
+Owns the component's own side of what leaves the machine from actions. Never keeps an answer. One
+invariant: the key for definitions stays here; callers see the project token at most.
 """
 
 from __future__ import annotations
 
 import time
-from asyncio import sleep
 from collections.abc import Mapping
-from typing import Annotated, Any, TypedDict
+from typing import TypedDict
 
 import msgspec
 
 from posthog_convex.component.connections import send
 from posthog_convex.component.lanes import USER_AGENT, Stored
 from posthog_convex.component.polling import Look, Outcome, look
-from posthog_convex.component.remote import RemoteAnswer, ask, flags_request
 from posthog_convex.component.settings import is_disabled
-from pyconvex import ActionCtx, action
+from pyconvex import ActionCtx, QueryCtx, action, query
 from pyconvex.delivery import Request, Response
-from pyconvex.functions import Arg, internal
+from pyconvex.functions import internal
 from pyconvex.values import Value
 
 #: How long a fetch of all definitions may take, as in the lane.
 _FETCH_DEADLINE_S = 10.0
 
 
-class RemoteFlagRow(TypedDict):
-    """One flag as PostHog evaluated it."""
+class Target(TypedDict):
+    """Where flags are asked for; a project token is no secret, every browser has it."""
 
-    key: str
-    value: bool | str
-    #: JSON text, null for none.
-    payload: str | None
-
-
-class RemoteFlags(TypedDict):
-    """PostHog's answer, or why there is none."""
-
-    error: str | None
-    flags: list[RemoteFlagRow]
-    #: Keys of flags that PostHog itself could not evaluate.
-    failed: list[str]
+    host: str | None
+    token: str
 
 
 class Reloaded(TypedDict):
@@ -52,24 +39,10 @@ class Reloaded(TypedDict):
     reason: str | None
 
 
-@action
-async def evaluate(
-    ctx: ActionCtx,
-    distinct_id: Annotated[str, Arg("distinctId")],
-    timeout_s: Annotated[float, Arg("timeoutS")],
-    keys: list[str] | None = None,
-    person_properties: Annotated[str, Arg("personProperties")] = "{}",
-    groups: str = "{}",
-    group_properties: Annotated[str, Arg("groupProperties")] = "{}",
-    disable_geoip: Annotated[bool, Arg("disableGeoip")] = True,
-) -> RemoteFlags:
-    """Let PostHog evaluate flags for one person: those with these keys, or all."""
-    question = _question(distinct_id, person_properties, groups, group_properties)
-    question["geoip_disable"] = disable_geoip
-    if keys is not None:
-        question["flag_keys_to_evaluate"] = keys
-    answer = await ask(flags_request(ctx.env, question), send, timeout_s, sleep)
-    return _found(answer)
+@query
+async def target(ctx: QueryCtx) -> Target:
+    """Where an action asks for flags: it does so itself, so that it waits for one slot alone."""
+    return Target(host=ctx.env.get("POSTHOG_HOST"), token=ctx.env["POSTHOG_PROJECT_TOKEN"])
 
 
 @action
@@ -108,34 +81,6 @@ class _Outside(msgspec.Struct):
 
     def now_ms(self) -> float:
         return time.time() * 1000
-
-
-def _question(
-    distinct_id: str, person_properties: str, groups: str, group_properties: str
-) -> dict[str, Any]:
-    """The caller in the endpoint's words; the ids are properties too, unless others were passed."""
-    keys: dict[str, str] = msgspec.json.decode(groups)
-    passed: dict[str, dict[str, Any]] = msgspec.json.decode(group_properties)
-    return {
-        "distinct_id": distinct_id,
-        "groups": keys,
-        "person_properties": {"distinct_id": distinct_id, **msgspec.json.decode(person_properties)},
-        "group_properties": {
-            kind: {"$group_key": key, **passed.get(kind, {})} for kind, key in keys.items()
-        },
-        "evaluation_runtime": "server",
-    }
-
-
-def _found(answer: RemoteAnswer) -> RemoteFlags:
-    return RemoteFlags(
-        error=answer.error,
-        flags=[
-            RemoteFlagRow(key=key, value=each.value, payload=each.payload)
-            for key, each in answer.flags.items()
-        ],
-        failed=list(answer.failed),
-    )
 
 
 def _reason(found: Look) -> str:
