@@ -30,6 +30,7 @@ from posthog_local.http.faults import FaultBook
 from posthog_local.http.router import Router
 from posthog_local.ingest.routes import capture_endpoints
 from posthog_local.logs.routes import log_endpoints
+from posthog_local.query.analyst import Analyst
 from posthog_local.query.routes import ReadRoutes
 from posthog_local.replay.routes import replay_endpoints
 from posthog_local.store.folder import Folder, Keys
@@ -97,14 +98,28 @@ async def _serve(
         store.changes.close()
         faults.remove()
 
-    sweeper = asyncio.create_task(_sweep(store, settings.limits))
+    analyst = Analyst(store, folder.path)
+    background = [
+        asyncio.create_task(_sweep(store, settings.limits)),
+        asyncio.create_task(_follow(analyst)),
+    ]
     try:
-        app = build_app(settings, store, faults, keys)
+        app = build_app(settings, store, analyst, faults, keys)
         await http_server.serve(app, listener, on_ready=on_ready, on_stopping=stopping)
     finally:
-        sweeper.cancel()
-        await asyncio.gather(sweeper, return_exceptions=True)
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        await analyst.close()
         await store.close()
+
+
+async def _follow(analyst: Analyst) -> None:
+    try:
+        await analyst.follow()
+    except Exception:
+        # Each question catches up by itself, and says what is wrong.
+        _log.exception("the copy for SQL no longer follows by itself")
 
 
 async def _sweep(store: Store, limits: Limits) -> None:
@@ -119,14 +134,16 @@ async def _sweep(store: Store, limits: Limits) -> None:
         await asyncio.sleep(_SWEEP_INTERVAL_S)
 
 
-def build_app(settings: Settings, store: Store, faults: FaultBook, keys: Keys) -> Router:
+def build_app(
+    settings: Settings, store: Store, analyst: Analyst, faults: FaultBook, keys: Keys
+) -> Router:
     """The ASGI application over an open store."""
     connection = Connection(
         project_token=keys.project_token,
         secret_key=keys.secret_key,
         data=None if settings.data is None else str(settings.data.resolve()),
     )
-    pages = Pages(store, connection)
+    pages = Pages(store, analyst, connection)
     local = Starlette(routes=[*ControlRoutes(store, faults).routes(), *pages.routes()])
     guarded = Guard(
         local,
@@ -142,7 +159,7 @@ def build_app(settings: Settings, store: Store, faults: FaultBook, keys: Keys) -
         *replay_endpoints(store.add_recording),
         *BrowserRoutes(settings.posthog_js, lambda: bool(store.flags.flags)).endpoints(),
         *flag_routes.endpoints(),
-        *ReadRoutes(store, secrets, keys.project_token).endpoints(),
+        *ReadRoutes(store, analyst, secrets, keys.project_token).endpoints(),
     ]
     return Router(endpoints, guarded, faults)
 

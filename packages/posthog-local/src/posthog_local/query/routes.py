@@ -1,4 +1,4 @@
-"""The read routes of PostHog's API: who am I, the project, its persons and events.
+"""The read routes of PostHog's API: who am I, the project, its persons and events, queries.
 
 Owns paths, authentication, paging and shapes. Every answer is of the one project there is, whatever
 id the path names. Writing happens through ingestion and the control API.
@@ -7,6 +7,7 @@ id the path names. Writing happens through ingestion and the control API.
 from __future__ import annotations
 
 import hmac
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -16,11 +17,17 @@ from posthog_local.http.exchange import Request, Response, json_response
 from posthog_local.http.router import Endpoint
 from posthog_local.ingest.clock import format_time, parse_time_us
 from posthog_local.persons.ids import PROJECT_ID
+from posthog_local.query.analyst import Analyst
+from posthog_local.query.console import answer
+from posthog_local.query.refusal import QueryRefused
 from posthog_local.store.reader import EventFilter, StoredEvent, StoredPerson
 from posthog_local.store.store import Store
 from posthog_local.store.views import View
 
 _GET = frozenset(["GET"])
+_POST = frozenset(["POST"])
+_EXAMPLE = '{"query": {"kind": "HogQLQuery", "query": "SELECT …"}}'
+_MAX_QUERY_BYTES = 256 * 1024
 _PREFIXES = ("/api/projects/{project}", "/api/environments/{project}")
 _PAGE_SIZE = 100
 _MAX_PAGE_SIZE = 1000
@@ -29,11 +36,24 @@ _UUID = "00000000-0000-4000-8000-000000000001"
 _Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
+class _Query(msgspec.Struct, frozen=True):
+    kind: str
+    query: str = ""
+    values: dict[str, str | int | float | bool | None] = {}
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    query: _Query
+
+
 class ReadRoutes:
     """Handlers over the store; `secrets` open them, `project_token` is shown."""
 
-    def __init__(self, store: Store, secrets: Sequence[str], project_token: str) -> None:
+    def __init__(
+        self, store: Store, analyst: Analyst, secrets: Sequence[str], project_token: str
+    ) -> None:
         self._store = store
+        self._analyst = analyst
         self._secrets = tuple(secret.encode() for secret in secrets)
         self._project = {
             "id": PROJECT_ID,
@@ -52,6 +72,7 @@ class ReadRoutes:
             tuple(f"{one}/persons" for one in _PREFIXES), self._asked(self.persons)
         )
         yield self._endpoint(tuple(f"{one}/events" for one in _PREFIXES), self._asked(self.events))
+        yield self._endpoint(tuple(f"{one}/query" for one in _PREFIXES), self.query, _POST)
 
     async def me(self, request: Request) -> Response:
         """The one user, who owns the one project."""
@@ -97,22 +118,53 @@ class ReadRoutes:
         found = view.events.latest_events(wanted, limit)
         return json_response(_page([_event(one) for one in found], None))
 
+    async def query(self, request: Request) -> Response:
+        """One query of PostHog's SQL."""
+        try:
+            asked = msgspec.json.decode(request.body, type=_Asked).query
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise ValueError(f"the body must be {_EXAMPLE}: {error}") from error
+        if asked.kind != "HogQLQuery":
+            raise ValueError(f"queries of kind {asked.kind!r} are not supported; HogQLQuery is")
+        result = await answer(self._analyst, asked.query, asked.values)
+        now = format_time(time.time_ns() // 1000)
+        return json_response(
+            {
+                "results": result.results,
+                "columns": result.columns,
+                "types": result.types,
+                "query": asked.query,
+                "hogql": asked.query,
+                "clickhouse": result.sql,
+                "hasMore": result.has_more,
+                "limit": result.limit,
+                "offset": result.offset,
+                "timings": [],
+                "is_cached": False,
+                "last_refresh": now,
+                "error": None,
+            }
+        )
+
     def _asked(self, question: Callable[[View, Request], Response]) -> _Handler:
         async def handler(request: Request) -> Response:
             return await self._store.read(lambda view: question(view, request))
 
         return handler
 
-    def _endpoint(self, paths: tuple[str, ...], handler: _Handler) -> Endpoint:
+    def _endpoint(
+        self, paths: tuple[str, ...], handler: _Handler, methods: frozenset[str] = _GET
+    ) -> Endpoint:
         async def guarded(request: Request) -> Response:
             if not self._is_secret(request.header("authorization")):
                 return _error(401, "authentication_error", "authentication_failed", _NO_KEY)
             try:
                 return await handler(request)
-            except ValueError as error:
+            except (ValueError, QueryRefused) as error:
                 return _error(400, "validation_error", "invalid_input", str(error))
 
-        return Endpoint(paths=paths, handler=guarded, max_body_bytes=0, methods=_GET)
+        size = 0 if methods == _GET else _MAX_QUERY_BYTES
+        return Endpoint(paths=paths, handler=guarded, max_body_bytes=size, methods=methods)
 
     def _is_secret(self, authorization: str) -> bool:
         given = authorization.removeprefix("Bearer").strip().encode()

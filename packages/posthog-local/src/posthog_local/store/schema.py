@@ -156,6 +156,13 @@ CREATE TABLE meta (epoch TEXT NOT NULL, making_room INTEGER NOT NULL DEFAULT 0);
 INSERT INTO meta (epoch) VALUES (hex(randomblob(16)));
 CREATE INDEX issue_events_by_seq ON issue_events (seq);
 """,
+    # A person and a link get a new, higher version with each change: what a copy has not seen yet.
+    """
+ALTER TABLE persons ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE person_distinct_ids ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX persons_by_version ON persons (version);
+CREATE INDEX person_distinct_ids_by_version ON person_distinct_ids (version);
+""",
 )
 # Written to `user_version`.
 FORMAT_VERSION = len(_STEPS)

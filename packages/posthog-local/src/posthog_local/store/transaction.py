@@ -93,6 +93,7 @@ class Transaction:
         """Goes on from rows that came without this object, as an import brings them."""
         self.connection.execute("UPDATE meta SET epoch = hex(randomblob(16))")
         self._seq = _numbers(self.connection)
+        self.people = People(_PersonShelf(self.connection))
         self.forget()
 
     def _append_exception(self, uuid: bytes, event: IncomingEvent, result: Attribution) -> None:
@@ -154,6 +155,7 @@ class Transaction:
 class _PersonShelf:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
+        self._version = last_version(connection)
 
     def find(self, distinct_id: str) -> Person | None:
         row = self._connection.execute(
@@ -172,14 +174,14 @@ class _PersonShelf:
 
     def link(self, distinct_id: str, person_id: str) -> None:
         self._connection.execute(
-            "INSERT INTO person_distinct_ids (distinct_id, person_id) VALUES (?,?)",
-            (distinct_id, person_id),
+            "INSERT INTO person_distinct_ids (distinct_id, person_id, version) VALUES (?,?,?)",
+            (distinct_id, person_id, self._next_version()),
         )
 
     def move_links(self, from_person_id: str, to_person_id: str) -> None:
         self._connection.execute(
-            "UPDATE person_distinct_ids SET person_id = ? WHERE person_id = ?",
-            (to_person_id, from_person_id),
+            "UPDATE person_distinct_ids SET person_id = ?, version = ? WHERE person_id = ?",
+            (to_person_id, self._next_version(), from_person_id),
         )
         # What the surviving person has been shown stays; the rest comes along.
         self._connection.execute(
@@ -192,19 +194,25 @@ class _PersonShelf:
 
     def save(self, person: Person) -> None:
         self._connection.execute(
-            "INSERT INTO persons (id, properties, created_at_us, is_identified) VALUES (?,?,?,?)"
-            " ON CONFLICT (id) DO UPDATE SET properties = excluded.properties,"
-            " created_at_us = excluded.created_at_us, is_identified = excluded.is_identified",
+            "INSERT INTO persons (id, properties, created_at_us, is_identified, version)"
+            " VALUES (?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET properties = excluded.properties,"
+            " created_at_us = excluded.created_at_us, is_identified = excluded.is_identified,"
+            " version = excluded.version",
             (
                 person.id,
                 _encode(person.properties).decode(),
                 person.created_at_us,
                 int(person.is_identified),
+                self._next_version(),
             ),
         )
 
     def delete(self, person_id: str) -> None:
         self._connection.execute("DELETE FROM persons WHERE id = ?", (person_id,))
+
+    def _next_version(self) -> int:
+        self._version += 1
+        return self._version
 
 
 class _GroupShelf:
@@ -235,6 +243,15 @@ class _GroupShelf:
 
 def _numbers(connection: apsw.Connection) -> Iterator[int]:
     return itertools.count((connection.execute("SELECT max(seq) FROM events").get or 0) + 1)
+
+
+def last_version(connection: apsw.Connection) -> int:
+    """The highest version of a person or a link."""
+    sql = (
+        "SELECT max(coalesce((SELECT max(version) FROM persons), 0),"
+        " coalesce((SELECT max(version) FROM person_distinct_ids), 0))"
+    )
+    return int(connection.execute(sql).get or 0)
 
 
 def _text_or_none(value: object) -> str | None:

@@ -18,6 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from posthog_local.persons.ids import person_uuid
+from posthog_local.query.analyst import Analyst
 from posthog_local.store.issueshelf import IssueStatus
 from posthog_local.store.logshelf import LogFilter
 from posthog_local.store.reader import EventFilter
@@ -25,6 +26,7 @@ from posthog_local.store.store import Store
 from posthog_local.store.views import View
 from posthog_local.ui.flagpages import FlagPages, evaluations
 from posthog_local.ui.forms import first, form_fields, see_other
+from posthog_local.ui.insightpages import InsightPages
 from posthog_local.ui.render import HEADERS, Renderer
 from posthog_local.ui.stream import live_rows
 from posthog_local.ui.timeline import merged
@@ -53,11 +55,12 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 class Pages:
     """Handlers of every page over the store."""
 
-    def __init__(self, store: Store, connection: Connection) -> None:
+    def __init__(self, store: Store, analyst: Analyst, connection: Connection) -> None:
         self._store = store
         self._connection = connection
         self._renderer = Renderer()
         self._flags = FlagPages(store, self._renderer)
+        self._insights = InsightPages(analyst, self._renderer)
 
     def routes(self) -> list[Route]:
         """Every page."""
@@ -68,6 +71,7 @@ class Pages:
             Route("/persons", self._shown(self.persons)),
             Route("/person/{distinct_id:path}", self._shown(self.person)),
             *self._flags.routes(),
+            *self._insights.routes(),
             Route("/logs", self._shown(self.logs)),
             Route("/error_tracking", self._shown(self.issues)),
             Route("/error_tracking/status", self.issue_status, methods=["POST"]),

@@ -1,0 +1,277 @@
+"""A copy of the events for questions over many of them, in a DuckDB file of our own.
+
+Owns that file: the copy, how it catches up by row number, and the connection that queries run on.
+SQLite stays the truth: the file is deleted and made again when it does not fit. Invariant: a query
+sees every event that was durable when it was asked, and can reach nothing but these tables.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import apsw
+import msgspec
+
+from posthog_local.persons.ids import person_uuid
+from posthog_local.query.refusal import QueryRefused
+from posthog_local.store.views import View
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection as DuckDB
+
+_ROWS_PER_PORTION = 100_000
+TIMEOUT_S = 20.0
+_MISSING = (
+    "SQL and trends need the extra `sql`, which is not installed:"
+    " pip install 'posthog-local[sql]', then start the server again"
+)
+_LAYOUT = 1
+_TABLES = """
+CREATE TABLE copied (layout INTEGER, epoch VARCHAR, seq BIGINT, version BIGINT);
+CREATE TABLE event_rows (
+    seq BIGINT, uuid VARCHAR, event VARCHAR, distinct_id VARCHAR, own_person_id VARCHAR,
+    timestamp TIMESTAMP, created_at TIMESTAMP, session_id VARCHAR, properties VARCHAR
+);
+CREATE TABLE links (distinct_id VARCHAR, person_id VARCHAR);
+CREATE TABLE person_rows (
+    id VARCHAR, properties VARCHAR, created_at TIMESTAMP, is_identified BOOLEAN
+);
+CREATE VIEW events AS
+    SELECT uuid, event, timestamp, distinct_id, properties, session_id AS "$session_id", created_at
+    FROM event_rows;
+CREATE VIEW persons AS
+    SELECT * FROM person_rows WHERE id IN (SELECT person_id FROM links);
+CREATE VIEW person_distinct_ids AS SELECT distinct_id, person_id FROM links;
+CREATE VIEW events_with_person AS
+    SELECT uuid, event, timestamp, distinct_id, e.properties, session_id AS "$session_id",
+        e.created_at, coalesce(l.person_id, own_person_id) AS person_id,
+        p.properties AS person_properties, p.created_at AS person_created_at
+    FROM event_rows e LEFT JOIN links l USING (distinct_id) LEFT JOIN person_rows p
+        ON p.id = l.person_id;
+"""
+_EVENTS = (
+    "SELECT seq, hex(uuid), event, e.distinct_id, person_id, timestamp_us, received_us, session_id,"
+    " properties FROM events e LEFT JOIN person_distinct_ids USING (distinct_id)"
+    " WHERE seq > ? ORDER BY seq LIMIT ?"
+)
+
+
+_EVENT_VALUES = (
+    "j[1]::BIGINT, j[2]::UUID::VARCHAR, j[3], j[4], j[5],"
+    " make_timestamp(j[6]::BIGINT), make_timestamp(j[7]::BIGINT), j[8], j[9]"
+)
+_PERSON_VALUES = "j[1], j[2], make_timestamp(j[3]::BIGINT), j[4] = '1'"
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the copy has come."""
+
+    epoch: str = ""
+    seq: int = 0
+    version: int = -1
+
+
+class Portion(msgspec.Struct, frozen=True, kw_only=True):
+    """What one step copies, read in one commit; the files hold lines of JSON."""
+
+    position: Position
+    anew: bool
+    first_seq: int
+    events: Path | None
+    links: Path | None
+    persons: Path | None
+    more: bool
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """A query's columns, DuckDB's names of their types, and rows."""
+
+    columns: list[str]
+    types: list[str]
+    rows: list[tuple[Any, ...]]
+
+
+class Warehouse:
+    """The open copy. One thread at a time takes portions and asks; any may read portions."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            import duckdb
+        except ImportError as error:
+            raise QueryRefused(_MISSING) from error
+        self._error: type[Exception] = duckdb.Error
+        self._scratch = folder / "sql"
+        self._scratch.mkdir(exist_ok=True)
+        self._connection = _opened(duckdb, folder / "posthog.duckdb", self._scratch)
+        row = self._connection.execute("SELECT epoch, seq, version FROM copied").fetchone()
+        assert row is not None
+        self._first_seq = 0
+        self.position = Position(epoch=row[0], seq=row[1], version=row[2])
+
+    def portion(self, view: View, after: Position) -> Portion:
+        """What comes after a position, written to files, from one commit of the store."""
+        return read_portion(view.connection, after, self._scratch)
+
+    def take(self, portion: Portion) -> None:
+        """Copies the portion in one transaction of its own."""
+        run = self._connection.execute
+        run("BEGIN")
+        try:
+            if portion.anew:
+                for table in ("event_rows", "links", "person_rows"):
+                    run(f"DELETE FROM {table}")  # noqa: S608
+            if portion.first_seq > self._first_seq:
+                run("DELETE FROM event_rows WHERE seq < ?", [portion.first_seq])
+            self._fill(portion)
+            now = portion.position
+            run("UPDATE copied SET epoch = ?, seq = ?, version = ?",
+                [now.epoch, now.seq, now.version])  # fmt: skip
+            run("COMMIT")
+        except BaseException:
+            run("ROLLBACK")
+            raise
+        finally:
+            for file in (portion.events, portion.links, portion.persons):
+                if file is not None:
+                    file.unlink()
+        self.position, self._first_seq = now, portion.first_seq
+
+    def ask(self, sql: str, values: Sequence[Any]) -> Answer:
+        """Runs one query; `QueryRefused` with DuckDB's words when it cannot."""
+        try:
+            result = self._connection.execute(sql, values)
+            rows = result.fetchall()
+            described = result.description or []
+        except self._error as error:
+            raise QueryRefused(_said(error)) from error
+        return Answer(
+            columns=[column[0] for column in described],
+            types=[str(column[1]) for column in described],
+            rows=rows,
+        )
+
+    def interrupt(self) -> None:
+        """Ends the query that runs; may be called from another thread."""
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._connection.close()
+        with contextlib.suppress(OSError):
+            self._scratch.rmdir()
+
+    def _fill(self, portion: Portion) -> None:
+        run = self._connection.execute
+        if portion.events is not None:
+            run(f"INSERT INTO event_rows SELECT {_EVENT_VALUES} FROM {_lines(portion.events)}")  # noqa: S608
+        if portion.links is not None:
+            lines = _lines(portion.links)
+            run(f"DELETE FROM links WHERE distinct_id IN (SELECT j[1] FROM {lines})")  # noqa: S608
+            run(f"INSERT INTO links SELECT j[1], j[2] FROM {lines}")  # noqa: S608
+        if portion.persons is not None:
+            lines = _lines(portion.persons)
+            run(f"DELETE FROM person_rows WHERE id IN (SELECT j[1] FROM {lines})")  # noqa: S608
+            run(f"INSERT INTO person_rows SELECT {_PERSON_VALUES} FROM {lines}")  # noqa: S608
+
+
+def read_portion(connection: apsw.Connection, after: Position, scratch: Path) -> Portion:
+    """The next rows after a position, as files in `scratch`."""
+    epoch = str(connection.execute("SELECT epoch FROM meta").get)
+    anew = epoch != after.epoch
+    if anew:
+        after = Position(epoch=epoch)
+    first = connection.execute("SELECT min(seq) FROM events").get
+    last = connection.execute("SELECT max(seq) FROM events").get or 0
+    events = _event_lines(connection, after.seq)
+    links = _changed(connection, "distinct_id, person_id", "person_distinct_ids", after.version)
+    persons = _changed(
+        connection, "id, properties, created_at_us, is_identified", "persons", after.version
+    )
+    seq = min(last, events[-1][0]) if events else max(last, after.seq)
+    versions = [row[-1] for row in (*links, *persons)]
+    return Portion(
+        position=Position(epoch=epoch, seq=seq, version=max(versions, default=after.version)),
+        anew=anew,
+        first_seq=first if first is not None else seq + 1,
+        events=_written(scratch / f"{after.seq}-events.jsonl", events),
+        links=_written(scratch / f"{after.seq}-links.jsonl", [row[:-1] for row in links]),
+        persons=_written(scratch / f"{after.seq}-persons.jsonl", [row[:-1] for row in persons]),
+        more=seq < last,
+    )
+
+
+def _event_lines(connection: apsw.Connection, after_seq: int) -> list[tuple[Any, ...]]:
+    """Rows of events; who has no person gets the one that they would have."""
+    return [
+        row if row[4] is not None else (*row[:4], person_uuid(row[3]), *row[5:])
+        for row in connection.execute(_EVENTS, (after_seq, _ROWS_PER_PORTION))
+    ]
+
+
+def _changed(
+    connection: apsw.Connection, columns: str, table: str, after_version: int
+) -> list[tuple[Any, ...]]:
+    sql = f"SELECT {columns}, version FROM {table} WHERE version > ?"  # noqa: S608
+    return connection.execute(sql, (after_version,)).fetchall()
+
+
+def _written(file: Path, rows: list[tuple[Any, ...]]) -> Path | None:
+    if not rows:
+        return None
+    encode = msgspec.json.Encoder().encode
+    with file.open("wb") as output:
+        output.writelines(encode(row) + b"\n" for row in rows)
+    return file
+
+
+def _lines(file: Path) -> str:
+    name = str(file).replace("'", "''")
+    return (
+        f"read_json('{name}', columns = {{j: 'VARCHAR[]'}}, records = false,"
+        " format = 'newline_delimited', maximum_object_size = 33554432)"
+    )
+
+
+def _opened(duckdb: Any, file: Path, scratch: Path) -> DuckDB:
+    """The file, with what fits this release; one of another release or a damaged one goes."""
+    with contextlib.suppress(duckdb.Error):
+        connection: DuckDB = _connected(duckdb, file, scratch)
+        with contextlib.suppress(duckdb.Error):
+            if connection.execute("SELECT layout FROM copied").fetchone() == (_LAYOUT,):
+                return connection
+        connection.close()
+    for one in (file, file.with_suffix(".duckdb.wal")):
+        one.unlink(missing_ok=True)
+    connection = _connected(duckdb, file, scratch)
+    connection.execute(_TABLES)
+    connection.execute("INSERT INTO copied VALUES (?, '', 0, -1)", [_LAYOUT])
+    return connection
+
+
+def _connected(duckdb: Any, file: Path, scratch: Path) -> DuckDB:
+    """No extension is ever fetched, and no file but our own lines is reached."""
+    connection: DuckDB = duckdb.connect(
+        str(file),
+        config={
+            "threads": 2,
+            "memory_limit": "512MB",
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "allow_community_extensions": False,
+        },
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    place = str(scratch).replace("'", "''")
+    connection.execute(f"SET allowed_directories = ['{place}/']")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def _said(error: Exception) -> str:
+    if "INTERRUPT" in str(error):
+        return f"the query took longer than {TIMEOUT_S:g} s and was stopped"
+    return str(error).split("\n\nLINE", 1)[0].strip()

@@ -1,0 +1,175 @@
+"""Queries: fresh at every question, right after merges, resets and restarts, and within bounds."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+import pytest
+
+from posthog_local.query.refusal import QueryRefused
+from posthog_local.query.trends import Line, Trend, intervals, lines_of
+from posthog_local.query.warehouse import Warehouse
+from posthog_local.testing import PostHogLocal, running
+
+_XSS = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+
+
+def send(local: PostHogLocal, event: str, distinct_id: str = "u", **properties: Any) -> None:
+    body = {"api_key": "phc_a", "event": event, "distinct_id": distinct_id,
+            "properties": properties}  # fmt: skip
+    urlopen(local.url + "/e/", json.dumps(body).encode()).close()
+
+
+def query(local: PostHogLocal, text: str, **values: Any) -> Any:
+    body = {"query": {"kind": "HogQLQuery", "query": text, "values": values}}
+    return post(local, body)[1]
+
+
+def post(local: PostHogLocal, body: object) -> tuple[int, Any]:
+    request = Request(
+        local.url + "/api/projects/@current/query/",
+        json.dumps(body).encode(),
+        {"authorization": f"Bearer {local.personal_api_key}"},
+    )
+    try:
+        with urlopen(request) as response:
+            return response.status, json.load(response)
+    except HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def rows(local: PostHogLocal, text: str, **values: Any) -> list[list[Any]]:
+    return list(query(local, text, **values)["results"])
+
+
+def test_an_answer_has_posthog_s_shape(local: PostHogLocal) -> None:
+    for number in range(3):
+        send(local, "paid", total=number + 0.5, plan="pro")
+    answer = query(local, "select event, count(), sum(properties.total) from events group by event")
+    assert answer["results"] == [["paid", 3, 4.5]]
+    assert answer["columns"] == ["event", "count()", "sum(properties.total)"]
+    assert [kind for _, kind in answer["types"]] == ["String", "Int64", "Float64"]
+    assert (answer["hasMore"], answer["limit"], answer["error"]) == (False, 100, None)
+    assert query(local, "select event from events limit 2")["hasMore"] is True
+    assert rows(local, "select 1 from events where properties.plan = {plan} limit 1", plan="pro")
+    [[at]] = rows(local, "select max(timestamp) from events")
+    assert datetime.fromisoformat(at).tzinfo == UTC
+
+
+def test_every_answer_is_fresh_through_merges_and_resets(local: PostHogLocal) -> None:
+    count = "select count(), uniq(person_id) from events"
+    for number in range(5):
+        send(local, "seen", distinct_id=f"id{number}")
+        assert rows(local, count) == [[number + 1, number + 1]]
+    send(local, "$identify", "id1", **{"$anon_distinct_id": "id0", "$set": {"plan": "pro"}})
+    assert rows(local, count) == [[6, 4]]
+    pro = "select count() from events where person.properties.plan = 'pro'"
+    assert rows(local, pro) == [[3]]
+    send(local, "$set", "id1", **{"$set": {"plan": "free"}})
+    assert rows(local, pro) == [[0]]
+    assert rows(local, "select count() from persons") == [[4]]
+    local.reset()
+    assert rows(local, count) == [[0, 0]]
+    assert rows(local, "select count() from persons") == [[0]]
+    send(local, "after")
+    assert rows(local, "select event, person_id from events") == [
+        ["after", local.events()[0]["person_id"]]
+    ]
+
+
+def test_who_has_no_person_still_counts_as_one(local: PostHogLocal) -> None:
+    for _ in range(2):
+        send(local, "seen", "anon", **{"$process_person_profile": False})
+    assert rows(local, "select uniq(person_id) from events") == [[1]]
+    assert rows(local, "select person_id from events limit 1") == [[local.events()[0]["person_id"]]]
+
+
+def test_the_copy_survives_a_crash_and_a_damaged_file(tmp_path: Path) -> None:
+    with running(data=tmp_path) as local:
+        send(local, "one")
+        assert rows(local, "select count() from events") == [[1]]
+        local.kill()
+        local.restart()
+        send(local, "two")
+        assert rows(local, "select count() from events") == [[2]]
+        local.kill()
+        (tmp_path / "posthog.duckdb").write_bytes(b"no database")
+        local.restart()
+        assert rows(local, "select count() from events") == [[2]]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({}, "the body must be"),
+        ([], "the body must be"),
+        ({"query": {"kind": "TrendsQuery"}}, "TrendsQuery"),
+        ({"query": {"kind": "HogQLQuery", "query": "select ("}}, "no query that we understand"),
+        ({"query": {"kind": "HogQLQuery", "query": "select gone from events"}}, "gone"),
+        ({"query": {"kind": "HogQLQuery", "query": "select event = 5 from events"}}, "onver"),
+    ],
+)
+def test_what_cannot_be_answered_is_400(local: PostHogLocal, body: object, said: str) -> None:
+    send(local, "seen")
+    status, answer = post(local, body)
+    assert status == 400
+    assert said in answer["detail"]
+
+
+def test_without_the_extra_the_answer_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    with pytest.raises(QueryRefused, match=r"pip install 'posthog-local\[sql\]'"):
+        Warehouse(tmp_path)
+
+
+def page(local: PostHogLocal, path: str, **fields: str) -> str:
+    with urlopen(local.url + path + "?" + urlencode(fields)) as response:
+        return str(response.read().decode())
+
+
+def test_the_console_shows_rows_and_errors_as_text(local: PostHogLocal) -> None:
+    assert "events, persons" not in page(local, "/sql")
+    send(local, _XSS, text=_XSS)
+    shown = page(local, "/sql", q="select event, properties.text as a from events")
+    failed = page(local, "/sql", q=f"select `{_XSS}` from events")
+    assert "1 row" in shown
+    assert "Not answered" in failed
+    trends = page(local, "/insights", event=_XSS, breakdown="text")
+    for text in (shown, failed, trends):
+        assert "<script>alert" not in text
+        assert "<img" not in text
+        assert _XSS in html.unescape(text)
+
+
+def test_trends_count_by_day_and_property(local: PostHogLocal) -> None:
+    assert "Nothing happened" in page(local, "/insights")
+    for plan in ("pro", "pro", "free"):
+        send(local, "paid", distinct_id=plan, plan=plan)
+    send(local, "other")
+    text = page(local, "/insights", event="paid", breakdown="plan", days="7")
+    cells = re.findall(r"</svg> (\w+)</td><td>(\d+)</td><td>(\d+)</td>", text)
+    assert cells == [("pro", "2", "2"), ("free", "1", "1")]
+    assert text.count("<polyline") == 2
+    persons = page(local, "/insights", math="persons", interval="hour", days="1")
+    assert re.findall(r"</svg> [\w ]+</td><td>(\d+)</td>", persons) == ["3"]
+
+
+def test_empty_intervals_are_zero() -> None:
+    now = datetime(2026, 1, 8, 12, tzinfo=UTC)
+    begins = intervals(Trend(days=3), now)
+    assert [one.day for one in begins] == [6, 7, 8]
+    assert lines_of([(begins[1], "a", 4)], begins) == [Line(name="a", values=(0, 4, 0))]
+    weeks = intervals(Trend(days=30, interval="week"), now)
+    assert [one.weekday() for one in weeks] == [0, 0, 0, 0]
