@@ -78,6 +78,15 @@ class RecordingReader:
         found = self._recordings("session_id = :id", {"id": session_id, "limit": 1})
         return next(found, None)
 
+    def windows(self, session_id: str) -> list[str]:
+        """The windows of a session, the first to be recorded first."""
+        rows = self._connection.execute(
+            "SELECT window_id FROM recording_pieces WHERE session_id = ?"
+            " GROUP BY window_id ORDER BY min(first_ms), window_id",
+            (session_id,),
+        )
+        return [window for (window,) in rows]
+
     def events(self, session_id: str) -> list[tuple[str, dict[str, Any]]]:
         """Every rrweb event of a session with its window, in the order in which they happened."""
         rows = self._connection.execute(

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from posthog_local.persons.ids import person_uuid
@@ -24,10 +24,11 @@ from posthog_local.store.logshelf import LogFilter
 from posthog_local.store.reader import EventFilter
 from posthog_local.store.store import Store
 from posthog_local.store.views import View
+from posthog_local.ui.brought import brought_file
 from posthog_local.ui.flagpages import FlagPages, evaluations
 from posthog_local.ui.forms import first, form_fields, see_other
 from posthog_local.ui.insightpages import InsightPages
-from posthog_local.ui.render import HEADERS, Renderer
+from posthog_local.ui.render import HEADERS, REPLAY_POLICY, Renderer
 from posthog_local.ui.stream import live_rows
 from posthog_local.ui.timeline import merged
 from posthog_local.ui.tracetree import TraceLine, totals, tree
@@ -41,7 +42,12 @@ _TRACES = 50
 _TRACE_ROWS = 1000
 _STATUSES: tuple[IssueStatus, ...] = get_args(IssueStatus)
 _LOG_FIELDS = ("search", "severity", "service_name", "trace_id", "distinct_id")
-_ASSETS = {"style.css": "text/css", "live.js": "text/javascript", "icon.svg": "image/svg+xml"}
+_ASSETS = {
+    "style.css": "text/css",
+    "live.js": "text/javascript",
+    "replay.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,10 +85,12 @@ class Pages:
             Route("/llm_analytics", self._shown(self.traces)),
             Route("/llm_analytics/{id:path}", self._shown(self.trace)),
             Route("/replay", self._shown(self.replays)),
+            Route("/replay/{session_id}", self._shown(self.replay)),
             Route("/replay/{session_id}/events.json", self._shown(self.replay_events)),
             Route("/warnings", self._shown(self.warnings)),
             Route("/settings", self.settings),
             Route("/_assets/{name}", self.asset),
+            Route("/_brought/{name}", self.brought),
         ]
 
     async def home(self, request: Request) -> Response:
@@ -113,13 +121,14 @@ class Pages:
         distinct_id = request.path_params["distinct_id"]
         events = view.events.timeline(distinct_id, _TIMELINE_ROWS)
         logs = view.logs.timeline(distinct_id, _TIMELINE_ROWS)
+        recordings = view.recordings.of_person(distinct_id, _TIMELINE_ROWS)
         return self._page(
             "person.html",
             "persons",
             distinct_id=distinct_id,
             person=view.events.person(distinct_id),
             person_id=person_uuid(distinct_id),
-            entries=merged(events, logs)[:_TIMELINE_ROWS],
+            entries=merged(events, logs, recordings)[:_TIMELINE_ROWS],
             limit=_TIMELINE_ROWS,
             evaluations=evaluations(self._store, view.events, distinct_id),
         )
@@ -174,9 +183,29 @@ class Pages:
         found = view.recordings.latest(_LIST_ROWS)
         return self._page("replays.html", "replay", recordings=found)
 
+    def replay(self, view: View, request: Request) -> Response:
+        recording = view.recordings.get(request.path_params["session_id"])
+        if recording is None:
+            return self._page("missing.html", "replay", status=404, what="recording")
+        windows = view.recordings.windows(recording.session_id)
+        asked = request.query_params.get("window")
+        page = self._page(
+            "replay.html",
+            "replay",
+            recording=recording,
+            windows=windows,
+            window=asked if asked in windows else windows[0],
+            player=brought_file("rrweb.js") is not None,
+        )
+        page.headers["content-security-policy"] = REPLAY_POLICY
+        return page
+
     def replay_events(self, view: View, request: Request) -> Response:
         events = view.recordings.events(request.path_params["session_id"])
-        body = msgspec.json.encode([item for _, item in events])
+        asked = request.query_params.get("window")
+        body = msgspec.json.encode(
+            [item for window, item in events if asked is None or window == asked]
+        )
         return Response(body, media_type="application/json", headers=HEADERS)
 
     def warnings(self, view: View, request: Request) -> Response:
@@ -193,6 +222,13 @@ class Pages:
             return Response("there is no such file", 404)
         content = (resources.files("posthog_local.ui") / "static" / name).read_bytes()
         return Response(content, media_type=_ASSETS[name], headers={"cache-control": "no-cache"})
+
+    async def brought(self, request: Request) -> Response:
+        found = brought_file(request.path_params["name"])
+        if found is None:
+            return Response("there is no such file", 404)
+        file, media_type = found
+        return FileResponse(file, media_type=media_type, headers={"cache-control": "no-cache"})
 
     def _shown(self, page: Callable[[View, Request], Response]) -> _Handler:
         async def handler(request: Request) -> Response:

@@ -22,6 +22,13 @@ _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self';"
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+# A recorded page brings its styles with it, and its images if they were recorded too. It runs no
+# code and loads nothing from where it was recorded.
+REPLAY_POLICY = (
+    "default-src 'none'; style-src 'self' 'unsafe-inline'; script-src 'self'; connect-src 'self';"
+    " img-src 'self' data: blob:; font-src data:; frame-src 'self'; form-action 'none';"
+    " base-uri 'none'; frame-ancestors 'none'"
+)
 HEADERS = {
     "content-security-policy": _POLICY,
     "x-content-type-options": "nosniff",
