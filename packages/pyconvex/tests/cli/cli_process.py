@@ -14,7 +14,8 @@ from typing import IO, Any
 
 from pyconvex.cli import env_local
 
-DEADLINE_S = 20.0
+#: Far more than anything takes, for machines that are busy with something else.
+DEADLINE_S = 60.0
 
 APP = """
 from typing import Any

@@ -27,7 +27,8 @@ from pyconvex.runtime.system import SystemTransactions
 from pyconvex.storage import Proposal, Store
 from pyconvex.values import codec
 
-DEADLINE_S = 20.0
+#: Far more than anything takes, for machines that are busy with something else.
+DEADLINE_S = 60.0
 
 
 def sources(**modules: str) -> dict[str, str]:

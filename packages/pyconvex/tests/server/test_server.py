@@ -19,7 +19,8 @@ from pyconvex.server import PortTakenError, Server, Settings
 from pyconvex.server.keys import admin_key
 from pyconvex.storage import FolderRefused
 
-DEADLINE_S = 20.0
+#: Far more than anything takes, for machines that are busy with something else.
+DEADLINE_S = 60.0
 
 APP = """
 from pyconvex import *
