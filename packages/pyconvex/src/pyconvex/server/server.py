@@ -119,10 +119,13 @@ class Server:
         self._stack.callback(store.close)
         self._key = admin_key(settings.data, settings.name)
         committer = Committer(store)
+        self._stack.callback(committer.close)
         commits = CommitQueue(committer)
         self._system = system = SystemTransactions(store, commits)
+        self._stack.callback(system.close)
         self._environment = DeploymentEnvironment(system, self._on_env_change)
         host = Host(store, committer, commits, system, on_appended=self._wake_lanes)
+        self._stack.callback(host.close)
         self._lanes = LaneSupervisor(LaneBridge(host, store))
         self._stack.push_async_callback(self._lanes.stop)
         self._deployer = Deployer(
