@@ -28,6 +28,7 @@ _EXAMPLE = (
 _INTERVALS: tuple[Interval, ...] = get_args(Interval)
 _DAYS = (1, 7, 30, 90)
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 1000, 300, 60, 30
+_RIGHT = 970  # room for half a label
 
 
 class Drawn(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +103,7 @@ def _trend(request: Request) -> Trend:
 
 
 def _drawn(line: Line, top: int) -> Drawn:
-    across = (_WIDTH - _LEFT) / max(1, len(line.values) - 1)
+    across = (_RIGHT - _LEFT) / max(1, len(line.values) - 1)
     scale = (_HEIGHT - _BOTTOM - 10) / max(1, top)
     points = (
         f"{_LEFT + number * across:.1f},{_HEIGHT - _BOTTOM - value * scale:.1f}"
@@ -113,7 +114,7 @@ def _drawn(line: Line, top: int) -> Drawn:
 
 def _labels(trend: Trend, begins: list[datetime]) -> list[tuple[float, str]]:
     """A few of the intervals, with where they stand."""
-    across = (_WIDTH - _LEFT) / max(1, len(begins) - 1)
+    across = (_RIGHT - _LEFT) / max(1, len(begins) - 1)
     every = max(1, -(-len(begins) // 8))
     shape = "%d %b %H:%M" if trend.interval == "hour" else "%d %b"
     return [

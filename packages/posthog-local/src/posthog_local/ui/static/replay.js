@@ -13,6 +13,7 @@
     return;
   }
   const player = new rrweb.Replayer(events, { root: stage, mouseTail: false, showWarning: false });
+  player.iframe.title = "The recorded page";
   const total = player.getMetaData().totalTime;
   let playing = false;
 

@@ -1,0 +1,180 @@
+"""Every page with something on it, in a browser: nothing that axe calls serious, no error.
+
+With SCREENSHOTS set to a folder, each page's picture is kept there, as the docs show them:
+SCREENSHOTS=docs/images ./run test packages/posthog-local/tests/ui/test_every_page.py -n 0
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from posthog_local.testing import PostHogLocal, running
+from posthog_local.ui.brought import brought_file
+
+pytestmark = pytest.mark.browser
+_AXE = Path(__file__).parents[2] / "browser" / "node_modules" / "axe-core" / "axe.min.js"
+_FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+_SQL = "SELECT event, count() AS events, uniq(person_id) AS persons\nFROM events GROUP BY event"
+_PAGES = {
+    "activity": "/activity",
+    "persons": "/persons",
+    "person": "/person/ada",
+    "flags": "/feature_flags",
+    "flag": "/feature_flags/new-checkout?distinct_id=ada",
+    "errors": "/error_tracking",
+    "error": "/error_tracking/{issue}",
+    "logs": "/logs",
+    "traces": "/llm_analytics",
+    "trace": "/llm_analytics/trace-1",
+    "replays": "/replay",
+    "replay": "/replay/session-1",
+    "trends": "/insights?" + urlencode({"event": "order_placed", "breakdown": "plan", "days": 7}),
+    "sql": "/sql?" + urlencode({"q": _SQL}),
+    "warnings": "/warnings",
+    "settings": "/settings",
+}
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[PostHogLocal]:
+    """A server with a little of everything."""
+    with running(arguments=["--token", "phc_hedgehog", "--secret-key", "phs_local"]) as local:
+        _fill(local)
+        yield local
+
+
+@pytest.fixture(scope="module")
+def chrome(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.mark.skipif(not _AXE.exists(), reason="npm ci in packages/posthog-local/browser")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", _PAGES)
+def test_a_page_has_nothing_serious(
+    shop: PostHogLocal, chrome: Browser, name: str, scheme: Any
+) -> None:
+    path = _PAGES[name].replace("{issue}", shop.issues()[0]["id"])
+    page = chrome.new_page(color_scheme=scheme, viewport={"width": 1200, "height": 760})
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    try:
+        page.goto(shop.url + path)
+        if name == "replay" and brought_file("rrweb.js") is not None:
+            page.wait_for_selector("#stage[data-state=ready]")
+        page.wait_for_load_state("load")
+        page.evaluate(_AXE.read_text())
+        found = page.evaluate("axe.run(document, {iframes: false})")["violations"]
+        serious = [
+            (one["id"], [node["html"] for node in one["nodes"]][:3])
+            for one in found
+            if one["impact"] in ("serious", "critical")
+        ]
+        assert serious == []
+        assert errors == []
+        if "SCREENSHOTS" in os.environ and scheme == "light":
+            folder = Path(os.environ["SCREENSHOTS"])
+            folder.mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=folder / f"posthog-local-{name}.png")
+    finally:
+        page.close()
+
+
+def _post(local: PostHogLocal, path: str, body: object) -> None:
+    urlopen(local.url + path, json.dumps(body).encode()).close()
+
+
+def _fill(local: PostHogLocal) -> None:
+    now = datetime.now(UTC)
+
+    def event(name: str, who: str, hours: float = 0, **properties: Any) -> dict[str, Any]:
+        at = (now - timedelta(hours=hours)).isoformat()
+        return {"event": name, "distinct_id": who, "timestamp": at, "properties": properties}
+
+    people = ["ada", "grace", "linus"]
+    batch = [
+        event("order_placed", people[n % 3], hours=n * 5, plan=("free", "pro")[n % 4 > 1],
+              total=10 + n, **{"$lib": "posthog-node"})
+        for n in range(30)
+    ]  # fmt: skip
+    frame = {"platform": "python", "filename": "shop/orders.py", "function": "place_order",
+             "lineno": 41, "in_app": True, "context_line": "    raise OutOfStock(item.name)",
+             "pre_context": ["def place_order(cart):", "    for item in cart:"],
+             "post_context": ["    return Order(cart)"]}  # fmt: skip
+    problem = {"type": "OutOfStock", "value": "hedgehog, plush", "stacktrace": {"frames": [frame]}}
+    batch += [
+        event("$pageview", "anon-1", 0.4, **{"$lib": "web", "$current_url": "http://shop/"}),
+        event("$identify", "ada", 0.3, **{"$anon_distinct_id": "anon-1", "$lib": "web",
+              "$set": {"email": "ada@example.org", "plan": "pro"}}),
+        event("$exception", "ada", 0.2, **{"$exception_list": [problem]}),
+        event("$ai_trace", "ada", 0.1, **{"$ai_trace_id": "trace-1", "$ai_span_name": "advise"}),
+        event("$ai_generation", "ada", 0.1, **{
+            "$ai_trace_id": "trace-1", "$ai_parent_id": "trace-1", "$ai_model": "gpt-4o-mini",
+            "$ai_provider": "openai", "$ai_input_tokens": 812, "$ai_output_tokens": 96,
+            "$ai_latency": 1.4, "$ai_input": [{"role": "user", "content": "Which one is soft?"}],
+            "$ai_output_choices": [{"role": "assistant", "content": "The plush one."}]}),
+        event("$identify", "ada", 0.1, **{"$anon_distinct_id": "null"}),
+    ]  # fmt: skip
+    _post(local, "/batch/", {"api_key": "phc_hedgehog", "batch": batch})
+    lines = [
+        {"body": {"stringValue": text}, "severityNumber": number,
+         "timeUnixNano": str(time.time_ns()),
+         "attributes": [{"key": "posthogDistinctId", "value": {"stringValue": "ada"}}]}
+        for text, number in (("cart opened", 9), ("stock is low: hedgehog, plush", 13),
+                             ("order refused: out of stock", 17))
+    ]  # fmt: skip
+    _post(local, "/v1/logs?token=phc_hedgehog", {"resourceLogs": [{
+        "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "shop"}}]},
+        "scopeLogs": [{"logRecords": lines}]}]})  # fmt: skip
+    _post(local, "/s/", {"api_key": "phc_hedgehog", "event": "$snapshot", "properties": {
+        "token": "phc_hedgehog", "distinct_id": "ada", "$session_id": "session-1",
+        "$snapshot_data": _recording(int(now.timestamp() * 1000) - 60_000)}})  # fmt: skip
+    local.set_flag("new-checkout", variants={"control": 50, "one-page": 50},
+                   payloads={"one-page": {"steps": 1}})  # fmt: skip
+    local.set_flag("dark-mode", rollout=0)
+
+
+def _recording(start_ms: int) -> list[dict[str, Any]]:
+    """A small page, as rrweb writes it."""
+
+    def element(number: int, tag: str, children: list[Any], **attributes: str) -> dict[str, Any]:
+        return {"type": 2, "id": number, "tagName": tag, "attributes": attributes,
+                "childNodes": children}  # fmt: skip
+
+    def text(number: int, content: str) -> dict[str, Any]:
+        return {"type": 3, "id": number, "textContent": content}
+
+    style = "font-family: sans-serif; margin: 48px"
+    body = element(5, "body", [
+        element(6, "h1", [text(7, "Hedgehog shop")]), element(8, "p", [text(9, "Cart: empty")]),
+        element(10, "button", [text(11, "Add a plush hedgehog")]),
+    ], style=style)  # fmt: skip
+    html = element(3, "html", [element(4, "head", []), body], lang="en")
+    document = {"type": 0, "id": 1, "childNodes": [html]}
+    change = {"source": 0, "texts": [{"id": 9, "value": "Cart: one hedgehog"}], "attributes": [],
+              "removes": [], "adds": []}  # fmt: skip
+    size = {"href": "http://shop.example/", "width": 900, "height": 480}
+    return [
+        {"type": 4, "timestamp": start_ms, "data": size},
+        {"type": 2, "timestamp": start_ms + 1, "data": {
+            "node": document, "initialOffset": {"top": 0, "left": 0}}},
+        {"type": 3, "timestamp": start_ms + 4000, "data": change},
+    ]  # fmt: skip
