@@ -127,13 +127,14 @@ def results() -> str:
         lines += [f"### {title}", "", result["claim"], ""]
         peers = list(dict.fromkeys(p for case in result["cases"] for p in case["figures"]))
         peers.remove("ours")
-        lines += [f"| case | {' | '.join(f'against {peer}' for peer in peers)} |"]
-        lines += [f"|{'---|' * (len(peers) + 1)}"]
-        lines += [
-            f"| {case['name']}, {case['unit']} | "
-            f"{' | '.join(ratio(case, peer) for peer in peers)} |"
-            for case in result["cases"]
-        ]
+        # What has no peer shows its own figures.
+        heads = [f"against {peer}" for peer in peers] or ["measured"]
+        lines += [f"| case | {' | '.join(heads)} |"]
+        lines += [f"|{'---|' * (len(heads) + 1)}"]
+        for case in result["cases"]:
+            own = f"{case['figures']['ours']['median']:,.0f}"
+            figures = [ratio(case, peer) for peer in peers] or [own]
+            lines.append(f"| {case['name']}, {case['unit']} | {' | '.join(figures)} |")
         day, table = result["machine"]["date"], f"../benchmarks/results/{file.stem}.md"
         lines += ["", f"[Figures, notes, machine and versions]({table}), {day}.", ""]
     return "\n".join(lines) or "Nothing was measured yet."
