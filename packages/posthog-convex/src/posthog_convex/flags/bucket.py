@@ -40,7 +40,7 @@ def rollout_hasher(key: str) -> Callable[[str], float]:
     prefix = f"{key}.".encode()
 
     def place(bucket: str) -> float:
-        digest = sha1(prefix + bucket.encode()).digest()  # noqa: S324
+        digest = sha1(prefix + bucket.encode()).digest()  # noqa: S324 - PostHog's own buckets
         return (int.from_bytes(digest[:8]) >> 4) / _SCALE
 
     return place
@@ -54,12 +54,12 @@ def variant_picker(key: str, percentages: Sequence[float]) -> Callable[[str], in
         ends.append(end)
 
     def pick(bucket: str) -> int:
-        digest = sha1(prefix + bucket.encode() + b"variant").digest()  # noqa: S324
+        digest = sha1(prefix + bucket.encode() + b"variant").digest()  # noqa: S324 - PostHog's own buckets
         return bisect_right(ends, (int.from_bytes(digest[:8]) >> 4) / _SCALE)
 
     return pick
 
 
 def _place(text: bytes) -> float:
-    digest = sha1(text).digest()  # noqa: S324
+    digest = sha1(text).digest()  # noqa: S324 - PostHog's own buckets
     return (int.from_bytes(digest[:8]) >> 4) / _SCALE

@@ -17,10 +17,10 @@ import sys
 import traceback
 
 from pyconvex.delivery.messages import FromLanes, Status, Stop, decode_from_server, encode
-from pyconvex.delivery.parent import die_with
 from pyconvex.delivery.roster import Roster
 from pyconvex.delivery.transport import HttpTransport, Transport
 from pyconvex.runtime.channel import LoopChannel
+from pyconvex.runtime.parent import die_with
 
 #: At most so often the server hears how the lanes are doing, when something changed.
 STATUS_INTERVAL_S = 1.0

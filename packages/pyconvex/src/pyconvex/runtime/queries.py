@@ -67,13 +67,6 @@ class _Entry:
         """True while the result holds at the newest timestamp."""
         return self.subscription is not None and self.subscription.invalidated_at is None
 
-    def true_at(self, ts: int) -> bool:
-        """Whether the result holds at `ts`."""
-        if self.execution is None or self.subscription is None or ts < self.execution.ts:
-            return False
-        end = self.subscription.invalidated_at
-        return end is None or ts < end
-
 
 @dataclass(eq=False, slots=True)
 class _Watch:

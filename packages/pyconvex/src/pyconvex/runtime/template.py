@@ -8,7 +8,6 @@ with the server.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import os
 import select
@@ -23,20 +22,7 @@ from pyconvex.runtime import messages, purity
 from pyconvex.runtime.analysis import AppImage, analyse
 from pyconvex.runtime.channel import BlockingChannel
 from pyconvex.runtime.isolate import run_isolate
-
-_PR_SET_PDEATHSIG = 1
-
-
-def die_with_parent(expected_parent: int) -> None:
-    """Have the kernel kill this process when its parent is gone (Linux; elsewhere a no-op).
-
-    A process that spins in app code never sees its socket close, so only the kernel can end it.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != expected_parent:  # it died before the call
-        os._exit(1)
+from pyconvex.runtime.parent import die_with
 
 
 class Template:
@@ -119,7 +105,7 @@ class Template:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the server's to handle
-            die_with_parent(template_pid)
+            die_with(template_pid)
             self._control.close()
             self._handover.close()
             run_isolate(image, data_path, socket.socket(fileno=descriptor), actions=request.actions)
@@ -166,7 +152,7 @@ def load_failure(error: BaseException, folder: str) -> str:
 def main() -> None:
     """Entry point: the two sockets' descriptors and the server's pid are the arguments."""
     control, handover, server_pid = (int(argument) for argument in sys.argv[1:4])
-    die_with_parent(server_pid)
+    die_with(server_pid)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(2, 1)  # what modules print is for the developer; standard output is the command's
     # A broken pipe is the server's end as well, met while something was to be told.
