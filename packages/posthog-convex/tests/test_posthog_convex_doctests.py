@@ -8,11 +8,11 @@ import pkgutil
 
 import pytest
 
-from posthog_convex import client, component, events, flags
+from posthog_convex import client, component, events, exceptions, flags
 
 MODULES = [
     module.name
-    for room in (client, component, events, flags)
+    for room in (client, component, events, exceptions, flags)
     for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}.")
 ] + ["posthog_convex.testing"]
 

@@ -1,7 +1,7 @@
 """PostHog for Python functions on pyconvex: events, flags, errors, traces.
 
 Unofficial: not affiliated with or endorsed by PostHog or Convex. What serves people without our
-host (`posthog_convex.flags`, `posthog_convex.events`) imports nothing of it, so these names load
+host (`flags`, `events`, `exceptions` below here) imports nothing of it, so these names load
 late.
 """
 
