@@ -153,6 +153,7 @@ def test_components_are_found_at_every_mount(analysed: Analysed) -> None:
     ]
     mail = image.spec.components[1]
     assert [f.path for f in mail.functions] == [
+        "lib:acting",
         "lib:hidden",
         "lib:own_hidden",
         "lib:send",

@@ -23,6 +23,9 @@ from pyconvex.functions.documents import plain
 from pyconvex.runtime.analysis import AppImage, ComponentImage
 from pyconvex.values import InvalidValue, TableNumbers, ValidationFailed, Value, codec
 
+#: Calls within calls, the first included (Convex's limit).
+MAX_CALL_DEPTH = 8
+
 #: What a nested call may be, by the kind of the caller.
 _ALLOWED = {
     FunctionKind.QUERY: {FunctionKind.QUERY},
@@ -154,6 +157,14 @@ def crossing(arguments: Mapping[str, Any]) -> Value:
     nobody.
     """
     return codec.decode(codec.encode(plain(dict(arguments))))
+
+
+def too_deep(path: str) -> str:
+    """Why a call beyond `MAX_CALL_DEPTH` is refused."""
+    return (
+        f"Cross component call depth limit exceeded: '{path}' would be call "
+        f"{MAX_CALL_DEPTH + 1} within one another."
+    )
 
 
 def _shown(path: str) -> str:

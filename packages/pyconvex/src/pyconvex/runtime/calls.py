@@ -44,6 +44,8 @@ class FunctionCall(msgspec.Struct, frozen=True, kw_only=True):
     origin: Origin
     component: str = ""
     public_only: bool = True
+    #: Actions within one another, this call included.
+    depth: int = 1
 
 
 class Replay(NamedTuple):

@@ -28,6 +28,7 @@ from pyconvex.database import (
 )
 from pyconvex.runtime import calls, cursor_secret, messages
 from pyconvex.runtime.cache import TIMED_RESULT_AGE_S, Execution, ResultCache
+from pyconvex.runtime.calling import MAX_CALL_DEPTH, too_deep
 from pyconvex.runtime.calls import (
     Failure,
     FunctionCall,
@@ -314,6 +315,8 @@ class Host:
     async def _call_from_action(
         self, action: FunctionCall, out: messages.CallOut
     ) -> messages.CallBack:
+        if out.kind == "action" and action.depth >= MAX_CALL_DEPTH:
+            return messages.CallBack(out.call_id, None, too_deep(out.path), None)
         call = FunctionCall(
             kind=_KINDS[out.kind.capitalize()],
             path=out.path,
@@ -323,6 +326,7 @@ class Host:
             origin="action",
             component=out.component,
             public_only=False,
+            depth=action.depth + 1,
         )
         try:
             outcome = await self._run(call)

@@ -64,6 +64,9 @@ class Run:
     on_call: Callable[[messages.CallOut], Awaitable[messages.CallBack]] | None = None
     #: True for what is left in an isolate of a run that was taken back: nobody waits for it.
     abandoned: bool = False
+    #: Actions that this action called and waits for. Meanwhile its place is free for others, or
+    #: nested actions could take all places and wait for one for ever.
+    awaited_actions: int = 0
 
     async def result(self) -> messages.Finished:
         """How the run ended, once it has. May be cancelled.
@@ -90,6 +93,11 @@ class Isolate:
     slow: bool = False
     #: Why the server is ending it; None while it is wanted.
     ending: str | None = None
+
+    @property
+    def places_taken(self) -> int:
+        """Actions under way here that wait for no other action."""
+        return sum(1 for run in self.runs.values() if not run.awaited_actions)
 
 
 class IsolatePool:
@@ -272,11 +280,12 @@ class IsolatePool:
             free = [
                 i
                 for i in self._isolates.values()
-                if i.actions and not i.ending and len(i.runs) < ACTIONS_PER_ISOLATE
+                if i.actions and not i.ending and i.places_taken < ACTIONS_PER_ISOLATE
             ]
             ready = [i for i in free if i.channel is not None]
             if ready:
-                self._begin(min(ready, key=lambda i: len(i.runs)), self._waiting_actions.popleft())
+                least = min(ready, key=lambda i: i.places_taken)
+                self._begin(least, self._waiting_actions.popleft())
             elif free:
                 return  # one is being forked
             elif sum(i.actions for i in self._isolates.values()) < self._max_action_isolates:
@@ -392,11 +401,15 @@ class IsolatePool:
 
     async def _answer(self, isolate: Isolate, run: Run, call: messages.CallOut) -> None:
         assert run.on_call is not None
+        nested = call.kind == "action"
+        run.awaited_actions += nested
         try:
             reply = await run.on_call(call)
         except Exception:
             _log.exception("A call that an action made could not be answered.")
             reply = messages.CallBack(call.call_id, None, "InternalServerError", None)
+        finally:
+            run.awaited_actions -= nested
         if isolate.channel is not None:
             isolate.channel.send(messages.encode(reply))
 

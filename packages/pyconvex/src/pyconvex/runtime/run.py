@@ -31,19 +31,18 @@ from pyconvex.runlog import LogLines
 from pyconvex.runtime import messages, purity
 from pyconvex.runtime.analysis import AppImage, ComponentImage
 from pyconvex.runtime.calling import (
+    MAX_CALL_DEPTH,
     Callee,
     bind_arguments,
     crossing,
     encode_result,
     find_for_client,
     find_for_function,
+    too_deep,
 )
 from pyconvex.runtime.pure_loop import new_loop
 from pyconvex.storage import Proposal, Reader
 from pyconvex.values import Value, codec
-
-#: Calls within calls, the first included (Convex's limit).
-MAX_CALL_DEPTH = 8
 
 #: Where `print` and `logging` of the function that runs go; None outside of a run.
 CURRENT_LOG: ContextVar[LogLines | None] = ContextVar("pyconvex_current_log", default=None)
@@ -216,10 +215,7 @@ class Frame:
     async def _call(self, kind: FunctionKind, target: Any, arguments: Mapping[str, Any]) -> Any:
         callee = find_for_function(self._run.image, self._callee, target, kind)
         if self._depth >= MAX_CALL_DEPTH:
-            raise FunctionCallError(
-                f"Cross component call depth limit exceeded: '{callee.path}' would be call "
-                f"{MAX_CALL_DEPTH + 1} within one another."
-            )
+            raise FunctionCallError(too_deep(callee.path))
         encoded = await self._run.invoke(callee, crossing(arguments), self._depth + 1)
         return decode_result(callee, encoded, self._namespace)
 

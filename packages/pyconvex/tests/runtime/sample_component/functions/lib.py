@@ -1,9 +1,11 @@
 from typing import Any
 
 from pyconvex import (
+    ActionCtx,
     Document,
     MutationCtx,
     QueryCtx,
+    action,
     components,
     internal,
     internal_query,
@@ -52,3 +54,8 @@ async def hidden(ctx: QueryCtx) -> int:
 @query
 async def own_hidden(ctx: QueryCtx) -> int:
     return int(await ctx.run_query(internal.lib.hidden))
+
+
+@action
+async def acting(ctx: ActionCtx) -> str | None:
+    return ctx.user_id
