@@ -27,14 +27,16 @@ from pyconvex.functions import (
     mutation,
     query,
 )
-from pyconvex.values import UNSET, Id, Int64, Value, v
+from pyconvex.values import COMMIT_TS, UNSET, CommitTs, Id, Int64, Value, v
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "COMMIT_TS",
     "UNSET",
     "ActionCtx",
     "Arg",
+    "CommitTs",
     "ConvexError",
     "Document",
     "Id",

@@ -176,3 +176,59 @@ def test_an_index_built_under_writes_has_every_document_once(world, seed):
     check_every_index(world)
     total = len(world.read(lambda ns: list(ns.scan("t"))))
     assert len(world.read(lambda ns: list(ns.scan("t", "new", Bounds())))) == total
+
+
+STAGED = {"by_n": ["n"]}
+
+
+def test_a_staged_index_is_maintained_and_not_queried(world, field):
+    world.write(lambda ns: ns.insert("t", {"n": 2}))
+    world.write(lambda ns: ns.declare_table("t", {}, STAGED))
+    assert world.read(lambda ns: ns.has_unfilled_staged("t"))
+    world.write(lambda ns: ns.insert("t", {"n": 1}))
+    with pytest.raises(DatabaseError, match=r"^Index t\.by_n is currently staged and not"):
+        world.read(lambda ns: list(ns.scan("t", "by_n")))
+    fill(world)
+    world.write(lambda ns: ns.finish_staged("t"))
+    assert not world.read(lambda ns: ns.has_unfilled_staged("t"))
+    with pytest.raises(DatabaseError, match="staged"):
+        world.read(lambda ns: list(ns.scan("t", "by_n")))
+    world.write(lambda ns: ns.insert("t", {"n": 0}))
+    assert not world.write(lambda ns: ns.begin_indexes("t", STAGED)), "it has been built"
+    world.write(lambda ns: ns.declare_table("t", STAGED))
+    assert world.read(lambda ns: field(ns.scan("t", "by_n"), "n")) == [0, 1, 2]
+    check_every_index(world)
+
+
+def test_an_unfinished_staged_index_is_finished_before_it_is_used(world, field):
+    world.write(lambda ns: [ns.insert("t", {"n": -n}) for n in range(8)])
+    world.write(lambda ns: ns.declare_table("t", {}, STAGED))
+    world.write(lambda ns: ns.fill_page("t", b"", **PAGE))
+    world.write(lambda ns: ns.delete(next(ns.scan("t"))["_id"]))
+    assert world.write(lambda ns: ns.begin_indexes("t", STAGED))
+    fill(world)
+    world.write(lambda ns: ns.declare_table("t", STAGED))
+    assert world.read(lambda ns: field(ns.scan("t", "by_n"), "n")) == list(range(-7, 0))
+    check_every_index(world)
+
+
+def test_an_index_may_be_staged_again_and_changes_with_its_fields(world):
+    world.write(lambda ns: ns.declare_table("t", STAGED))
+    world.write(lambda ns: ns.insert("t", {"n": 1}))
+    world.write(lambda ns: ns.declare_table("t", {}, STAGED))
+    assert not world.read(lambda ns: ns.has_unfilled_staged("t")), "it has every document"
+    world.write(lambda ns: ns.declare_table("t", {}, {"by_n": ["n", "m"]}))
+    assert world.read(lambda ns: ns.has_unfilled_staged("t"))
+    world.write(lambda ns: ns.declare_table("t", {}))
+    assert world.read(lambda ns: ns.index_names("t")) == []
+    while world.store.sweep():
+        pass
+    sql = "SELECT count(*) FROM entries WHERE index_id > ?"
+    assert world.store._db.execute(sql, (1 << 20,)).get == 1
+
+
+def test_an_index_is_staged_or_not(world):
+    with pytest.raises(DatabaseError, match='declares the index "by_n" twice'):
+        world.write(lambda ns: ns.declare_table("t", STAGED, STAGED))
+    with pytest.raises(DatabaseError, match="have the same fields"):
+        world.write(lambda ns: ns.declare_table("t", STAGED, {"again": ["n"]}))

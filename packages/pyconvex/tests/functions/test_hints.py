@@ -10,7 +10,7 @@ import pytest
 
 from pyconvex.functions import Arg, DefinitionError, Document
 from pyconvex.functions.hints import parameters_of, validator_of
-from pyconvex.values import NO_TABLES, Id, Int64, ValidationFailed, Value, v
+from pyconvex.values import NO_TABLES, CommitTs, Id, Int64, ValidationFailed, Value, v
 
 if typing.TYPE_CHECKING:
     from decimal import Decimal
@@ -248,3 +248,8 @@ def test_args_must_name_parameters() -> None:
 
     with pytest.raises(DefinitionError, match=r"args names \['b'\], which the handler doesn't"):
         parameters_of(handler, "x", {"b": v.any()})
+
+
+def test_a_commit_timestamp_is_one_type_also_beside_others() -> None:
+    assert validator_of(CommitTs, "x").json() == {"type": "commitTs"}
+    assert validator_of(CommitTs | None, "x") == v.union(v.commit_ts(), v.null())

@@ -28,7 +28,7 @@ CONFIG = "from pyconvex import define_app\napp = define_app()\n"
 NOTES = """
 from pyconvex import MutationCtx, QueryCtx, define_schema, define_table, mutation, query, v
 
-schema = define_schema({{ {tables} }})
+schema = define_schema({{ {tables} }}, schema_validation={enforced})
 
 @mutation
 async def add(ctx: MutationCtx, n: int, extra: dict[str, str | float | None]) -> None:
@@ -69,8 +69,8 @@ class Deployment:
         self._deployer = deployer
         self._folder = folder
 
-    async def deploy(self, tables: str, version: str = "") -> None:
-        schema = NOTES.format(tables=tables, version=version or tables)
+    async def deploy(self, tables: str, version: str = "", *, enforced: bool = True) -> None:
+        schema = NOTES.format(tables=tables, version=version or tables, enforced=enforced)
         sources = {"convex_config.py": CONFIG, "schema.py": schema, "notes.py": ""}
         await self._deployer.deploy(sources, self._folder)
 
@@ -100,6 +100,12 @@ class Deployment:
         outcome = await self.call("query", "version")
         assert isinstance(outcome, Success), outcome
         return codec.decode(outcome.value)
+
+    async def staged_filled(self) -> None:
+        """Return when the filling of staged indexes has ended."""
+        filling = self._deployer._filling
+        assert filling is not None
+        await asyncio.wait_for(asyncio.shield(filling), 30)
 
     def entry_count(self) -> int:
         """Entries of all indexes of the notes, after dropped ones have been emptied."""
@@ -387,3 +393,78 @@ def test_what_a_killed_server_had_begun_is_done_again(tmp_path: Path) -> None:
 
     asyncio.run(begin_only())
     asyncio.run(go_on())
+
+
+STAGED = f'{PLAIN}.index("by_n", ["n"], staged=True)'
+
+
+def test_a_staged_index_is_built_after_the_deploy_and_used_when_the_flag_is_gone(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled: list[str] = []
+    fill_page = rollout._fill_page
+
+    def remember(name: Any, after: bytes, tx: Any) -> Any:
+        filled.append(name.table)
+        return fill_page(name, after, tx)
+
+    async def body(deployed: Deployment) -> None:
+        await deployed.deploy(PLAIN)
+        await deployed.add(*range(30, 0, -1))
+        await deployed.deploy(STAGED)
+        outcome = await deployed.call("query", "by", index="by_n")
+        assert "Index notes.by_n is currently staged" in outcome.message  # type: ignore[union-attr]
+        await deployed.add(31)
+        await deployed.staged_filled()
+        assert deployed.entry_count() == 62
+        monkeypatch.setattr(rollout, "_fill_page", remember)
+        await deployed.deploy(f'{PLAIN}.index("by_n", ["n"])')
+        assert filled == []
+        assert await deployed.by("by_n") == list(range(1, 32))
+
+    run(body)
+
+
+def test_filling_staged_indexes_goes_on_after_a_restart(tmp_path: Path) -> None:
+    async def begin_only() -> None:
+        async with deployment(tmp_path / "data", POOLS["in process"]) as deployed:
+            await deployed.deploy(PLAIN)
+            await deployed.add(*range(12))
+            await deployed.deploy(STAGED)  # and the server ends before the first page
+
+    async def go_on() -> None:
+        async with deployment(tmp_path / "data", POOLS["in process"]) as deployed:
+            await deployed.deploy(STAGED)
+            await deployed.staged_filled()
+            assert deployed.entry_count() == 24
+
+    asyncio.run(begin_only())
+    asyncio.run(go_on())
+
+
+def test_a_failed_deploy_leaves_staged_indexes_as_they_were(run: Any) -> None:
+    async def body(deployed: Deployment) -> None:
+        await deployed.deploy(STAGED)
+        await deployed.add(*range(10))
+        await deployed.staged_filled()
+        await deployed.add(11, extra=7.0)
+        with pytest.raises(DatabaseError, match=r"^Document with"):
+            await deployed.deploy(f'{NUMBERS}.index("by_n", ["n"])')
+        assert deployed.entry_count() == 22
+
+    run(body)
+
+
+def test_without_schema_validation_every_document_is_stored(run: Any) -> None:
+    async def body(deployed: Deployment) -> None:
+        await deployed.deploy(f'{NUMBERS}.index("by_n", ["n"])', "loose", enforced=False)
+        await deployed.add(1, extra=7.0)
+        assert await deployed.by("by_n") == [1]
+        with pytest.raises(DatabaseError, match=r"^Document with"):
+            await deployed.deploy(NUMBERS, "strict")
+        await deployed.call("mutation", "clear")
+        await deployed.deploy(NUMBERS, "strict")
+        outcome = await deployed.call("mutation", "add", n=1, extra={"extra": 7.0})
+        assert "Failed to insert or update a document" in outcome.message  # type: ignore[union-attr]
+
+    run(body)

@@ -30,6 +30,8 @@ class Pending(NamedTuple):
     stored: Stored | None
     doc: bytes | None
     keys: tuple[IndexKey, ...]
+    #: As in `DocumentWrite`.
+    pending: tuple[tuple[int, int], ...] | None = None
 
     def places(self) -> tuple[IndexKey, ...]:
         return () if self.doc is None else ((self.tablet, self.id), *self.keys)
@@ -40,10 +42,12 @@ class Pending(NamedTuple):
         if stored is None:
             if self.doc is None:
                 return None
-            return DocumentWrite(self.tablet, self.id, self.doc, None, (), self.keys)
+            return DocumentWrite(self.tablet, self.id, self.doc, None, (), self.keys, self.pending)
         if self.doc == stored.doc:
             return None
-        return DocumentWrite(self.tablet, self.id, self.doc, stored.ts, stored.keys, self.keys)
+        return DocumentWrite(
+            self.tablet, self.id, self.doc, stored.ts, stored.keys, self.keys, self.pending
+        )
 
 
 class Mark(NamedTuple):

@@ -39,7 +39,11 @@ class IndexInfo(NamedTuple):
         return cls(id, name, fields, tuple(tuple(field.split(".")) for field in fields))
 
     def key_of(self, document: Mapping[str, object]) -> bytes:
-        return order.encode_key([value_at(document, path) for path in self.paths])
+        return order.encode_key(self.values_of(document))
+
+    def values_of(self, document: Mapping[str, object]) -> list[object]:
+        """What the key is made of."""
+        return [value_at(document, path) for path in self.paths]
 
 
 class TableInfo(NamedTuple):
@@ -53,15 +57,41 @@ class TableInfo(NamedTuple):
     next_serial: int
     #: Indexes that writes maintain and no query may use, until every document is in them.
     building: Mapping[str, IndexInfo] = MappingProxyType({})
+    #: Indexes that writes maintain and no query may use, until their author drops the flag.
+    staged: Mapping[str, IndexInfo] = MappingProxyType({})
+    #: Those of the staged indexes, by id, that have every document.
+    filled: frozenset[int] = frozenset()
+
+    @property
+    def unfinished(self) -> tuple[IndexInfo, ...]:
+        """Maintained indexes in which documents may be missing."""
+        staged = (index for index in self.staged.values() if index.id not in self.filled)
+        return (*self.building.values(), *staged)
+
+    @property
+    def maintained(self) -> tuple[IndexInfo, ...]:
+        """Every index that a write has to change."""
+        return (*self.indexes.values(), *self.building.values(), *self.staged.values())
 
     def keys_of(self, document: Mapping[str, object]) -> tuple[IndexKey, ...]:
-        indexes = (*self.indexes.values(), *self.building.values())
-        return tuple((index.id, index.key_of(document)) for index in indexes)
+        return tuple((index.id, index.key_of(document)) for index in self.maintained)
+
+    def pending_places(self, document: Mapping[str, object]) -> tuple[tuple[int, int], ...]:
+        """Where in `keys_of` the timestamp of the commit goes: which key, and at which byte."""
+        return tuple(
+            (number, offset)
+            for number, index in enumerate(self.maintained)
+            for offset in order.pending_places(index.values_of(document))
+        )
 
     def row(self) -> dict[str, object]:
         """The registry row that says all this."""
         own = (index for index in self.indexes.values() if index.name != BY_CREATION_TIME)
         building = [_index_row(index) for index in self.building.values()]
+        staged = [
+            {**_index_row(index), "filled": index.id in self.filled}
+            for index in self.staged.values()
+        ]
         return {
             "component": self.component,
             "name": self.name,
@@ -70,6 +100,7 @@ class TableInfo(NamedTuple):
             "nextSerial": self.next_serial,
             "indexes": [_index_row(index) for index in own],
             **({"building": building} if building else {}),
+            **({"staged": staged} if staged else {}),
         }
 
 
@@ -100,7 +131,13 @@ def table_of(row: Mapping[str, object]) -> TableInfo:
         indexes,
         _whole(row["nextSerial"]),
         _indexes_of(row.get("building", [])),
+        _indexes_of(row.get("staged", [])),
+        _filled_of(row.get("staged", [])),
     )
+
+
+def _filled_of(rows: object) -> frozenset[int]:
+    return frozenset(_whole(row["id"]) for row in cast(list[dict[str, Any]], rows) if row["filled"])
 
 
 def _indexes_of(rows: object) -> dict[str, IndexInfo]:

@@ -16,7 +16,7 @@ from pyconvex.database.catalog import TABLES, table_of
 from pyconvex.database.reads import ReadSet
 from pyconvex.database.subscriptions import Subscriptions
 from pyconvex.database.writelog import OutOfRetention, Overlap, WriteLog
-from pyconvex.storage import Appended, Proposal, Reader, Rejected, Replayed, Store
+from pyconvex.storage import Appended, Proposal, Reader, Rejected, Replayed, Store, pending
 from pyconvex.values import codec, ids, order
 
 
@@ -75,8 +75,20 @@ class Committer:
         """Judge and apply proposals in the given order; one outcome each.
 
         A proposal is judged against every commit since its snapshot and against those before it in
-        the same call. All that pass are applied in one storage transaction.
+        the same call. All that pass are applied in one storage transaction, but for those whose
+        documents wait for their commit's timestamp: only when they are applied is it known which
+        keys the others must not have read.
         """
+        outcomes: list[CommitOutcome] = []
+        together: list[Proposal] = []
+        for proposal in proposals:
+            together.append(proposal)
+            if pending.waits(proposal.writes):
+                outcomes += self._commit_together(together)
+                together = []
+        return outcomes + self._commit_together(together)
+
+    def _commit_together(self, proposals: Sequence[Proposal]) -> list[CommitOutcome]:
         verdicts = self._judge(proposals)
         passed = [
             proposal
@@ -123,8 +135,9 @@ class Committer:
         if not isinstance(outcome, Appended):
             return outcome
         if proposal.writes:
-            self.log.append(outcome.ts, proposal.writes)
-            self.subscriptions.publish(outcome.ts, proposal.writes)
+            writes = pending.settled(proposal.writes, outcome.ts)
+            self.log.append(outcome.ts, writes)
+            self.subscriptions.publish(outcome.ts, writes)
         return Committed(outcome.ts, outcome.dropped_rows)
 
     def _named(self, overlap: Overlap, ts: int) -> Conflict:

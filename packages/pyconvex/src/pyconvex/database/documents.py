@@ -17,8 +17,8 @@ SYSTEM_FIELDS = ("_id", "_creationTime")
 
 
 def decode_document(doc: bytes) -> dict[str, Value]:
-    """A stored document, as a fresh dict that the caller may change."""
-    return cast(dict[str, Value], codec.decode(doc))
+    """A document, stored or buffered, as a fresh dict that the caller may change."""
+    return cast(dict[str, Value], codec.decode_pending(doc))
 
 
 def canonical(method: str, value: object) -> dict[str, Value]:
@@ -28,7 +28,7 @@ def canonical(method: str, value: object) -> dict[str, Value]:
             "InvalidArgument", f"Invalid argument `value` for `{method}`: Value must be an Object"
         )
     try:
-        return cast(dict[str, Value], codec.decode(codec.encode(dict(value))))
+        return cast(dict[str, Value], codec.decode_pending(codec.encode_pending(dict(value))))
     except InvalidValue as error:
         raise DatabaseError(
             "InvalidArgument", f"Invalid argument `value` for `{method}`: {error}"

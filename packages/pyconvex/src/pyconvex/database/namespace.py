@@ -7,8 +7,9 @@ table numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeAlias
 
 from pyconvex.database import documents, registry
 from pyconvex.database.bounds import EVERYTHING, Bounds, interval_of
@@ -28,6 +29,10 @@ from pyconvex.values import UNSET, InvalidId, Value, codec, ids
 
 if TYPE_CHECKING:
     from pyconvex.database.transaction import Transaction
+
+#: Indexes by name, as they are declared: their fields without the ties.
+Declared: TypeAlias = Mapping[str, Sequence[str]]
+_NOTHING_DECLARED: Declared = MappingProxyType({})
 
 _READ_ONLY = "System tables (prefixed with `_`) are read-only."
 _WRONG_DOOR = "System tables can only be accessed with db.system."
@@ -217,21 +222,34 @@ class Namespace:
 
     # --- what a deploy writes
 
-    def declare_table(self, name: str, indexes: Mapping[str, tuple[str, ...] | list[str]]) -> None:
-        """Create a table if need be and give it exactly these indexes, new ones filled."""
-        _check_table_name(name, system=self._system)
-        registry.declare_table(
-            self._tx, self.path, name, {index: tuple(fields) for index, fields in indexes.items()}
-        )
+    def declare_table(
+        self, name: str, indexes: Declared, staged: Declared = _NOTHING_DECLARED
+    ) -> None:
+        """Create a table if need be and give it exactly these indexes, new ones filled.
 
-    def begin_indexes(self, name: str, indexes: Mapping[str, tuple[str, ...] | list[str]]) -> bool:
+        Those in `staged` are maintained and not queried; `fill_page` and `finish_staged` fill them
+        at leisure.
+        """
+        _check_table_name(name, system=self._system)
+        registry.declare_table(self._tx, self.path, name, _tuples(indexes), _tuples(staged))
+
+    def begin_indexes(
+        self, name: str, indexes: Declared, staged: Declared = _NOTHING_DECLARED
+    ) -> bool:
         """Have writes maintain the indexes that a table is to get; True when `fill_page` must put
         its documents into them before `declare_table` puts them into force.
         """
         _check_table_name(name, system=self._system)
-        return registry.begin_indexes(
-            self._tx, self.path, name, {index: tuple(fields) for index, fields in indexes.items()}
-        )
+        return registry.begin_indexes(self._tx, self.path, name, _tuples(indexes), _tuples(staged))
+
+    def has_unfilled_staged(self, name: str) -> bool:
+        """True when documents are missing in staged indexes of this table."""
+        info = self._tx.table_named(self.path, name)
+        return info is not None and any(i.id not in info.filled for i in info.staged.values())
+
+    def finish_staged(self, name: str) -> None:
+        """Note that `fill_page` has put every document into the staged indexes."""
+        registry.finish_staged(self._tx, self.path, name)
 
     def fill_page(
         self, name: str, after: bytes, *, max_documents: int, max_bytes: int
@@ -252,7 +270,7 @@ class Namespace:
         info = self._tx.table_named(self.path, table)
         if info is None:
             return []
-        return [name for name in (*info.indexes, *info.building) if name != BY_CREATION_TIME]
+        return [index.name for index in info.maintained if index.name != BY_CREATION_TIME]
 
     def declare_queue(self, name: str) -> int:
         """Create a queue if need be; returns the number under which storage knows it."""
@@ -323,7 +341,7 @@ class Namespace:
         self, info: TableInfo, internal: bytes, before: Pending | None, document: dict[str, Value]
     ) -> None:
         size = documents.check_document(document)
-        doc = codec.encode(document)
+        doc = codec.encode_pending(document)
         if before is not None and before.doc == doc:
             return  # changing nothing wakes nobody and meets no schema
         if self._tx.check is not None:
@@ -351,6 +369,12 @@ class Namespace:
         if index == BY_ID:
             return info.tablet, *_id_interval(info, bounds)
         found = info.indexes.get(index)
+        if found is None and index in info.staged:
+            raise DatabaseError(
+                "IndexStaged",
+                f"Index {info.name}.{index} is currently staged and not available to query. Once "
+                "it is built, declare it without `staged` to use it.",
+            )
         if found is None and index not in info.building:
             raise DatabaseError("IndexNotFound", f"Index {info.name}.{index} not found.")
         if found is None or any(entry.index_id == found.id for entry in self._tx.buffer.backfill):
@@ -360,6 +384,10 @@ class Namespace:
                 "yet.",
             )
         return found.id, *interval_of(f"{info.name}.{index}", found.fields, bounds)
+
+
+def _tuples(indexes: Declared) -> dict[str, tuple[str, ...]]:
+    return {index: tuple(fields) for index, fields in indexes.items()}
 
 
 def _id_interval(info: TableInfo, bounds: Bounds) -> tuple[bytes, bytes | None]:

@@ -9,8 +9,8 @@ are never used again.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 from pyconvex.database.catalog import (
     BY_CREATION_TIME,
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 MAX_INDEXES = 64  # Convex: MAX_INDEXES_PER_TABLE
 MAX_INDEX_FIELDS = 16
+#: Indexes by name, with the fields that they were declared with.
+Fields: TypeAlias = Mapping[str, tuple[str, ...]]
 _INDEX_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
@@ -61,63 +63,60 @@ def create_table(tx: Transaction, component: str, name: str) -> TableInfo:
 
 
 def declare_table(
-    tx: Transaction, component: str, name: str, indexes: Mapping[str, tuple[str, ...]]
+    tx: Transaction, component: str, name: str, indexes: Fields, staged: Fields
 ) -> None:
-    """Make a table have exactly `indexes`; lets go of those that are gone.
+    """Make a table have exactly `indexes` and `staged`; lets go of those that are gone.
 
-    Those that were begun with `begin_indexes` must be filled. Others that are new are filled here,
-    in this one transaction.
+    Those that were begun with `begin_indexes`, or staged and are so no more, must be filled. Others
+    that are new are filled here, in this one transaction, but for the staged ones.
     """
-    check_indexes(name, indexes)
+    _check_declared(name, indexes, staged)
     table = tx.table_named(component, name) or create_table(tx, component, name)
-    wanted = {index: with_ties(fields) for index, fields in indexes.items()}
-    kept = _kept(table.indexes, wanted)
-    kept.update(
-        (index, info) for index, info in _kept(table.building, wanted).items() if index not in kept
-    )
-    added = [(index, fields) for index, fields in wanted.items() if index not in kept]
-    known = [*table.indexes.values(), *table.building.values()]
-    dropped = [info.id for info in known if info not in kept.values()]
-    if not added and not dropped and not table.building:
+    known = (table.indexes, table.building, table.staged)
+    kept, added = _split(known, indexes)
+    kept_staged, added_staged = _split(known, staged)
+    kept_staged.pop(BY_CREATION_TIME, None)
+    still = {info.id for info in (*kept.values(), *kept_staged.values())}
+    dropped = [info.id for info in table.maintained if info.id not in still]
+    same = kept == table.indexes and kept_staged == table.staged
+    if same and not (added or added_staged or dropped or table.building):
         return
     if added and tx.buffer.touches(table.tablet):
         raise DatabaseError(
             "IndexNotReady", f"Declare the indexes of {name} before writing to it, not after."
         )
-    new = _number(table, added)
-    kept.update((info.name, info) for info in new)
-    _change_table(
-        tx, table._replace(indexes=kept, building={}, next_serial=table.next_serial + len(new))
+    new = _number(table, [*added, *added_staged])
+    filled, unfilled = new[: len(added)], new[len(added) :]
+    missing = {info.id for info in table.staged.values()} - table.filled
+    changed = table._replace(
+        indexes=kept | {info.name: info for info in filled},
+        building={},
+        staged=kept_staged | {info.name: info for info in unfilled},
+        filled=frozenset(info.id for info in kept_staged.values() if info.id not in missing),
+        next_serial=table.next_serial + len(new),
     )
+    _change_table(tx, changed)
     tx.buffer.dropped_indexes.extend(dropped)
-    _fill(tx, table, new)
+    _fill(tx, table, filled)
 
 
 def begin_indexes(
-    tx: Transaction, component: str, name: str, indexes: Mapping[str, tuple[str, ...]]
+    tx: Transaction, component: str, name: str, indexes: Fields, staged: Fields
 ) -> bool:
     """Have writes maintain, from this commit on, the indexes that a table is to get.
 
     What it has stays as it is and serves queries. True when there are documents to be filled in by
     `fill_page`; `declare_table` puts the new ones into force, `abandon_indexes` lets them go.
     """
-    check_indexes(name, indexes)
+    _check_declared(name, indexes, staged)
     table = tx.table_named(component, name)
     if table is None:
-        declare_table(tx, component, name, indexes)
+        declare_table(tx, component, name, indexes, staged)
         return False
-    wanted = {index: with_ties(fields) for index, fields in indexes.items()}
-    ready = _kept(table.indexes, wanted)
-    building = {
-        index: info
-        for index, info in _kept(table.building, wanted).items()
-        if index not in ready and index != BY_CREATION_TIME
-    }
-    added = [
-        (index, fields)
-        for index, fields in wanted.items()
-        if index not in ready and index not in building
-    ]
+    ready, _ = _split((table.indexes, table.staged), indexes)
+    building, added = _split(
+        (table.building,), {k: fields for k, fields in indexes.items() if k not in ready}
+    )
     dropped = [info.id for info in table.building.values() if info not in building.values()]
     new = _number(table, added)
     building.update((info.name, info) for info in new)
@@ -126,7 +125,8 @@ def begin_indexes(
             tx, table._replace(building=building, next_serial=table.next_serial + len(new))
         )
         tx.buffer.dropped_indexes.extend(dropped)
-    return bool(building)
+    wanted = {info.id for info in ready.values()}
+    return bool(building) or any(info.id in wanted for info in table.unfinished)
 
 
 def fill_page(
@@ -144,14 +144,14 @@ def fill_page(
     Raises nothing when the table has meanwhile lost its unfinished indexes: there is nothing to do.
     """
     table = tx.table_named(component, name)
-    if table is None or not table.building:
+    if table is None or not table.unfinished:
         return None
     start = after + b"\0" if after else b""
     size = 0
     rows = tx.scan(table.tablet, table.tablet, start, None, counted=False, expect=max_documents)
     for count, row in enumerate(rows, 1):
         document = decode_document(row.doc)
-        for index in table.building.values():
+        for index in table.unfinished:
             tx.add_backfill(IndexEntry(index.id, index.key_of(document), row.id))
         size += len(row.doc)
         if count >= max_documents or size >= max_bytes:
@@ -168,14 +168,36 @@ def abandon_indexes(tx: Transaction, component: str, name: str) -> None:
         tx.buffer.dropped_indexes.extend(info.id for info in table.building.values())
 
 
-def _kept(
-    indexes: Mapping[str, IndexInfo], wanted: Mapping[str, tuple[str, ...]]
-) -> dict[str, IndexInfo]:
-    return {
-        name: info
-        for name, info in indexes.items()
-        if name == BY_CREATION_TIME or wanted.get(name) == info.fields
-    }
+def finish_staged(tx: Transaction, component: str, name: str) -> None:
+    """Note that the staged indexes of a table have every document."""
+    table = tx.table_named(component, name)
+    if table is not None and table.staged:
+        ids = frozenset(info.id for info in table.staged.values())
+        if ids != table.filled:
+            _change_table(tx, table._replace(filled=ids))
+
+
+def _split(
+    known: Sequence[Mapping[str, IndexInfo]], declared: Fields
+) -> tuple[dict[str, IndexInfo], list[tuple[str, tuple[str, ...]]]]:
+    """Which of the declared indexes there are, looked up in the given order, and which not.
+
+    The index that every table has counts as declared.
+    """
+    found: dict[str, IndexInfo] = {}
+    missing: list[tuple[str, tuple[str, ...]]] = []
+    for indexes in known:
+        if BY_CREATION_TIME in indexes:
+            found[BY_CREATION_TIME] = indexes[BY_CREATION_TIME]
+    for name, fields in declared.items():
+        tied = with_ties(fields)
+        same = (i[name] for i in known if name in i and i[name].fields == tied)
+        info = next(same, None)
+        if info is None:
+            missing.append((name, tied))
+        else:
+            found[name] = info
+    return found, missing
 
 
 def _number(table: TableInfo, added: list[tuple[str, tuple[str, ...]]]) -> list[IndexInfo]:
@@ -190,7 +212,16 @@ def _change_table(tx: Transaction, table: TableInfo) -> None:
     _set_row(tx, TABLES, _find(tx, TABLES, "by_tablet", table.tablet), table.row())
 
 
-def check_indexes(table: str, indexes: Mapping[str, tuple[str, ...]]) -> None:
+def _check_declared(table: str, indexes: Fields, staged: Fields) -> None:
+    twice = sorted(indexes.keys() & staged.keys())
+    if twice:
+        raise DatabaseError(
+            "IndexNamesNotUnique", f'Table "{table}" declares the index "{twice[0]}" twice.'
+        )
+    check_indexes(table, {**indexes, **staged})
+
+
+def check_indexes(table: str, indexes: Fields) -> None:
     """Raise `DatabaseError` when Convex would refuse these declarations."""
     if len(indexes) > MAX_INDEXES:
         raise DatabaseError(

@@ -27,7 +27,7 @@ from pyconvex.database.reads import TOP, ReadSet
 from pyconvex.storage import Head, IndexEntry, Proposal, QueueAppend, Reader, Replay
 from pyconvex.storage.model import FIRST_DATA_TABLET
 from pyconvex.storage.reader import NO_LIMIT
-from pyconvex.values import Value, ids, order
+from pyconvex.values import Value, codec, ids, order
 
 DAY_MS = 24 * 3600 * 1000
 FIRST_BATCH_ROWS = 16  # a scan's first fetch; most queries end within it
@@ -186,7 +186,7 @@ class Transaction:
 
         `before` is what `fetch` gave.
         """
-        self._unfinished.update(index.id for index in table.building.values())
+        self._unfinished.update(index.id for index in table.unfinished)
         stored = before.stored if before is not None else None
         if stored is not None and not stored.keys and table.indexes:
             stored = stored._replace(keys=table.keys_of(decode_document(stored.doc)))
@@ -195,7 +195,9 @@ class Transaction:
             self.buffer.put(Pending(table.tablet, id, stored, None, ()))
         else:
             doc, document = after
-            self.buffer.put(Pending(table.tablet, id, stored, doc, table.keys_of(document)))
+            keys = table.keys_of(document)
+            places = table.pending_places(document) if codec.is_pending(doc) else None
+            self.buffer.put(Pending(table.tablet, id, stored, doc, keys, places))
         if table.tablet < FIRST_DATA_TABLET:
             self._tables.clear()
 

@@ -15,7 +15,7 @@ from pyconvex.functions.documents import Document, plain
 from pyconvex.functions.pages import PageQuery, Pager
 from pyconvex.functions.pagination import PaginationOptions, PaginationResult
 from pyconvex.functions.schema import Schema
-from pyconvex.values import Id, InvalidId, ids
+from pyconvex.values import COMMIT_TS, CommitTs, Id, InvalidId, ids
 
 D = TypeVar("D", bound=Document)
 T = TypeVar("T")
@@ -77,8 +77,28 @@ class DatabaseReader:
         return fields if table is None else table.load(fields, self._namespace)
 
 
+class DatabaseVars:
+    """What a mutation may write without knowing it yet."""
+
+    @property
+    def commit_ts(self) -> CommitTs:
+        """The timestamp of this mutation's commit, for a field of a document: an `Int64`, in
+        nanoseconds since 1970, that is greater in each commit than in all before.
+
+        So an index over such a field is a feed in commit order, which `_creationTime` is not:
+
+            await ctx.db.insert("outbox", {"at": ctx.db.vars.commit_ts, "text": text})
+
+        Until the commit, reading the field gives `COMMIT_TS` again, and it sorts behind every
+        `Int64`. It can't be an argument, a result or a part of them.
+        """
+        return COMMIT_TS
+
+
 class DatabaseWriter(DatabaseReader):
     """Reads and writes of one transaction."""
+
+    vars = DatabaseVars()
 
     @overload
     async def insert(self, document: D, /) -> Id[D]: ...

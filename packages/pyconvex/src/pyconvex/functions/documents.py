@@ -31,17 +31,23 @@ class Document:
 
     table: ClassVar[str]
     indexes: ClassVar[Mapping[str, Sequence[str]]]
+    staged_indexes: ClassVar[Mapping[str, Sequence[str]]]
 
     _id: Id[Self]
     _creationTime: float
 
     def __init_subclass__(
-        cls, *, table: str | None = None, indexes: Mapping[str, Sequence[str]] | None = None
+        cls,
+        *,
+        table: str | None = None,
+        indexes: Mapping[str, Sequence[str]] | None = None,
+        staged_indexes: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         super().__init_subclass__()
         if table is not None:
             cls.table = table
             cls.indexes = dict(indexes or {})
+            cls.staged_indexes = dict(staged_indexes or {})
         elif not hasattr(cls, "table"):
             raise TypeError(
                 f'{cls.__name__} names no table: write class {cls.__name__}(Document, table="…")'

@@ -24,9 +24,11 @@ from pyconvex.functions.pagination import (
     PaginationResultValidator,
 )
 from pyconvex.values import (
+    CommitTs,
     Id,
     Int64,
     InvalidValidator,
+    PendingCommitTs,
     TableNumbers,
     Validator,
     Value,
@@ -80,6 +82,7 @@ _SIMPLE: dict[Any, Callable[[], Validator]] = {
     int: v.int,
     float: v.float64,
     Int64: v.int64,
+    CommitTs: v.commit_ts,
     str: v.string,
     bytes: v.bytes,
     Any: v.any,
@@ -112,7 +115,7 @@ def _validator_of(hint: Any, where: str) -> Validator:
     if origin in (Union, types.UnionType):
         if _is_value(args):
             return v.any()
-        return v.union(*(validator_of(arm, where) for arm in args))
+        return v.union(*(validator_of(arm, where) for arm in _arms(args)))
     if origin is Literal:
         return _literal(args)
     if origin is Id or hint is Id:
@@ -132,6 +135,13 @@ _HELP = (
     "Use bool, int, float, Int64, str, bytes, list, dict, Literal, a union, a TypedDict, Id or a "
     "Document, or say it with Annotated[…, v.…]."
 )
+
+
+def _arms(arms: tuple[Any, ...]) -> list[Any]:
+    """A union's arms, with `CommitTs`, which is a union itself, as one of them."""
+    if PendingCommitTs not in arms:
+        return list(arms)
+    return [CommitTs, *(arm for arm in arms if arm not in (Int64, PendingCommitTs))]
 
 
 def _is_value(arms: Sequence[Any]) -> bool:

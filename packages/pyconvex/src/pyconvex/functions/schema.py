@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pyconvex.database import DatabaseError
@@ -34,18 +34,32 @@ class Table:
     indexes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     #: The class of its documents, when the table was declared by one.
     document: type[Document] | None = None
+    #: Indexes that are built and kept up to date, and that no query uses yet.
+    staged: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    #: False when documents are stored whatever their fields are.
+    enforced: bool = True
 
-    def index(self, name: str, fields: Sequence[str]) -> Table:
-        """The same table with one more index over `fields`, in that order."""
-        if name in self.indexes:
+    def index(self, name: str, fields: Sequence[str], *, staged: bool = False) -> Table:
+        """The same table with one more index over `fields`, in that order.
+
+        A deploy waits until its new indexes are built. With `staged=True` it doesn't: the index is
+        built in the background and cannot be queried; drop the flag later to use it at once.
+        """
+        if name in self.indexes or name in self.staged:
             raise DefinitionError(f"index {name!r} is declared twice")
-        return Table(self.validator, {**self.indexes, name: list(fields)}, self.document)
+        if staged:
+            return replace(self, staged={**self.staged, name: list(fields)})
+        return replace(self, indexes={**self.indexes, name: list(fields)})
 
     def load(self, fields: dict[str, Any], tables: TableNumbers) -> Any:
         """A stored document as the app sees it: typed, with declared ints as ints."""
         for name, validator in self._converted:
             if name in fields:
-                fields[name] = validator.check(fields[name], tables)
+                try:
+                    fields[name] = validator.check(fields[name], tables)
+                except ValidationFailed:
+                    if self.enforced:
+                        raise
         return fields if self.document is None else self.document.from_fields(fields)
 
     @property
@@ -59,12 +73,14 @@ class Schema:
     """Tables by name."""
 
     tables: Mapping[str, Table]
+    #: False when the tables only say which indexes and types there are.
+    enforced: bool = True
 
 
 def schema_check(schema: Schema, tables: TableNumbers, table: str, document: Any) -> None:
     """Raise `DatabaseError` when a document, as it would be stored, doesn't match its table."""
     declared = schema.tables.get(table)
-    if declared is None:
+    if declared is None or not declared.enforced:
         return
     bare = {k: v for k, v in document.items() if k not in ("_id", "_creationTime")}
     try:
@@ -110,14 +126,19 @@ def define_table(fields: Mapping[str, Validator] | Validator) -> Table:
     return Table(fields if isinstance(fields, Validator) else v.object(dict(fields)))
 
 
-def define_schema(tables: Mapping[str, Table]) -> Schema:
-    """Declare all tables of an app or component that are not declared by classes."""
-    return Schema(dict(tables))
+def define_schema(tables: Mapping[str, Table], *, schema_validation: bool = True) -> Schema:
+    """Declare all tables of an app or component that are not declared by classes.
+
+    With `schema_validation=False` documents are neither checked when they are written nor at a
+    deploy, those of document classes included: the schema gives indexes and types alone.
+    """
+    return Schema(dict(tables), schema_validation)
 
 
 def table_of(document: type[Document]) -> Table:
     """The declaration that a document class makes."""
-    return Table(v.object(document_fields(document)), document.indexes, document)
+    fields = v.object(document_fields(document))
+    return Table(fields, document.indexes, document, document.staged_indexes)
 
 
 def collect_schema(explicit: Schema | None, classes: Iterable[type[Document]]) -> Schema:
@@ -128,4 +149,5 @@ def collect_schema(explicit: Schema | None, classes: Iterable[type[Document]]) -
         if known is not None and known.document is not document:
             raise DefinitionError(f"table {document.table!r} is declared twice")
         tables[document.table] = table_of(document)
-    return Schema(tables)
+    enforced = explicit is None or explicit.enforced
+    return Schema({n: replace(t, enforced=enforced) for n, t in tables.items()}, enforced)

@@ -165,7 +165,8 @@ def _add(
                 TableSpec(
                     name,
                     {k: list(fields) for k, fields in table.indexes.items()},
-                    _hash([repr(table.validator)]),
+                    _hash([repr(table.validator)]) if table.enforced else "",
+                    {k: list(fields) for k, fields in table.staged.items()},
                 )
                 for name, table in sorted(schema.tables.items())
             ],

@@ -22,9 +22,10 @@ from pyconvex.runtime.environment import MissingVariablesError, check_variables
 from pyconvex.runtime.host import Host
 from pyconvex.runtime.isolates import AppLoadError
 from pyconvex.runtime.pool import Pool
-from pyconvex.runtime.rollout import Rollout
+from pyconvex.runtime.rollout import Rollout, fill_staged
 from pyconvex.runtime.spec import AppSpec
 from pyconvex.runtime.system import SystemTransactions
+from pyconvex.storage import StorageFailure
 
 #: The system table that holds the source in force, a document a file.
 _MODULES = "_modules"
@@ -59,6 +60,8 @@ class Deployer:
         self._background: set[asyncio.Task[None]] = set()
         #: Out of force, and not stopped yet.
         self._retiring: set[Pool] = set()
+        #: Filling the staged indexes of the app in force; None when none was ever deployed.
+        self._filling: asyncio.Task[None] | None = None
 
     async def deploy(self, sources: dict[str, str], folder: Path) -> AppSpec:
         """Put these sources into force; `folder` is where their author edits them.
@@ -86,6 +89,9 @@ class Deployer:
     async def _deploy(self, sources: dict[str, str], folder: Path) -> AppSpec:
         pool = self._new_pool(self._lost)
         spec = await pool.load(sources, folder, self._database)
+        in_force, self._filling = self._filling, None
+        if in_force is not None:
+            in_force.cancel()
         try:
             # Once to say so before anything is forked, and once with what is put into force.
             self._system.read(lambda tx: check_variables(tx.namespace(""), spec.root.env))
@@ -95,6 +101,7 @@ class Deployer:
             await pool.stop()
             raise
         self._swap(pool, spec)
+        self._filling = self._start(self._fill_staged(spec))
         return spec
 
     async def _put_on_record(
@@ -142,16 +149,23 @@ class Deployer:
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LAST_REVIVAL_PAUSE_S)
 
+    async def _fill_staged(self, spec: AppSpec) -> None:
+        try:
+            await fill_staged(self._system, spec)
+        except (HostError, StorageFailure) as error:
+            _log.error("Staged indexes are not filled; the next deploy goes on: %s", error)
+
     async def _retire(self, pool: Pool) -> None:
         """Let runs that have begun end, then end their isolates."""
         await pool.drain()
         await pool.stop()
         self._retiring.discard(pool)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        return task
 
     @property
     def pids(self) -> list[int]:
@@ -171,7 +185,7 @@ def _record(tx: Transaction, spec: AppSpec, sources: dict[str, str], folder: Pat
         definition = msgspec.json.encode(component).decode()
         namespace.set_component(component.version, definition)
         for table in component.tables:
-            namespace.declare_table(table.name, table.indexes)
+            namespace.declare_table(table.name, table.indexes, table.staged)
         _drop_indexes(namespace, {table.name for table in component.tables})
         for queue in component.queues:
             namespace.declare_queue(queue)

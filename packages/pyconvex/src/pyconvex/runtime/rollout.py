@@ -118,16 +118,14 @@ class Rollout:
         self._began = True
         for name in await self._system.write(self._begin_indexes):
             _log.info("Filling new indexes of %s", name.table)
-            after: bytes | None = b""
-            while after is not None:
-                after = await self._system.write(partial(_fill_page, name, after))
+            await _fill(self._system, name)
 
     def _begin_indexes(self, tx: Transaction) -> list[TableName]:
         """Start every new index; the tables that must be filled."""
         return [
             TableName(component.path, table.name)
             for component, table in self._tables()
-            if tx.namespace(component.path).begin_indexes(table.name, table.indexes)
+            if tx.namespace(component.path).begin_indexes(table.name, table.indexes, table.staged)
         ]
 
     def _abandon_indexes(self, tx: Transaction) -> None:
@@ -143,7 +141,8 @@ class Rollout:
         return [
             TableName(component.path, table.name)
             for component, table in self._tables()
-            if in_force[component.path].get(table.name) != table.validator
+            if table.validator
+            and in_force[component.path].get(table.name) != table.validator
             and tx.namespace(component.path).number_of(table.name) is not None
         ]
 
@@ -151,6 +150,30 @@ class Rollout:
         for component in self._spec.components:
             for table in component.tables:
                 yield component, table
+
+
+async def fill_staged(system: SystemTransactions, spec: AppSpec) -> None:
+    """Put every document into the staged indexes of the app in force, a page at a time."""
+
+    def unfilled(tx: Transaction) -> list[TableName]:
+        return [
+            TableName(component.path, table.name)
+            for component in spec.components
+            for table in component.tables
+            if table.staged and tx.namespace(component.path).has_unfilled_staged(table.name)
+        ]
+
+    for name in system.read(unfilled):
+        _log.info("Filling staged indexes of %s", name.table)
+        await _fill(system, name)
+        await system.write(lambda tx, n=name: tx.namespace(n.component).finish_staged(n.table))  # type: ignore[misc]  # the default binds the loop variable
+        _log.info("The staged indexes of %s are filled", name.table)
+
+
+async def _fill(system: SystemTransactions, name: TableName) -> None:
+    after: bytes | None = b""
+    while after is not None:
+        after = await system.write(partial(_fill_page, name, after))
 
 
 def _fill_page(name: TableName, after: bytes, tx: Transaction) -> bytes | None:

@@ -38,7 +38,10 @@ class TableSpec(msgspec.Struct, frozen=True):
     name: str
     indexes: dict[str, list[str]]
     #: Names the validator of its documents: another one must be met by those that are stored.
+    #: Empty when nothing is checked.
     validator: str = ""
+    #: Indexes that are built in the background and that no query uses yet.
+    staged: dict[str, list[str]] = {}
 
 
 class ComponentSpec(msgspec.Struct, frozen=True):

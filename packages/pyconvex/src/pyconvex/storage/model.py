@@ -39,7 +39,9 @@ class DocumentWrite(msgspec.Struct, frozen=True, array_like=True):
     """One document's change: `doc` is its new bytes or None when deleted.
 
     `prev_ts` is the timestamp of the version that it replaces, None for an insert. Keys are those
-    in the table's own indexes, without the index of ids.
+    in the table's own indexes, without the index of ids. `pending` is None unless the document
+    holds the timestamp of its commit; then it says where in the new keys that goes: which key, and
+    at which byte.
     """
 
     tablet: int
@@ -48,6 +50,7 @@ class DocumentWrite(msgspec.Struct, frozen=True, array_like=True):
     prev_ts: int | None
     old_keys: tuple[IndexKey, ...] = ()
     new_keys: tuple[IndexKey, ...] = ()
+    pending: tuple[tuple[int, int], ...] | None = None
 
     def touched(self) -> tuple[IndexKey, ...]:
         """Every index position that this change makes differ, before or after."""

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
+import msgspec
 
-from pyconvex.storage import retention
+from pyconvex.storage import pending, retention
 from pyconvex.storage.applying import BAD_PROPOSAL, apply_proposal
 from pyconvex.storage.checkpoint import Checkpointer
 from pyconvex.storage.durability import Durability, SyncCall, sync_data
@@ -113,8 +114,9 @@ class Store:
     def append(self, proposals: Sequence[Proposal]) -> list[AppendOutcome]:
         """Apply all proposals in one transaction, each at its own, later timestamp.
 
-        A proposal that contradicts what is stored is `Rejected`, one whose request was answered
-        before is `Replayed`; neither disturbs its neighbours. On `StorageFailure` none was applied.
+        Documents that wait for the timestamp of their commit get it. A proposal that contradicts
+        what is stored is `Rejected`, one whose request was answered before is `Replayed`; neither
+        disturbs its neighbours. On `StorageFailure` none was applied.
         """
         outcomes: list[AppendOutcome] = []
         head = self._head
@@ -240,6 +242,9 @@ class Store:
             stored = self._db.execute(sql, (replay.session_id, replay.request_id)).get
             if stored is not None:
                 return Replayed(*stored)
+        if pending.waits(proposal.writes):
+            settled = pending.settled(proposal.writes, ts)
+            proposal = msgspec.structs.replace(proposal, writes=settled)
         self._db.execute("SAVEPOINT proposal")
         try:
             apply_proposal(self._db, ts, proposal)

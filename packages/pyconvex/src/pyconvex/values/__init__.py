@@ -14,12 +14,23 @@ from pyconvex.values.errors import (
     UnknownFormat,
 )
 from pyconvex.values.ids import DocumentId
-from pyconvex.values.types import UNSET, Id, Int64, Unset, Value
+from pyconvex.values.types import (
+    COMMIT_TS,
+    UNSET,
+    CommitTs,
+    Id,
+    Int64,
+    PendingCommitTs,
+    Unset,
+    Value,
+)
 from pyconvex.values.validators import NO_TABLES, TableNumbers, ValidationFailed, Validator, v
 
 __all__ = [
+    "COMMIT_TS",
     "NO_TABLES",
     "UNSET",
+    "CommitTs",
     "DocumentId",
     "Id",
     "Int64",
@@ -28,6 +39,7 @@ __all__ = [
     "InvalidValidator",
     "InvalidValue",
     "MalformedJson",
+    "PendingCommitTs",
     "TableNumbers",
     "UnknownFormat",
     "Unset",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
@@ -23,7 +23,10 @@ from pyconvex.values.limits import (
 )
 from pyconvex.values.names import check_field_names
 from pyconvex.values.sizes import check_container, check_size
-from pyconvex.values.types import Int64, Value
+from pyconvex.values.types import COMMIT_TS, Int64, PendingCommitTs, Value
+
+#: What each tag's content stands for.
+_Tags: TypeAlias = dict[str, Callable[[object], object]]
 
 
 def decode(text: bytes | str) -> Value:
@@ -37,9 +40,18 @@ def decode(text: bytes | str) -> Value:
     {'n': 1.0, 'i': Int64(7)}
     """
     raw = text if isinstance(text, bytes) else _utf8(text)
+    return _decode(raw, _TAGS)
+
+
+def decode_pending(doc: bytes) -> Value:
+    """As `decode`, for a document that may hold `COMMIT_TS`."""
+    return _decode(doc, _PENDING_TAGS)
+
+
+def _decode(raw: bytes, tags: _Tags) -> Value:
     value, is_shallow = _parse(raw)
     if not is_shallow or _may_hide_something(raw):
-        value = _settle(value, 1)
+        value = _settle(value, 1, tags)
         check_size(value, len(raw))
     return cast(Value, value)
 
@@ -99,13 +111,13 @@ def _may_hide_something(raw: bytes) -> bool:
 _UNSETTLED = frozenset((dict, list, int))
 
 
-def _settle(value: Any, depth: int) -> Any:
+def _settle(value: Any, depth: int, tags: _Tags) -> Any:
     """Check a parsed value and put what they stand for in place of tags and ints."""
     kind = type(value)
     if kind is dict:
-        return _settle_object(value, depth)
+        return _settle_object(value, depth, tags)
     if kind is list:
-        return _settle_array(value, depth)
+        return _settle_array(value, depth, tags)
     return _settle_int(value) if kind is int else value
 
 
@@ -116,10 +128,10 @@ def _settle_int(value: int) -> float:
         raise MalformedJson("Invalid JSON: Number out of range") from None
 
 
-def _settle_object(fields: dict[str, Any], depth: int) -> Any:
+def _settle_object(fields: dict[str, Any], depth: int, tags: _Tags) -> Any:
     if len(fields) == 1:
         ((name, content),) = fields.items()
-        untag = _TAGS.get(name)
+        untag = tags.get(name)
         if untag is not None:
             return untag(content)
     check_field_names(fields)
@@ -129,14 +141,14 @@ def _settle_object(fields: dict[str, Any], depth: int) -> Any:
     try:
         for name, value in fields.items():
             if type(value) in _UNSETTLED:
-                fields[name] = _settle(value, depth + 1)
+                fields[name] = _settle(value, depth + 1, tags)
     except InvalidValue as error:
         error.inside(f".{name}")
         raise
     return fields
 
 
-def _settle_array(items: list[Any], depth: int) -> list[Any]:
+def _settle_array(items: list[Any], depth: int, tags: _Tags) -> list[Any]:
     if len(items) > MAX_ARRAY_LENGTH or depth > MAX_NESTING:
         check_container(items, depth)
     if _UNSETTLED.isdisjoint(map(type, items)):
@@ -144,7 +156,7 @@ def _settle_array(items: list[Any], depth: int) -> list[Any]:
     index = 0
     try:
         for index, item in enumerate(items):
-            items[index] = _settle(item, depth + 1)
+            items[index] = _settle(item, depth + 1, tags)
     except InvalidValue as error:
         error.inside(f"[{index}]")
         raise
@@ -186,8 +198,15 @@ def _unbase64(content: object, tag: str) -> bytes:
     return raw
 
 
-_TAGS: Final[dict[str, Callable[[object], object]]] = {
+def _untag_commit_ts(content: object) -> PendingCommitTs:
+    if content is not None:
+        raise MalformedJson("Malformed $commitTs field: not null")
+    return COMMIT_TS
+
+
+_TAGS: Final[_Tags] = {
     "$integer": _untag_integer,
     "$float": _untag_float,
     "$bytes": _untag_bytes,
 }
+_PENDING_TAGS: Final[_Tags] = {**_TAGS, "$commitTs": _untag_commit_ts}

@@ -23,7 +23,7 @@ from pyconvex.values.limits import (
 )
 from pyconvex.values.names import check_field_names
 from pyconvex.values.sizes import check_container, check_size
-from pyconvex.values.types import UNSET, Int64
+from pyconvex.values.types import COMMIT_TS, UNSET, Int64
 
 
 def encode(value: object) -> bytes:
@@ -55,12 +55,47 @@ def encode_as(value: object, format: str) -> bytes:
     return _encode(value, leaves)
 
 
+def encode_pending(value: object) -> bytes:
+    """As `encode`, for a document of which `COMMIT_TS` may be a part.
+
+    >>> from pyconvex.values import COMMIT_TS
+    >>> encode_pending({"at": COMMIT_TS})
+    b'{"at":{"$commitTs":null}}'
+    """
+    return _encode(value, _PENDING)
+
+
+def is_pending(doc: bytes) -> bool:
+    """Whether `encode_pending` wrote `COMMIT_TS` into this.
+
+    No string can hold the mark, whose quotes would be escaped, and no field has such a name.
+    """
+    return _COMMIT_TS_MARK in doc
+
+
+def settle(doc: bytes, commit_ts: int) -> bytes:
+    """The document as it is once its commit has a timestamp.
+
+    >>> settle(b'{"at":{"$commitTs":null}}', 7)
+    b'{"at":{"$integer":"BwAAAAAAAAA="}}'
+    """
+    return doc.replace(_COMMIT_TS_MARK, _to_json(_TAGGED.int64(commit_ts)))
+
+
 class _Leaves(NamedTuple):
     """How one output format writes what JSON has no word for."""
 
     int64: Callable[[int], object]
     special_float: Callable[[float], object]
     bytes: Callable[[bytes], object]
+    commit_ts: Callable[[], object]
+
+
+def _no_commit_ts() -> object:
+    raise InvalidValue(
+        "the commit timestamp is not known before the mutation commits",
+        "It can only be a part of a document that is written.",
+    )
 
 
 def base64(raw: bytes) -> str:
@@ -77,16 +112,21 @@ _TAGGED: Final = _Leaves(
     int64=lambda value: {"$integer": base64(INT64_LAYOUT.pack(value))},
     special_float=lambda value: {"$float": base64(FLOAT64_LAYOUT.pack(value))},
     bytes=lambda value: {"$bytes": base64(value)},
+    commit_ts=_no_commit_ts,
 )
+_PENDING: Final = _TAGGED._replace(commit_ts=lambda: {"$commitTs": None})
+_COMMIT_TS_MARK: Final = b'{"$commitTs":null}'
 _CLEAN: Final = _Leaves(
     int64=str,
     special_float=lambda value: value if value == 0 else _CLEAN_NAMES[str(value)],
     bytes=base64,
+    commit_ts=_no_commit_ts,
 )
 _EXPORT: Final = _Leaves(
     int64=int,
     special_float=lambda value: value if value == 0 else _TAGGED.special_float(value),
     bytes=_TAGGED.bytes,
+    commit_ts=_no_commit_ts,
 )
 
 _FORMATS: Final = {
@@ -135,6 +175,8 @@ def _prepared(value: Any, leaves: _Leaves, depth: int) -> object:
         return _prepared_object(value, leaves, depth)
     if isinstance(value, (list, tuple)):
         return _prepared_array(value, leaves, depth)
+    if value is COMMIT_TS:
+        return leaves.commit_ts()
     raise not_convex(value)
 
 

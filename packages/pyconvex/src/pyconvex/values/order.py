@@ -5,8 +5,9 @@ document. One invariant: for any two sequences of values, comparing their keys a
 Convex's order, and a key begins with the key of another sequence exactly when that sequence is its
 beginning. So an index prefix is a byte prefix, and no value's key is a beginning of another's.
 
-undefined < null < Int64 < Float64 < Boolean < String < Bytes < Array < Object. Numbers of the two
-types never compare equal. Floats follow IEEE's total order: -NaN < -Inf < … < -0 < 0 < … < NaN.
+undefined < null < Int64 < Float64 < Boolean < String < Bytes < Array < Object. A commit timestamp
+that is not known yet comes right behind Int64. Numbers of the two types never compare equal. Floats
+follow IEEE's total order: -NaN < -Inf < … < -0 < 0 < … < NaN.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from typing import Any
 
 from pyconvex.values.encoding import HALF_SURROGATE, not_convex, number
 from pyconvex.values.errors import InvalidValue
-from pyconvex.values.types import UNSET, Int64
+from pyconvex.values.types import COMMIT_TS, UNSET, Int64, PendingCommitTs
 
 # The first byte of each value. The numbers are the backend's own; the payloads below are not: its
 # strings are no prefix-free code ("a" is a beginning of "a\0").
 _UNDEFINED = b"\x01"
 _NULL = b"\x03"
 _INT64 = 0x08
+_COMMIT_TS = 0x09  # as long as an Int64, so that one can take its place
 _FLOAT64 = 0x0D
 _FALSE = b"\x0e"
 _TRUE = b"\x0f"
@@ -38,6 +40,7 @@ _FIELD = b"\x01"
 _pack_double = struct.Struct(">d").pack
 _unpack_bits = struct.Struct(">Q").unpack
 _pack_tagged = struct.Struct(">BQ").pack
+_TAGGED_BYTES = 9
 _SIGN = 1 << 63
 _ALL_BITS = (1 << 64) - 1
 
@@ -54,6 +57,44 @@ def encode_key(values: Iterable[object]) -> bytes:
     True
     """
     return b"".join([_encode(value) for value in values])
+
+
+def pending_places(values: Sequence[object]) -> list[int]:
+    """Where in the key of `values` commit timestamps are to be put, by `settle_key`.
+
+    >>> from pyconvex.values import COMMIT_TS
+    >>> pending_places(["a", COMMIT_TS])
+    [3]
+    """
+    key = encode_key(values)
+    other = encode_key([_without_pending(value) for value in values])
+    places: list[int] = []
+    at = 0
+    while at < len(key):
+        if key[at] != other[at]:
+            places.append(at)
+            at += _TAGGED_BYTES
+        else:
+            at += 1
+    return places
+
+
+def settle_key(key: bytes, places: Iterable[int], commit_ts: int) -> bytes:
+    """The key with the commit's timestamp, an Int64, at each of `places`."""
+    settled = bytearray(key)
+    for place in places:
+        settled[place : place + _TAGGED_BYTES] = _int64(commit_ts)
+    return bytes(settled)
+
+
+def _without_pending(value: object) -> object:
+    if value is COMMIT_TS:
+        return Int64(0)
+    if isinstance(value, (list, tuple)):
+        return [_without_pending(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _without_pending(item) for name, item in value.items()}
+    return value
 
 
 def successor(prefix: bytes) -> bytes | None:
@@ -131,6 +172,7 @@ _BY_TYPE: dict[type, Callable[[Any], bytes]] = {
     type(UNSET): lambda _: _UNDEFINED,
     bool: lambda value: _TRUE if value else _FALSE,
     Int64: _int64,
+    PendingCommitTs: lambda _: _pack_tagged(_COMMIT_TS, 0),
     int: _number,
     bytes: _bytes,
     list: _array,

@@ -19,7 +19,7 @@ from pyconvex.values.limits import (
     MAX_OBJECT_FIELDS,
     MAX_VALUE_BYTES,
 )
-from pyconvex.values.types import UNSET, Int64
+from pyconvex.values.types import UNSET, Int64, PendingCommitTs
 
 
 def size_of(value: object) -> int:
@@ -44,7 +44,14 @@ def size_of(value: object) -> int:
     raise InvalidValue(f"{type(value).__name__} is not a Convex type")
 
 
-_FIXED: Final[dict[type, int]] = {type(None): 1, bool: 1, float: 9, Int64: 9, int: 9}
+_FIXED: Final[dict[type, int]] = {
+    type(None): 1,
+    bool: 1,
+    float: 9,
+    Int64: 9,
+    int: 9,
+    PendingCommitTs: 9,
+}
 
 
 def _object_size(fields: dict[str, object]) -> int:

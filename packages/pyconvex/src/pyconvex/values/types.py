@@ -1,7 +1,7 @@
 """The Python forms of Convex's types.
 
-Owns `Int64`, `Id`, `UNSET` and the alias `Value`. Never encodes or checks. One invariant: every
-Convex value has one canonical form here, so equal values look equal to Python:
+Owns `Int64`, `Id`, `UNSET`, `COMMIT_TS` and the alias `Value`. Never encodes or checks. One
+invariant: every Convex value has one canonical form here, so equal values look equal to Python:
 
 None, bool, float (every Convex number), `Int64`, str, bytes, list, and dict with str keys.
 """
@@ -82,6 +82,24 @@ class Unset(enum.Enum):
 #: No value at all, JavaScript's `undefined`: removes a field in `patch`, means "field missing" in
 #: an index range, is left out of encoded objects. Falsy; compare with `is`.
 UNSET: Final = Unset.UNSET
+
+
+class PendingCommitTs(enum.Enum):
+    """The type of `COMMIT_TS`."""
+
+    COMMIT_TS = "COMMIT_TS"
+
+    def __repr__(self) -> str:
+        return "COMMIT_TS"
+
+
+#: Stands in a document for the timestamp of the commit that is yet to come, which takes its place:
+#: an `Int64`, in nanoseconds since 1970, greater in each commit than in all before. A mutation gets
+#: it as `ctx.db.vars.commit_ts`; no argument and no result can hold it.
+COMMIT_TS: Final = PendingCommitTs.COMMIT_TS
+
+#: The type of a field that holds a commit timestamp: an `Int64` once the document is committed.
+CommitTs: TypeAlias = Int64 | PendingCommitTs
 
 #: Every Convex value in its canonical Python form.
 Value: TypeAlias = bool | float | Int64 | str | bytes | list["Value"] | dict[str, "Value"] | None

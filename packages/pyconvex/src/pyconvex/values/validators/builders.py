@@ -24,6 +24,7 @@ from pyconvex.values.validators.leaves import (
     AnyValidator,
     BooleanValidator,
     BytesValidator,
+    CommitTsValidator,
     Float64Validator,
     IdValidator,
     Int64Validator,
@@ -78,6 +79,12 @@ class Builders:
         return Int64Validator()
 
     bigint = int64
+
+    def commit_ts(self) -> CommitTsValidator:
+        """The timestamp of a commit, as `Int64`; for fields of documents that are written with
+        `ctx.db.vars.commit_ts`.
+        """
+        return CommitTsValidator()
 
     def any(self) -> AnyValidator:
         """Every Convex value."""

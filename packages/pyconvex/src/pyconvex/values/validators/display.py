@@ -7,7 +7,7 @@ any object prints, also one that is no Convex value, because it is shown in an e
 from __future__ import annotations
 
 from pyconvex.values.encoding import base64
-from pyconvex.values.types import Int64
+from pyconvex.values.types import COMMIT_TS, Int64
 
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
 
@@ -22,6 +22,8 @@ def show(value: object) -> str:
         return show_string(value)
     if value is None:
         return "null"
+    if value is COMMIT_TS:
+        return "commitTs"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Int64):

@@ -14,7 +14,7 @@ from typing import Any, cast
 from pyconvex.values.errors import InvalidId, InvalidValidator
 from pyconvex.values.ids import decode_id
 from pyconvex.values.limits import MAX_INT64, MAX_SAFE_INTEGER, MIN_INT64
-from pyconvex.values.types import UNSET, Int64, Value
+from pyconvex.values.types import COMMIT_TS, UNSET, Int64, Value
 from pyconvex.values.validators.base import TableNumbers, Validator
 from pyconvex.values.validators.display import show_number, show_string
 from pyconvex.values.validators.failures import NoMatch, WrongLiteral, WrongTable
@@ -146,6 +146,18 @@ class Int64Validator(_Plain):
             return value
         if _is_plain_int(value) and MIN_INT64 <= value <= MAX_INT64:
             return Int64(value)
+        raise NoMatch(value, self)
+
+
+class CommitTsValidator(_Plain):
+    """`v.commit_ts()`: an `Int64`, or `COMMIT_TS` until the document is committed."""
+
+    __slots__ = ()
+    _type, _method = "commitTs", "commit_ts"
+
+    def check(self, value: Any, tables: TableNumbers) -> Value:
+        if isinstance(value, Int64) or value is COMMIT_TS:
+            return cast(Value, value)
         raise NoMatch(value, self)
 
 
