@@ -1,7 +1,8 @@
 """What npm brought goes into the wheel; none of it is in the repository.
 
-Owns which files those are. Without them, as before `npm ci` in browser/, the wheel is whole but for
-the replay player, whose page then says what is missing.
+Owns which files those are: posthog-js's scripts that a browser loads, and its licence. Without
+them, as before `npm ci` in browser/, the wheel is whole but for those: a browser then has to bring
+its own (`--posthog-js`), and the replay page says what is missing.
 """
 
 from pathlib import Path
@@ -9,10 +10,16 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-_FILES = {
-    "rrweb/umd/rrweb.min.js": "rrweb.js",
-    "rrweb/dist/style.min.css": "rrweb.css",
-}
+# For bundlers, not for a browser.
+_NOT_LOADED = (
+    "all-external-dependencies",
+    "customizations",
+    "default-extensions",
+    "extension-bundles",
+    "main",
+    "module",
+    "rrweb-types",
+)
 
 
 class BrowserFiles(BuildHookInterface):  # type: ignore[type-arg]  # hatchling finds it by its base
@@ -24,9 +31,11 @@ class BrowserFiles(BuildHookInterface):  # type: ignore[type-arg]  # hatchling f
         """Called before each build."""
         if version == "editable":
             return
-        brought = Path(self.root) / "browser" / "node_modules"
-        for source, name in _FILES.items():
-            if (brought / source).exists():
-                build_data["force_include"][str(brought / source)] = (
-                    f"posthog_local/ui/brought/{name}"
-                )
+        package = Path(self.root) / "browser" / "node_modules" / "posthog-js"
+        scripts = [
+            file
+            for file in sorted((package / "dist").glob("*.js"))
+            if not file.name.startswith(_NOT_LOADED)
+        ]
+        for file in [*scripts, *package.glob("LICENSE")]:
+            build_data["force_include"][str(file)] = f"posthog_local/browser/brought/{file.name}"

@@ -84,7 +84,9 @@ def test_compatibility_names_the_versions_that_the_tests_run() -> None:
 def judges() -> set[tuple[str, str, str]]:
     """The clients and SDKs that tests and benchmarks run, with their pinned versions."""
     locked = (ROOT / "requirements/dev.txt").read_text()
-    python = re.findall(r"^(convex|posthog)==(\S+)", locked, re.M)
+    python = re.findall(
+        r"^(convex|posthog|opentelemetry-(?:sdk|exporter-otlp-proto-http))==(\S+)", locked, re.M
+    )
     found = {("PyPI", name, version) for name, version in python}
     projects = [*ROOT.glob("tests/*/package.json"), ROOT / "benchmarks/peers/package.json"]
     for file in projects:

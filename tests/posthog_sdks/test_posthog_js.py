@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -76,7 +77,7 @@ def page(local: PostHogLocal, shop: str, chromium: str) -> Iterator[Page]:
     local.set_flag("colour", variants={"red": 100}, payloads={"red": {"hex": "#f00"}})
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
-        page = browser.new_page()
+        page = browser.new_context().new_page()
         page.goto(shop)
         page.wait_for_function("window.posthog && posthog.__loaded")
         yield page
@@ -122,7 +123,26 @@ def test_an_exception_becomes_an_issue(local: PostHogLocal, page: Page) -> None:
     assert local.issues()[0]["description"] == "cart is empty"
 
 
-def test_the_session_is_recorded(local: PostHogLocal, page: Page) -> None:
+def test_web_vitals(local: PostHogLocal, page: Page) -> None:
+    page.click("#buy")
+    vitals = local.wait_for_event("$web_vitals", timeout=30)["properties"]
+    measured = [name for name in vitals if name.endswith("_value")]
+    assert "$web_vitals_FCP_value" in measured
+    assert vitals["$session_id"]
+
+
+def test_console_lines_become_logs(local: PostHogLocal, page: Page) -> None:
+    page.evaluate("console.warn('stock is low', {left: 2})")
+    deadline = time.monotonic() + 30
+    while not (found := local.logs(search="stock is low")):
+        assert time.monotonic() < deadline, "the console's line did not arrive"
+        page.wait_for_timeout(100)
+    assert found[0]["severity"] == "warn"
+    assert found[0]["distinct_id"] == page.evaluate("posthog.get_distinct_id()")
+    assert found[0]["session_id"] == page.evaluate("posthog.get_session_id()")
+
+
+def test_the_session_is_recorded_and_played_back(local: PostHogLocal, page: Page) -> None:
     page.click("#buy")
     page.evaluate("document.body.append('more')")
     page.wait_for_function("posthog.sessionRecordingStarted()", timeout=15_000)
@@ -135,3 +155,11 @@ def test_the_session_is_recorded(local: PostHogLocal, page: Page) -> None:
     full = next(one["event"] for one in events if one["event"]["type"] == 2)
     assert isinstance(full["data"], dict)
     assert recording["start_url"].startswith("http://127.0.0.1:")
+    watcher = page.context.new_page()
+    watcher.goto(f"{local.url}/replay/{recording['session_id']}")
+    watcher.wait_for_selector("#stage[data-state=ready]")
+    watcher.select_option("#speed", "8")
+    watcher.click("#play")
+    watcher.wait_for_selector("#stage[data-state=finished]", timeout=60_000)
+    assert watcher.frame_locator("#stage iframe").locator("#buy").inner_text() == "Buy"
+    watcher.close()

@@ -51,7 +51,7 @@ def main() -> None:
 @click.option(
     "--posthog-js",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="posthog-js's dist folder: serves /static/ and turns on what loads scripts, as replay.",
+    help="A dist folder of posthog-js to serve as /static/ instead of the one that came along.",
 )
 @click.option(
     "--keep-days",

@@ -20,6 +20,7 @@ import msgspec
 from starlette.applications import Starlette
 
 from posthog_local import __version__
+from posthog_local.browser.brought import PLAYER, brought_scripts
 from posthog_local.browser.routes import BrowserRoutes
 from posthog_local.control.guard import Guard
 from posthog_local.control.routes import ControlRoutes
@@ -46,7 +47,10 @@ _log = logging.getLogger(__name__)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that can be set from outside; `data` None keeps the data in a temporary folder."""
+    """Everything that can be set from outside; `data` None keeps the data in a temporary folder.
+
+    `posthog_js` None means the scripts that the wheel brought.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8010
@@ -138,10 +142,13 @@ def build_app(
     settings: Settings, store: Store, analyst: Analyst, faults: FaultBook, keys: Keys
 ) -> Router:
     """The ASGI application over an open store."""
+    scripts = settings.posthog_js or brought_scripts()
     connection = Connection(
         project_token=keys.project_token,
         secret_key=keys.secret_key,
+        personal_api_key=keys.personal_api_key,
         data=None if settings.data is None else str(settings.data.resolve()),
+        player=scripts is not None and (scripts / PLAYER).is_file(),
     )
     pages = Pages(store, analyst, connection)
     local = Starlette(routes=[*ControlRoutes(store, faults).routes(), *pages.routes()])
@@ -157,7 +164,7 @@ def build_app(
         *log_endpoints(store.add_logs),
         *trace_endpoints(store.add_events),
         *replay_endpoints(store.add_recording),
-        *BrowserRoutes(settings.posthog_js, lambda: bool(store.flags.flags)).endpoints(),
+        *BrowserRoutes(scripts, lambda: bool(store.flags.flags)).endpoints(),
         *flag_routes.endpoints(),
         *ReadRoutes(store, analyst, secrets, keys.project_token).endpoints(),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -12,7 +13,10 @@ from urllib.request import urlopen
 
 import pytest
 
+from posthog_local.browser.brought import brought_scripts
 from posthog_local.browser.config import config_script
+from posthog_local.browser.routes import BrowserRoutes
+from posthog_local.http.exchange import Request
 from posthog_local.testing import PostHogLocal, running
 
 
@@ -29,16 +33,38 @@ def config(local: PostHogLocal) -> Any:
     return json.loads(get(local, "/array/phc_a/config")[1])
 
 
-def test_features_that_load_scripts_are_off_without_scripts(local: PostHogLocal) -> None:
-    found = config(local)
-    assert (found["token"], found["sessionRecording"], found["hasFeatureFlags"]) == (
-        "phc_a",
-        False,
-        False,
-    )
+def test_features_that_load_scripts_are_off_without_scripts() -> None:
+    routes = BrowserRoutes(None, lambda: False)
+
+    def ask(handler: Any, **values: str) -> Any:
+        request = Request(method="GET", path="/", query={}, headers={}, path_values=values)
+        return asyncio.run(handler(request))
+
+    found = json.loads(ask(routes.config, token="phc_a").body)
+    assert (found["token"], found["sessionRecording"]) == ("phc_a", False)
+    assert ask(routes.script, name="array.js").status == 404
+
+
+def test_flags_are_asked_for_once_there_are_some(local: PostHogLocal) -> None:
+    assert config(local)["hasFeatureFlags"] is False
     local.set_flag("f")
     assert config(local)["hasFeatureFlags"] is True
-    assert get(local, "/static/array.js")[0] == 404
+
+
+def test_scripts_come_from_the_wheel_or_the_checkout(tmp_path: Path) -> None:
+    places = (tmp_path / "wheel", tmp_path / "checkout")
+    assert brought_scripts(places) is None
+    for place in reversed(places):
+        place.mkdir()
+        (place / "array.js").write_text("")
+        assert brought_scripts(places) == place
+
+
+@pytest.mark.skipif(brought_scripts() is None, reason="npm ci in packages/posthog-local/browser")
+def test_the_scripts_that_came_along_are_served_without_a_word(local: PostHogLocal) -> None:
+    assert config(local)["sessionRecording"]["endpoint"] == "/s/"
+    for name in ("array.js", "lazy-recorder.js", "web-vitals.js", "rrweb.js"):
+        assert get(local, f"/static/{name}?v=1.449.2")[0] == 200
 
 
 def test_the_script_sets_what_the_browser_reads(local: PostHogLocal) -> None:

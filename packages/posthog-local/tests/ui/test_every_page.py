@@ -19,8 +19,8 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from posthog_local.browser.brought import brought_scripts
 from posthog_local.testing import PostHogLocal, running
-from posthog_local.ui.brought import brought_file
 
 pytestmark = pytest.mark.browser
 _AXE = Path(__file__).parents[2] / "browser" / "node_modules" / "axe-core" / "axe.min.js"
@@ -78,7 +78,7 @@ def test_a_page_has_nothing_serious(
     page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
     try:
         page.goto(shop.url + path)
-        if name == "replay" and brought_file("rrweb.js") is not None:
+        if name == "replay" and brought_scripts() is not None:
             page.wait_for_selector("#stage[data-state=ready]")
         page.wait_for_load_state("load")
         page.evaluate(_AXE.read_text())

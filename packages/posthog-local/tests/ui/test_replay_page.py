@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from posthog_local.browser.brought import PLAYER, brought_scripts
 from posthog_local.testing import PostHogLocal
-from posthog_local.ui import brought
 from posthog_local.ui.render import Renderer
 
 _FLAGS = [
@@ -20,7 +19,7 @@ _FLAGS = [
 ]
 _XSS = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 _PLAYER = pytest.mark.skipif(
-    brought.brought_file("rrweb.js") is None, reason="npm ci in packages/posthog-local/browser"
+    brought_scripts() is None, reason="npm ci in packages/posthog-local/browser"
 )
 
 
@@ -46,15 +45,15 @@ def upload(local: PostHogLocal, events: list[object], window: str = "w1") -> Non
     urlopen(local.url + "/s/", json.dumps(body).encode()).close()
 
 
-def record(page: Page) -> list[object]:
+def record(local: PostHogLocal, page: Page) -> list[object]:
     """What rrweb records of a small page in which something changes."""
-    found = brought.brought_file("rrweb.js")
-    assert found is not None
+    page.goto(local.url + "/_local/ready")
     page.set_content("<style>p { color: rgb(1, 2, 3) }</style><p id=cart>empty</p>")
-    page.add_script_tag(path=found[0])
     page.evaluate(
-        "window.seen = []; rrweb.record({emit: (event) => seen.push(event)});"
-        " document.getElementById('cart').textContent = 'full'"
+        "async (player) => { const rrweb = await import(player);"
+        " window.seen = []; rrweb.record({emit: (event) => seen.push(event)});"
+        " document.getElementById('cart').textContent = 'full' }",
+        f"/static/{PLAYER}",
     )
     page.wait_for_function("seen.some((event) => event.type === 3)")
     return list(page.evaluate("seen"))
@@ -63,7 +62,7 @@ def record(page: Page) -> list[object]:
 @_PLAYER
 @pytest.mark.browser
 def test_a_recording_is_played_back(local: PostHogLocal, page: Page) -> None:
-    upload(local, record(page))
+    upload(local, record(local, page))
     page.goto(local.url + "/person/ada")
     page.click("text=Session replay")
     page.wait_for_selector("#stage[data-state=ready]")
@@ -81,7 +80,7 @@ def test_a_recording_is_played_back(local: PostHogLocal, page: Page) -> None:
 @_PLAYER
 @pytest.mark.browser
 def test_a_recorded_page_runs_no_code(local: PostHogLocal, page: Page) -> None:
-    events = record(page)
+    events = record(local, page)
     text = json.dumps(events).replace('"empty"', json.dumps(_XSS))
     attributes = {"src": "x", "onerror": "parent.document.title='owned'"}
     node = {"type": 2, "tagName": "img", "attributes": attributes, "childNodes": [], "id": 900}
@@ -113,19 +112,7 @@ def test_windows_are_played_one_at_a_time(local: PostHogLocal) -> None:
     assert [one["data"]["href"] for one in only] == ["w1"]
 
 
-def test_without_the_player_the_page_says_what_is_missing(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    assert brought.brought_file("../pages.py") is None
-    monkeypatch.setattr(brought, "_HERE", tmp_path)
-    monkeypatch.setattr(brought, "_CHECKOUT", tmp_path)
-    assert brought.brought_file("rrweb.js") is None
-    (tmp_path / "brought").mkdir()
-    (tmp_path / "brought" / "rrweb.js").write_text("")
-    assert brought.brought_file("rrweb.js") == (
-        tmp_path / "brought" / "rrweb.js",
-        "text/javascript",
-    )
+def test_without_the_player_the_page_says_what_is_missing() -> None:
     recording = {"session_id": "s", "distinct_id": "u", "first_ms": 0, "last_ms": 1, "clicks": 0,
                  "keypresses": 0, "console_errors": 0, "start_url": None}  # fmt: skip
     html = Renderer().text(

@@ -1,7 +1,7 @@
 """The routes that posthog-js asks besides capture and flags.
 
-Owns paths and answers; scripts come from a folder of the caller's (posthog-js's own `dist`), never
-from this package. Names of scripts are checked, so nothing else in or beside that folder is served.
+Owns paths and answers; scripts come from a folder of posthog-js's, the one that came along or the
+caller's. Names of scripts are checked, so nothing else in or beside that folder is served.
 """
 
 from __future__ import annotations
@@ -56,11 +56,14 @@ class BrowserRoutes:
         """One of posthog-js's scripts."""
         name = request.path_values["name"]
         if self._scripts is None or _SCRIPT.fullmatch(name) is None:
-            return text_response(404, "there is no such script; see --posthog-js")
+            return text_response(
+                404,
+                "there is no such script: posthog-js did not come along; see --posthog-js",
+            )
         try:
             return _script((self._scripts / name).read_bytes())
         except OSError:
-            return text_response(404, "there is no such script in the folder of --posthog-js")
+            return text_response(404, "posthog-js has no such script")
 
     def _config(self, request: Request) -> dict[str, Any]:
         token = valid_token(request.path_values["token"])

@@ -39,7 +39,7 @@ def model_input(span: Span) -> Any:
     if found is None and span.dialect is Dialect.VERCEL:
         found = _vercel_input(span)
     if found is None:
-        found = _numbered(span.attributes, "prompt") or _from_events(span)
+        found = _numbered(span.attributes, "prompt") or _from_events(span) or None
     system = parsed(span.first("gen_ai.system_instructions"))
     if system is not None:
         rest = found if isinstance(found, list) else [found] if found is not None else []
@@ -53,7 +53,7 @@ def model_output(span: Span) -> Any:
     if found is None and span.dialect is Dialect.VERCEL:
         found = _vercel_output(span)
     if found is None:
-        found = _numbered(span.attributes, "completion") or _choices(span)
+        found = _numbered(span.attributes, "completion") or _choices(span) or None
     return found
 
 

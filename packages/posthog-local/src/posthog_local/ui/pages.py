@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from posthog_local.persons.ids import person_uuid
@@ -24,7 +24,6 @@ from posthog_local.store.logshelf import LogFilter
 from posthog_local.store.reader import EventFilter
 from posthog_local.store.store import Store
 from posthog_local.store.views import View
-from posthog_local.ui.brought import brought_file
 from posthog_local.ui.flagpages import FlagPages, evaluations
 from posthog_local.ui.forms import first, form_fields, see_other
 from posthog_local.ui.insightpages import InsightPages
@@ -51,11 +50,13 @@ _ASSETS = {
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person copies from the settings page."""
+    """What a person copies from the settings page; `player` says that recordings can be shown."""
 
     project_token: str
     secret_key: str
+    personal_api_key: str
     data: str | None
+    player: bool
 
 
 class Pages:
@@ -90,7 +91,6 @@ class Pages:
             Route("/warnings", self._shown(self.warnings)),
             Route("/settings", self.settings),
             Route("/_assets/{name}", self.asset),
-            Route("/_brought/{name}", self.brought),
         ]
 
     async def home(self, request: Request) -> Response:
@@ -195,7 +195,7 @@ class Pages:
             recording=recording,
             windows=windows,
             window=asked if asked in windows else windows[0],
-            player=brought_file("rrweb.js") is not None,
+            player=self._connection.player,
         )
         page.headers["content-security-policy"] = REPLAY_POLICY
         return page
@@ -222,13 +222,6 @@ class Pages:
             return Response("there is no such file", 404)
         content = (resources.files("posthog_local.ui") / "static" / name).read_bytes()
         return Response(content, media_type=_ASSETS[name], headers={"cache-control": "no-cache"})
-
-    async def brought(self, request: Request) -> Response:
-        found = brought_file(request.path_params["name"])
-        if found is None:
-            return Response("there is no such file", 404)
-        file, media_type = found
-        return FileResponse(file, media_type=media_type, headers={"cache-control": "no-cache"})
 
     def _shown(self, page: Callable[[View, Request], Response]) -> _Handler:
         async def handler(request: Request) -> Response:

@@ -1,5 +1,6 @@
-// Plays a recording with rrweb's Replayer. Recorded pages run no code: the frame is sandboxed.
-"use strict";
+// Plays a recording with posthog-js's own Replayer. Recorded pages run no code: the frame is sandboxed.
+import { Replayer } from "/static/rrweb.js";
+
 (async () => {
   const stage = document.getElementById("stage");
   const say = (text) => { document.getElementById("said").textContent = text; };
@@ -12,7 +13,7 @@
     say("Nothing to play yet: no full snapshot of the page has arrived.");
     return;
   }
-  const player = new rrweb.Replayer(events, { root: stage, mouseTail: false, showWarning: false });
+  const player = new Replayer(events, { root: stage, mouseTail: false, showWarning: false });
   player.iframe.title = "The recorded page";
   const total = player.getMetaData().totalTime;
   let playing = false;
