@@ -203,6 +203,16 @@ class Deployed:
         self._host = server._deployer._host
         self._lanes = LaneBridge(self._host, server._store)
 
+    @property
+    def url(self) -> str:
+        """Where the deployment listens."""
+        return self._server.url
+
+    @property
+    def admin_key(self) -> str:
+        """Opens everything in it."""
+        return self._server.admin_key
+
     async def query(self, path: str, args: Mapping[str, Any] | None = None, **options: Any) -> Any:
         """Run a query of the app."""
         return await self._outcome(self._host.run_query(_call("query", path, args, **options)))

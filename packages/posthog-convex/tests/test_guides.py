@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -46,3 +47,24 @@ def test_the_readme(convex: Path) -> None:
     (convex / "convex_config.py").write_text(config)
     (convex / "account.py").write_text(account)
     run_test(test)
+
+
+def test_beside_a_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
+    from posthog_convex import beside
+
+    (code,) = blocks("docs/posthog/beside-convex.md")
+    names: dict[str, Any] = {}
+    exec(code, names)
+    flag = {"key": "new-cart", "active": True, "filters": {"groups": [
+        {"properties": [{"key": "plan", "value": "pro", "type": "person"}]}]}}  # fmt: skip
+    value = {"data": json.dumps({"flags": [flag]}), "etag": "e"}
+    answer = json.dumps({"status": "success", "value": value}).encode()
+    monkeypatch.setattr(beside, "_post_within", lambda timeout_s: lambda *asked: answer)
+    client = names["make_client"]("phc_x", "phx_x", "https://x.convex.cloud", "key")
+    try:
+        client.send = False
+        client.load_feature_flags()
+        assert names["has_new_cart"](client, "ada", "pro")
+        assert not names["has_new_cart"](client, "ada", "free")
+    finally:
+        client.shutdown()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from posthog_convex.beside import FlagDefinitionsFromConvex
     from posthog_convex.client import (
         FlagResult,
         FlagsAndPayloads,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "FlagDefinitionsFromConvex",
     "FlagResult",
     "FlagState",
     "FlagsAndPayloads",
@@ -41,7 +43,8 @@ __all__ = [
 ]
 
 _HOMES = {name: "posthog_convex.client" for name in __all__} | {
-    "posthog_component": "posthog_convex.component"
+    "FlagDefinitionsFromConvex": "posthog_convex.beside",
+    "posthog_component": "posthog_convex.component",
 }
 
 
