@@ -10,6 +10,7 @@ import pytest
 
 from pyconvex import ActionCtx, Arg, MutationCtx, QueryCtx, api, components, mutation, query
 from pyconvex.functions import EnvironmentView, FunctionReference
+from pyconvex.runlog import ExceptionReport
 
 
 class RecordedRun:
@@ -30,8 +31,14 @@ class RecordedRun:
     async def enqueue(self, queue: str, value: Any) -> None:
         self.asked.append(("enqueue", queue, value))
 
-    def log(self, level: str, message: str) -> None:
+    def log(self, level: str, message: Any) -> None:
         self.asked.append(("log", level, message))
+
+    def report(self, kind: str, value: Any, *, durable: bool, each_caller: bool) -> None:
+        self.asked.append(("report", kind, value, durable, each_caller))
+
+    def describe(self, error: BaseException) -> ExceptionReport:
+        return ExceptionReport("id", type(error).__name__, str(error))
 
 
 @query
@@ -131,3 +138,15 @@ def test_who_calls_what_runs_variables_and_log() -> None:
     assert (ctx.user_id, ctx.function_name, ctx.env["A"]) == ("ada", "users:get", "1")
     assert asyncio.run(ctx.auth.get_user_identity()) == {"subject": "ada"}  # type: ignore[arg-type]
     assert run.asked == [("log", "info", "hello")]
+
+
+def test_reports_and_descriptions_of_errors() -> None:
+    run = RecordedRun()
+    ctx = ActionCtx(run)
+    ctx.report("shop.sold", {"n": 1})
+    ctx.report("shop.shown", 2, durable=True, each_caller=True)
+    assert run.asked == [
+        ("report", "shop.sold", {"n": 1}, False, False),
+        ("report", "shop.shown", 2, True, True),
+    ]
+    assert ctx.describe_exception(KeyError("a")).type == "KeyError"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyconvex.runlog import LogLines
+from pyconvex.runlog import LogLine, LogLines
 from pyconvex.runlog.lines import MAX_LINE_BYTES, MAX_LINES
 
 
@@ -74,3 +74,36 @@ def test_warnings_of_limits_come_also_when_no_line_is_left() -> None:
     lines.warn_of_limit("Many 'reads'")
     assert lines.as_list()[-1] == "[WARN] 'Many \\'reads\\''"
     assert len(lines.as_list()) == 257
+
+
+def test_nested_calls_write_into_the_same_lines_under_their_name() -> None:
+    log = LogLines(lambda: 5.0)
+    log.add("log", "before")
+    nested = log.within("users:get", "auth")
+    nested.write("from\nwithin")
+    log.write("outside")
+    nested.end()
+    log.add("log", {1})
+    assert [(line.text, line.path, line.component) for line in log.lines()] == [
+        ("before", "", ""),
+        ("from", "users:get", "auth"),
+        ("within", "users:get", "auth"),
+        ("{1}", "", ""),
+        ("outside", "", ""),
+    ]
+    assert {line.ts_ms for line in log.lines()} == {5.0}
+    for _ in range(MAX_LINES):
+        nested.add("log", "x")
+    assert len(log.lines()) == MAX_LINES, "nested lines count"
+
+
+def test_each_line_is_told_as_it_comes() -> None:
+    told: list[LogLine] = []
+    log = LogLines(on_line=told.append)
+    log.add("info", "a")
+    log.within("b:c", "").write("b\n")
+    assert [line.as_client() for line in told] == ["[INFO] 'a'", "[LOG] 'b'"]
+
+
+def test_a_text_that_no_encoding_can_carry_is_mended() -> None:
+    assert lines(("log", "half a \ud83d pair")) == ["[LOG] 'half a ? pair'"]

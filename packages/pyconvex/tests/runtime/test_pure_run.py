@@ -359,14 +359,14 @@ def test_lines_from_print_logging_and_the_context(app: Any) -> None:
     with shared_output():
         ended = app.run("log:lines")
         again = app.run("log:fails")
-    assert ended.finished.log_lines == [
+    assert ended.finished.log_lines == (
         "[LOG] 'printed 3'",
         "[LOG] 'half and half'",
         "[WARN] 'logged 1'",
         r"[INFO] 'it\'s told'",
         "[LOG] 'unfinished'",
-    ]
-    assert again.finished.log_lines == ["[LOG] 'before'"], "nothing of the run before"
+    )
+    assert again.finished.log_lines == ("[LOG] 'before'",), "nothing of the run before"
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
 from pyconvex.functions.db import DatabaseReader, DatabaseWriter
 from pyconvex.functions.environment import EnvironmentView
 from pyconvex.functions.references import FunctionReference, ModuleReference
+from pyconvex.runlog import ExceptionReport
 
 if TYPE_CHECKING:
     from pyconvex.functions.registration import (
@@ -52,8 +53,14 @@ class Run(Protocol):
     def enqueue(self, queue: str, value: Any) -> Awaitable[None]:
         """Append to one of the component's queues."""
 
-    def log(self, level: str, message: str) -> None:
+    def log(self, level: str, message: Any) -> None:
         """Add a line to the run's report."""
+
+    def report(self, kind: str, value: Any, *, durable: bool, each_caller: bool) -> None:
+        """Add an item to the run's report."""
+
+    def describe(self, error: BaseException) -> ExceptionReport:
+        """An error as the run's report shows it."""
 
 
 class Auth:
@@ -89,9 +96,42 @@ class _Ctx:
         """The path of the function that runs, such as `users:get`."""
         return self._run.function_name
 
-    def log(self, level: str, message: str) -> None:
+    def log(self, level: str, message: Any) -> None:
         """Add a line to this run's log: level is debug, info, log, warn or error."""
         self._run.log(level, message)
+
+    def report(
+        self, kind: str, value: Any, *, durable: bool = False, each_caller: bool = False
+    ) -> None:
+        """Add one item of metadata to this run's report, in queries and mutations too.
+
+        Items leave with the run's outcome: they are neither rolled back with a mutation that fails,
+        nor kept of an attempt that is run again. The function can't read them back, so they touch
+        neither its purity nor its cached result.
+
+        `kind` is a free word of the component's own, such as "shop.exposure"; `value` is plain
+        data (`TypeError` otherwise), encoded at once. With `durable`, the response waits until the
+        item would survive a power cut; without, the last second may be lost in a crash. With
+        `each_caller`, a query's item is reported again for each new caller or subscriber that is
+        served from a result that was there already. Beyond 4096 items or 4 MiB a run, items are
+        dropped and counted.
+
+            ctx.report("shop.exposure", {"flag": "new-checkout", "variant": "b"}, each_caller=True)
+        """
+        self._run.report(kind, value, durable=durable, each_caller=each_caller)
+
+    def describe_exception(self, error: BaseException) -> ExceptionReport:
+        """An error as plain values: type, message, frames with source lines, causes.
+
+        Its `id` is the one that the run reports when the same object leaves the function
+        uncaught, so that who reports an error by hand can tell that both are one. A report passes
+        through `ctx.report` as it is.
+
+            except PaymentError as error:
+                ctx.report("shop.error", {"error": ctx.describe_exception(error)}, durable=True)
+                raise
+        """
+        return self._run.describe(error)
 
     @overload
     def run_query(

@@ -1,5 +1,16 @@
 """What a run reports beside its result."""
 
-from pyconvex.runlog.lines import LogLines
+from pyconvex.runlog.exceptions import ErrorIds, ExceptionReport, Frame
+from pyconvex.runlog.lines import LogLine, LogLines
+from pyconvex.runlog.report import Item, Report, Usage
 
-__all__ = ["LogLines"]
+__all__ = [
+    "ErrorIds",
+    "ExceptionReport",
+    "Frame",
+    "Item",
+    "LogLine",
+    "LogLines",
+    "Report",
+    "Usage",
+]

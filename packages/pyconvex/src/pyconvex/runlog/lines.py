@@ -1,75 +1,173 @@
 """The log lines of one run.
 
 Owns their form and their limits. Never writes anywhere: the lines travel with the result. One
-invariant: a line starts with its level in brackets, because official clients parse it.
+invariant: a line as clients get it starts with its level in brackets, because they parse it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+import msgspec
 
 #: Lines of one run; Convex keeps 256 and makes the last an error that says so.
 MAX_LINES = 256
 #: Bytes of one line, in UTF-8 (Convex's limit in code).
 MAX_LINE_BYTES = 32_768
 
-_OVERFLOW = f"[ERROR] 'Log overflow (maximum {MAX_LINES}). Remaining log lines omitted.'"
+_OVERFLOW = f"Log overflow (maximum {MAX_LINES}). Remaining log lines omitted."
 _TRUNCATED = " (truncated due to length)"
-_LEVELS = {"debug", "info", "log", "warn", "error"}
+_LEVELS = {"debug": "DEBUG", "info": "INFO", "log": "LOG", "warn": "WARN", "error": "ERROR"}
+
+
+class LogLine(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """One line, and which function of the run's call tree wrote it.
+
+    >>> LogLine("INFO", "it's ready", 0.0).as_client()
+    "[INFO] 'it\\\\'s ready'"
+    """
+
+    #: DEBUG, INFO, LOG, WARN or ERROR.
+    level: str
+    text: str
+    #: Milliseconds since 1970; queries and mutations see a frozen clock, so do their lines.
+    ts_ms: float
+    #: The path of the nested function that wrote it; "" for the run's own.
+    path: str = ""
+    component: str = ""
+    #: False for a value that was shown as `repr` shows it, and so has its own quotes.
+    is_text: bool = True
+    truncated: bool = False
+    #: True for a warning of the host's own.
+    of_host: bool = False
+
+    def shown(self) -> str:
+        """The line without its level: a text in quotes, as Convex's clients expect."""
+        return self.as_client()[len(self.level) + 3 :]
+
+    def as_client(self) -> str:
+        """The line as clients get it."""
+        line = f"[{self.level}] {_quote(self.text) if self.is_text else self.text}"
+        return _truncate(line) if self.truncated else line
 
 
 class LogLines:
-    """Collects lines as clients get them.
+    """Collects lines; nested calls write into the same run through `within`.
+
+    `on_line` hears of each line as it comes.
 
     >>> lines = LogLines()
     >>> lines.add("info", "ready")
+    >>> lines.within("users:get", "auth").add("log", 3)
     >>> lines.as_list()
-    ["[INFO] 'ready'"]
+    ["[INFO] 'ready'", '[LOG] 3']
     """
 
-    def __init__(self) -> None:
-        self._lines: list[str] = []
+    def __init__(
+        self,
+        now_ms: Callable[[], float] = lambda: 0.0,
+        on_line: Callable[[LogLine], None] | None = None,
+    ) -> None:
+        self._root = self
+        self._path = self._component = ""
+        self._now_ms = now_ms
+        self._on_line = on_line
+        self._lines: list[LogLine] = []
         #: They come last and know no limit.
-        self._host_lines: list[str] = []
-        #: Printed, and not yet ended by a line break.
-        self._unfinished = ""
+        self._host_lines: list[LogLine] = []
+        #: Printed, and not yet ended by a line break; for each function that printed.
+        self._open: dict[LogLines, str] = {}
+
+    def within(self, path: str, component: str) -> LogLines:
+        """The same lines, for a nested call: what it adds bears its name."""
+        nested = LogLines()
+        nested._root, nested._path, nested._component = self._root, path, component
+        return nested
 
     def add(self, level: str, message: Any) -> None:
         """Add one line; a text is shown in quotes as Convex's clients expect, like any value."""
-        if level not in _LEVELS:
-            level = "log"
-        if len(self._lines) >= MAX_LINES:
+        root = self._root
+        if len(root._lines) >= MAX_LINES:
             return
-        if len(self._lines) == MAX_LINES - 1:
-            self._lines.append(_OVERFLOW)
+        if len(root._lines) == MAX_LINES - 1:
+            root._append(LogLine("ERROR", _OVERFLOW, root._now_ms(), of_host=True))
             return
-        text = _quote(message) if isinstance(message, str) else repr(message)
-        self._lines.append(_truncate(f"[{level.upper()}] {text}"))
+        root._append(self._line(_LEVELS.get(level, "LOG"), message))
 
     def warn_of_limit(self, text: str) -> None:
         """Add a warning of the host's own, also when the function has used up its lines."""
-        self._host_lines.append(f"[WARN] {_quote(text)}")
+        root = self._root
+        root._host_lines.append(LogLine("WARN", text, root._now_ms(), of_host=True))
 
     def write(self, text: str) -> None:
         """Add what was printed: a line at each line break; what is left over ends with the run."""
-        *lines, self._unfinished = (self._unfinished + text).split("\n")
+        unfinished = self._root._open
+        *lines, rest = (unfinished.pop(self, "") + text).split("\n")
         for line in lines:
             self.add("log", line)
+        if rest:
+            unfinished[self] = rest
+
+    def end(self) -> None:
+        """A nested call ended: what it printed without a line break comes now."""
+        if self in self._root._open:
+            self.write("\n")
+
+    def lines(self) -> list[LogLine]:
+        """The lines in order, what was printed without a line break last."""
+        root = self._root
+        for printer in list(root._open):
+            printer.write("\n")
+        return [*root._lines, *root._host_lines]
 
     def as_list(self) -> list[str]:
-        """The lines in order, what was printed without a line break last."""
-        if self._unfinished:
-            self.write("\n")
-        return [*self._lines, *self._host_lines]
+        """The same, as clients get them."""
+        return [line.as_client() for line in self.lines()]
+
+    def _append(self, line: LogLine) -> None:
+        self._lines.append(line)
+        if self._on_line is not None:
+            self._on_line(line)
+
+    def _line(self, level: str, message: Any) -> LogLine:
+        is_text = isinstance(message, str)
+        text = encodable(message if is_text else repr(message))
+        size = len(level) + 3 + len(_quote(text) if is_text else text)
+        # A character has at most four bytes, so most lines need not be encoded to be measured.
+        truncated = size * 4 > MAX_LINE_BYTES and _too_long(level, text, is_text=is_text)
+        return LogLine(
+            level,
+            _cut(text, MAX_LINE_BYTES) if truncated else text,
+            self._root._now_ms(),
+            self._path,
+            self._component,
+            is_text,
+            truncated,
+        )
 
 
 def _quote(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+def _too_long(level: str, text: str, *, is_text: bool) -> bool:
+    shown = _quote(text) if is_text else text
+    return len(f"[{level}] {shown}".encode()) > MAX_LINE_BYTES
+
+
 def _truncate(line: str) -> str:
-    encoded = line.encode()
-    if len(encoded) <= MAX_LINE_BYTES:
-        return line
-    kept = encoded[: MAX_LINE_BYTES - len(_TRUNCATED)].decode(errors="ignore")
-    return kept + _TRUNCATED
+    return _cut(line, MAX_LINE_BYTES - len(_TRUNCATED)) + _TRUNCATED
+
+
+def _cut(text: str, size: int) -> str:
+    return text.encode()[:size].decode(errors="ignore")
+
+
+def encodable(text: str) -> str:
+    """The text with what no encoding can carry replaced.
+
+    >>> encodable("half a \\ud83d pair")
+    'half a ? pair'
+    """
+    return text if text.isascii() else text.encode(errors="replace").decode()

@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from time import perf_counter
 from typing import Any
 
 from pyconvex.database import Catalog, Transaction
@@ -22,8 +24,10 @@ from pyconvex.functions import (
     FunctionCallError,
     FunctionKind,
 )
-from pyconvex.identity import Admin, Identity, User
-from pyconvex.runlog import LogLines
+from pyconvex.identity import Identity
+from pyconvex.runlog import ExceptionReport, LogLines, Report, Usage
+from pyconvex.runlog.exceptions import Describer, ErrorIds
+from pyconvex.runlog.report import Items
 from pyconvex.runtime import messages, purity
 from pyconvex.runtime.analysis import AppImage
 from pyconvex.runtime.calling import (
@@ -36,8 +40,11 @@ from pyconvex.runtime.calling import (
 )
 from pyconvex.runtime.run import (
     CURRENT_LOG,
+    acting_user,
     attributes_of,
     describe_error,
+    describer_for,
+    encode_exception,
     environment_of,
     user_id_of,
 )
@@ -68,20 +75,23 @@ class ActionRunner:
 
     async def run(self, start: messages.Start, who: Identity) -> messages.Finished:
         """Run one action to its end; whatever it raises becomes part of what is returned."""
-        log = LogLines()
-        CURRENT_LOG.set(log)
+        reporting = Reporting(start.execution_id)
+        CURRENT_LOG.set(reporting.log)
         value = data = None
         error = ""
+        raised: BaseException | None = None
         try:
-            value = await self._invoke(start, who, log)
-        except (Exception, asyncio.CancelledError) as raised:
+            value = await self._invoke(start, who, reporting)
+        except (Exception, asyncio.CancelledError) as caught:
             if _this_task_is_cancelled():
                 raise
-            self._on_raised(start, raised)
-            error, data = describe_error(raised)
-        return messages.Finished(start.run_id, value, error, data, log.as_list(), True, b"")
+            raised = caught
+            self._on_raised(start, caught)
+            error, data = describe_error(caught)
+        report = reporting.report(who, raised)
+        return messages.Finished(start.run_id, value, error, data, report, True, b"")
 
-    async def _invoke(self, start: messages.Start, who: Identity, log: LogLines) -> bytes:
+    async def _invoke(self, start: messages.Start, who: Identity, reporting: Reporting) -> bytes:
         callee = find_for_client(
             self.image, start.component, start.path, start.kind, public_only=start.public_only
         )
@@ -94,7 +104,7 @@ class ActionRunner:
             if callee.component.path == "":
                 environment.update(app.env_all())
             environment.update(environment_of(callee.component, app.env))
-        frame = ActionFrame(self, start.run_id, callee, who, environment, log)
+        frame = ActionFrame(self, start.run_id, callee, who, environment, reporting)
         purity.enter_call(frame)  # for good: each action is a task of its own
         result = await callee.function.handler(ActionCtx(frame), **bound)
         with self._snapshot() as tables:
@@ -116,7 +126,12 @@ class ActionRunner:
             self._reader.end()
 
     async def call_out(
-        self, run_id: int, callee: Callee, kind: FunctionKind, arguments: Mapping[str, Any]
+        self,
+        run_id: int,
+        callee: Callee,
+        kind: FunctionKind,
+        arguments: Mapping[str, Any],
+        errors: ErrorIds,
     ) -> Any:
         """Ask the server to run another function, and wait for its result."""
         call_id = next(self._call_ids)
@@ -131,9 +146,14 @@ class ActionRunner:
             with self._snapshot() as transaction:
                 tables = transaction.namespace(callee.component.path)
                 return callee.function.returns.check(codec.decode(reply.value), tables)
-        if reply.data is not None:
-            raise ConvexError(codec.decode(reply.data))
-        raise FunctionCallError(reply.error)
+        error = (
+            FunctionCallError(reply.error)
+            if reply.data is None
+            else ConvexError(codec.decode(reply.data))
+        )
+        if reply.error_id:
+            errors.adopt(error, reply.error_id)
+        raise error
 
     def call_back(self, reply: messages.CallBack) -> None:
         """Complete a call."""
@@ -148,6 +168,29 @@ def _this_task_is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
+class Reporting:
+    """What one action reports."""
+
+    def __init__(self, execution_id: str) -> None:
+        self.log = LogLines(lambda: time.time() * 1000)
+        self.items = Items()
+        self.errors = ErrorIds(execution_id)
+        self.describer: Describer = describer_for(self.errors)
+        self._began = perf_counter()
+
+    def report(self, who: Identity, raised: BaseException | None) -> Report:
+        """All of it, at the end."""
+        # Several actions share the isolate's processor, so what one used of it can't be told.
+        return Report(
+            Usage(wall_ms=(perf_counter() - self._began) * 1000),
+            tuple(self.log.lines()),
+            tuple(self.items.items),
+            encode_exception(self.describer, raised),
+            user_id_of(acting_user(who)),
+            self.items.dropped,
+        )
+
+
 class ActionFrame:
     """What an action's context asks for (`pyconvex.functions.context.Run`)."""
 
@@ -158,16 +201,14 @@ class ActionFrame:
         callee: Callee,
         who: Identity,
         environment: Mapping[str, str],
-        log: LogLines,
+        reporting: Reporting,
     ) -> None:
         self._runner = runner
         self._run_id = run_id
         self._callee = callee
-        acting = who.acting_as if isinstance(who, Admin) else who
-        inside_app = callee.component.path == ""
-        self._user = acting if isinstance(acting, User) and inside_app else None
+        self._user = acting_user(who) if callee.component.path == "" else None
         self._environment = environment
-        self._log = log
+        self._reporting = reporting
 
     @property
     def function_name(self) -> str:
@@ -188,12 +229,21 @@ class ActionFrame:
     def call(self, kind: str, target: Any, arguments: Mapping[str, Any]) -> Awaitable[Any]:
         function_kind = FunctionKind(kind)
         callee = find_for_function(self._runner.image, self._callee, target, function_kind)
-        return self._runner.call_out(self._run_id, callee, function_kind, arguments)
+        errors = self._reporting.errors
+        return self._runner.call_out(self._run_id, callee, function_kind, arguments, errors)
 
     async def enqueue(self, queue: str, value: Any) -> None:
         raise FunctionCallError(
             "An action can't append to a queue itself: call a mutation of this component that does."
         )
 
-    def log(self, level: str, message: str) -> None:
-        self._log.add(level, message)
+    def log(self, level: str, message: Any) -> None:
+        self._reporting.log.add(level, message)
+
+    def report(self, kind: str, value: Any, *, durable: bool, each_caller: bool) -> None:
+        component = self._callee.component.path
+        items = self._reporting.items
+        items.add(kind, component, value, durable=durable, each_caller=each_caller)
+
+    def describe(self, error: BaseException) -> ExceptionReport:
+        return self._reporting.describer.describe(error)

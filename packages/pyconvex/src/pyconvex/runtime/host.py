@@ -394,7 +394,7 @@ def _busy_deploying() -> HostError:
 
 
 def _outcome(finished: messages.Finished, ts: int) -> calls.Outcome:
-    lines = tuple(finished.log_lines)
+    lines = finished.log_lines
     if finished.value is None:
         return Failure(finished.error, finished.data, lines)
     return Success(finished.value, lines, ts)
@@ -402,6 +402,6 @@ def _outcome(finished: messages.Finished, ts: int) -> calls.Outcome:
 
 def _with_replay(proposal: Proposal, replay: Replay, finished: messages.Finished) -> Proposal:
     assert finished.value is not None
-    recorded = _Recorded(finished.value, tuple(finished.log_lines))
+    recorded = _Recorded(finished.value, finished.log_lines)
     record = ReplayRecord(replay.session_id, replay.request_id, msgspec.msgpack.encode(recorded))
     return msgspec.structs.replace(proposal, replay=record)

@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from pyconvex.runlog import Report
+
 
 class Frame(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Base of all messages; the class name is the tag."""
@@ -77,6 +79,8 @@ class Start(Frame, frozen=True, array_like=True, tag=True):
     cursor_secret: bytes
     #: What this query decided when it ran before; None on a first run, and for other kinds.
     journal: str | None
+    #: Names this run in reports; no two runs share it.
+    execution_id: str = ""
 
 
 class Opened(Frame, frozen=True, array_like=True, tag=True):
@@ -90,7 +94,8 @@ class Finished(Frame, frozen=True, array_like=True, tag=True):
     """Isolate to server: a run ended.
 
     `value` is the result as tagged JSON, or None when the run failed with `error`; `data` belongs
-    to a `ConvexError`. `proposal` is what the run read and wants written (empty for actions).
+    to a `ConvexError`. `report` is what the run tells beside that. `proposal` is what the run read
+    and wants written (empty for actions).
     `stale` says that the snapshot belongs to a newer deploy than the isolate's code: nothing else
     in the frame counts then, and the run must begin again where the newer code is. `journal` is
     what a query has decided, for its next run. `observed_time` says that it looked at a clock.
@@ -100,12 +105,17 @@ class Finished(Frame, frozen=True, array_like=True, tag=True):
     value: bytes | None
     error: str
     data: bytes | None
-    log_lines: list[str]
+    report: Report
     observed_identity: bool
     proposal: bytes
     stale: bool = False
     journal: str | None = None
     observed_time: bool = False
+
+    @property
+    def log_lines(self) -> tuple[str, ...]:
+        """The log lines as clients get them."""
+        return tuple(line.as_client() for line in self.report.lines)
 
 
 class CallOut(Frame, frozen=True, array_like=True, tag=True):
@@ -120,12 +130,16 @@ class CallOut(Frame, frozen=True, array_like=True, tag=True):
 
 
 class CallBack(Frame, frozen=True, array_like=True, tag=True):
-    """Server to action isolate: how that call ended."""
+    """Server to action isolate: how that call ended.
+
+    `error_id` is the id that the error has in the called function's report, if it has one.
+    """
 
     call_id: int
     value: bytes | None
     error: str
     data: bytes | None
+    error_id: str = ""
 
 
 ToTemplate = Load | Fork

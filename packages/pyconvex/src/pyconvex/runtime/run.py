@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Awaitable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from contextvars import ContextVar
+from time import perf_counter, thread_time
 from typing import Any
 
 from pyconvex.database import Catalog, DatabaseError, Namespace, Transaction
@@ -27,7 +28,9 @@ from pyconvex.functions.db import DatabaseReader, DatabaseWriter
 from pyconvex.functions.pages import Pager
 from pyconvex.functions.schema import schema_check
 from pyconvex.identity import Admin, Identity, User
-from pyconvex.runlog import LogLines
+from pyconvex.runlog import ExceptionReport, LogLines, Report, Usage
+from pyconvex.runlog.exceptions import Describer, ErrorIds
+from pyconvex.runlog.report import Items, encode_value
 from pyconvex.runtime import messages, purity
 from pyconvex.runtime.analysis import AppImage, ComponentImage
 from pyconvex.runtime.calling import (
@@ -40,6 +43,7 @@ from pyconvex.runtime.calling import (
     find_for_function,
     too_deep,
 )
+from pyconvex.runtime.loader import APP_PACKAGE
 from pyconvex.runtime.pure_loop import new_loop
 from pyconvex.storage import Proposal, Reader
 from pyconvex.values import Value, codec
@@ -65,7 +69,9 @@ class PureRun:
     ) -> None:
         self.image = image
         self.start = start
-        self.log = LogLines()
+        self.log = LogLines(lambda: start.now_ms)
+        self.items = Items()
+        self.describer = describer_for(ErrorIds(start.execution_id))
         self.observed_identity = False
         #: What the function raised; of use only in this process.
         self.raised: BaseException | None = None
@@ -87,6 +93,7 @@ class PureRun:
         token = CURRENT_LOG.set(self.log)
         value = data = None
         error = ""
+        began, cpu_began = perf_counter(), thread_time()
         purity.begin(self._active)
         try:
             value = new_loop().run(self._main())
@@ -98,12 +105,13 @@ class PureRun:
             CURRENT_LOG.reset(token)
         for warning in self.transaction.warnings():
             self.log.warn_of_limit(warning)
+        wall_ms, cpu_ms = (perf_counter() - began) * 1000, (thread_time() - cpu_began) * 1000
         return messages.Finished(
             self.start.run_id,
             value,
             error,
             data,
-            self.log.as_list(),
+            self._report(wall_ms, cpu_ms),
             self.observed_identity,
             self._proposal(failed=value is None).encode(),
             self._stale,
@@ -120,6 +128,26 @@ class PureRun:
         if not failed:
             return proposal
         return Proposal(snapshot_ts=proposal.snapshot_ts, reads=proposal.reads)
+
+    def _report(self, wall_ms: float, cpu_ms: float) -> Report:
+        used = self.transaction.usage
+        # A query runs once for everybody; a mutation runs for its caller, looked at or not.
+        personal = self.observed_identity or self.start.kind == "mutation"
+        return Report(
+            Usage(
+                used.documents_read,
+                used.bytes_read,
+                used.documents_written,
+                used.bytes_written,
+                wall_ms,
+                cpu_ms,
+            ),
+            tuple(self.log.lines()),
+            tuple(self.items.items),
+            encode_exception(self.describer, self.raised),
+            user_id_of(acting_user(self._who)) if personal else None,
+            self.items.dropped,
+        )
 
     def _check_document(self, namespace: Namespace, table: str, document: dict[str, Value]) -> None:
         component = self.image.components.get(namespace.path)
@@ -138,17 +166,21 @@ class PureRun:
     async def invoke(self, callee: Callee, arguments: Any, depth: int) -> bytes:
         """Run one function to its encoded, checked result; a mutation in a savepoint of its own."""
         namespace = self._check_version(callee.component.path)
-        frame = Frame(self, callee, namespace, depth)
+        log = self.log if depth == 1 else self.log.within(callee.path, callee.component.path)
+        frame = Frame(self, callee, namespace, depth, log)
         bound = bind_arguments(callee, arguments, namespace)
         mutates = callee.function.kind is FunctionKind.MUTATION
         if depth == 1:
             self._active.ticking = mutates
-        token = purity.enter_call(frame)
+        token, log_token = purity.enter_call(frame), CURRENT_LOG.set(log)
         try:
             with self.transaction.savepoint() if mutates and depth > 1 else nullcontext():
                 result = await callee.function.handler(frame.context(), **bound)
                 return encode_result(callee, result, namespace)
         finally:
+            log.end()
+            with suppress(ValueError):  # collected in another context, as in `leave_call`
+                CURRENT_LOG.reset(log_token)
             purity.leave_call(token)
 
     def _check_version(self, path: str) -> Namespace:
@@ -171,18 +203,20 @@ class PureRun:
         if component.path:
             return None
         self.observed_identity = True
-        who = self._who.acting_as if isinstance(self._who, Admin) else self._who
-        return who if isinstance(who, User) else None
+        return acting_user(self._who)
 
 
 class Frame:
     """One function call of a run: what its context asks for (`pyconvex.functions.context.Run`)."""
 
-    def __init__(self, run: PureRun, callee: Callee, namespace: Namespace, depth: int) -> None:
+    def __init__(
+        self, run: PureRun, callee: Callee, namespace: Namespace, depth: int, log: LogLines
+    ) -> None:
         self._run = run
         self._callee = callee
         self._namespace = namespace
         self._depth = depth
+        self._log = log
 
     def context(self) -> QueryCtx:
         """The context for the handler."""
@@ -222,13 +256,26 @@ class Frame:
     async def enqueue(self, queue: str, value: Any) -> None:
         self._namespace.enqueue(queue, codec.encode(value))
 
-    def log(self, level: str, message: str) -> None:
-        self._run.log.add(level, message)
+    def log(self, level: str, message: Any) -> None:
+        self._log.add(level, message)
+
+    def report(self, kind: str, value: Any, *, durable: bool, each_caller: bool) -> None:
+        component = self._callee.component.path
+        self._run.items.add(kind, component, value, durable=durable, each_caller=each_caller)
+
+    def describe(self, error: BaseException) -> ExceptionReport:
+        return self._run.describer.describe(error)
 
 
 def decode_result(callee: Callee, encoded: bytes, tables: Namespace) -> Any:
     """A nested call's result as the caller gets it, in the types that the callee declares."""
     return callee.function.returns.check(codec.decode(encoded), tables)
+
+
+def acting_user(who: Identity) -> User | None:
+    """The person behind a call, also one that an administrator acts as."""
+    person = who.acting_as if isinstance(who, Admin) else who
+    return person if isinstance(person, User) else None
 
 
 def user_id_of(user: User | None) -> str | None:
@@ -268,14 +315,36 @@ def describe_error(error: BaseException) -> tuple[str, bytes | None]:
     name = type(error).__name__
     text = f"Uncaught {name}: {error}"
     frames = "".join(f"\n    at {f.name} ({f.filename}:{f.lineno})" for f in _own_frames(error))
-    data = codec.encode(error.data) if isinstance(error, ConvexError) else None
-    return text + frames, data
+    return text + frames, _data_of(error)
+
+
+def describer_for(ids: ErrorIds) -> Describer:
+    """Describes the errors of one run: the functions folder is the app, the host is not shown."""
+    return Describer(ids, in_app=_module_of_app, is_host=_is_host, data_of=_data_of)
+
+
+def encode_exception(describer: Describer, error: BaseException | None) -> bytes:
+    """The report of what a run raised; empty when it raised nothing."""
+    return b"" if error is None else encode_value(describer.describe(error))
+
+
+def _module_of_app(module: str) -> str | None:
+    package, dot, rest = module.partition(".")
+    return rest if dot and package.startswith(APP_PACKAGE) else None
+
+
+def _is_host(file: str) -> bool:
+    return file.startswith(_HOST_FOLDER)
+
+
+def _data_of(error: BaseException) -> bytes | None:
+    return codec.encode(error.data) if isinstance(error, ConvexError) else None
 
 
 def _own_frames(error: BaseException) -> list[traceback.FrameSummary]:
     """The frames outside of the host, innermost first, as Convex lists them."""
     frames = traceback.extract_tb(error.__traceback__)
-    return [f for f in reversed(frames) if not f.filename.startswith(_HOST_FOLDER)]
+    return [f for f in reversed(frames) if not _is_host(f.filename)]
 
 
 _HOST_FOLDER = __file__.rsplit("/runtime/", 1)[0] + "/"

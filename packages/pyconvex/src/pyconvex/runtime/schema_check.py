@@ -16,6 +16,7 @@ import msgspec
 from pyconvex.database import Namespace, Transaction
 from pyconvex.database.documents import decode_document
 from pyconvex.functions import Schema
+from pyconvex.runlog import Report
 from pyconvex.runtime import messages
 from pyconvex.storage import START, Position, Proposal, Reader
 from pyconvex.values import ValidationFailed, Value
@@ -87,7 +88,7 @@ def check_page(
         value=msgspec.msgpack.encode(checked),
         error="",
         data=None,
-        log_lines=[],
+        report=Report(),
         observed_identity=False,
         proposal=Proposal(reader.head.ts, b"").encode(),
         stale=False,

@@ -1,0 +1,108 @@
+"""What a run reports beside its result: lines, metadata, its error, what it used.
+
+Owns the values that travel from isolate to server, and collecting metadata. Never sends anything.
+One invariant: collecting changes nothing that the function can see, so reports break neither purity
+nor caching, and survive a rollback.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pyconvex.runlog.lines import LogLine
+
+#: Metadata of one run: more is counted and left out.
+MAX_ITEMS = 4096
+#: Bytes of one item, and of all items of one run.
+MAX_ITEM_BYTES = 1024 * 1024
+MAX_ITEMS_BYTES = 4 * 1024 * 1024
+
+
+class Item(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """One piece of metadata.
+
+    `kind` is a free word of whoever reports and whoever reads, such as "shop.exposure".
+    """
+
+    kind: str
+    #: The component whose function reported it.
+    component: str
+    #: Plain data as msgpack.
+    value: bytes
+    #: True when the response waits until the item would survive a power cut.
+    durable: bool = False
+    #: True when each new caller or subscriber of a cached result is worth another report.
+    each_caller: bool = False
+
+
+class Usage(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """What a run used of its database, and of the processor."""
+
+    documents_read: int = 0
+    bytes_read: int = 0
+    documents_written: int = 0
+    bytes_written: int = 0
+    #: Milliseconds on the clock and on the processor, inside the isolate.
+    wall_ms: float = 0.0
+    cpu_ms: float = 0.0
+
+
+class Report(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """All that a run reports; it travels in one piece with the result."""
+
+    usage: Usage = Usage()
+    lines: tuple[LogLine, ...] = ()
+    items: tuple[Item, ...] = ()
+    #: An `ExceptionReport` as msgpack, empty for a run that raised nothing.
+    exception: bytes = b""
+    #: Whose call it was; None also for a query that did not look.
+    user_id: str | None = None
+    #: Items that found no room.
+    items_dropped: int = 0
+
+
+class Items:
+    """Collects the metadata of one run."""
+
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+        self.dropped = 0
+        self._bytes = 0
+
+    def add(
+        self, kind: str, component: str, value: Any, *, durable: bool, each_caller: bool
+    ) -> None:
+        """Add one item; raises `TypeError` for what is no plain data."""
+        encoded = encode_value(value)
+        full = len(self.items) >= MAX_ITEMS or self._bytes + len(encoded) > MAX_ITEMS_BYTES
+        if full or len(encoded) > MAX_ITEM_BYTES:
+            self.dropped += 1
+            return
+        self._bytes += len(encoded)
+        self.items.append(Item(kind, component, encoded, durable, each_caller))
+
+
+def encode_value(value: Any) -> bytes:
+    """Plain data as msgpack; raises `TypeError` for anything else.
+
+    >>> decode_value(encode_value({"$flag": [1, "b", None]}))
+    {'$flag': [1, 'b', None]}
+    """
+    try:
+        return _encode(value)
+    except (TypeError, OverflowError, ValueError, RecursionError) as error:
+        raise TypeError(
+            f"ctx.report takes plain data (None, bool, int, float, str, bytes, lists and "
+            f"dictionaries of them): {error}"
+        ) from None
+
+
+def decode_value(encoded: bytes) -> Any:
+    """The plain data of an item."""
+    return _decode(encoded)
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
