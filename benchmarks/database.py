@@ -33,7 +33,7 @@ from pyconvex.runtime.calls import FunctionCall, Success
 from pyconvex.runtime.commits import CommitQueue
 from pyconvex.runtime.deploy import Deployer
 from pyconvex.runtime.host import Host
-from pyconvex.runtime.isolates import IsolatePool
+from pyconvex.runtime.isolate_pool import IsolatePool
 from pyconvex.runtime.loader import read_sources
 from pyconvex.runtime.system import SystemTransactions
 from pyconvex.storage import DocumentWrite, Proposal, Store

@@ -33,7 +33,9 @@ class Clocked:
     async def wait_durable(self, ts: int) -> None:
         pass
 
-    async def execute(self, call: FunctionCall, journal: str | None) -> Execution:
+    async def execute(
+        self, call: FunctionCall, journal: str | None, *, again: bool = False
+    ) -> Execution:
         self.runs += 1
         until = self.now_s + TIMED_RESULT_AGE_S if self._observed_time else math.inf
         outcome = Success(b"%d" % self.runs, (), self.visible_ts)

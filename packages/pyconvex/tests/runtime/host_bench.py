@@ -21,7 +21,7 @@ from pyconvex.runtime.commits import CommitQueue
 from pyconvex.runtime.deploy import Deployer, _record
 from pyconvex.runtime.environment import DeploymentEnvironment
 from pyconvex.runtime.host import Host
-from pyconvex.runtime.isolates import IsolatePool
+from pyconvex.runtime.isolate_pool import IsolatePool
 from pyconvex.runtime.run import PureRun
 from pyconvex.runtime.system import SystemTransactions
 from pyconvex.storage import Proposal, Store

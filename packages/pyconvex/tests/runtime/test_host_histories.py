@@ -25,7 +25,7 @@ from pyconvex.runtime.calls import FunctionCall, HostError, Outcome, Success
 from pyconvex.runtime.commits import CommitQueue
 from pyconvex.runtime.deploy import Deployer
 from pyconvex.runtime.host import Host
-from pyconvex.runtime.isolates import IsolatePool
+from pyconvex.runtime.isolate_pool import IsolatePool
 from pyconvex.runtime.system import SystemTransactions
 from pyconvex.storage import Proposal, Store
 from pyconvex.values import codec

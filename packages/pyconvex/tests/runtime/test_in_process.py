@@ -13,7 +13,8 @@ import pytest
 from pyconvex.identity import ANONYMOUS, encode
 from pyconvex.runtime import messages
 from pyconvex.runtime.in_process import InProcessPool
-from pyconvex.runtime.isolates import AppLoadError, IsolateGoneError
+from pyconvex.runtime.runs import IsolateGoneError
+from pyconvex.runtime.template_process import AppLoadError
 from pyconvex.storage import Store
 
 SOURCE = """

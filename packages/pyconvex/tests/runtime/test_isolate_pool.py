@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from host_bench import DEADLINE_S, Deployment, gone, sources, until
 
-from pyconvex.runtime import isolates
+from pyconvex.runtime import limits, template_process
 from pyconvex.runtime.calls import Failure, HostError, Success
-from pyconvex.runtime.isolates import AppLoadError, IsolatePool
+from pyconvex.runtime.isolate_pool import IsolatePool
+from pyconvex.runtime.template_process import AppLoadError
 from pyconvex.storage import Store
 from pyconvex.values import codec
 
@@ -41,6 +42,15 @@ async def spins(ctx: QueryCtx) -> None:
 @query
 async def exits(ctx: QueryCtx) -> None:
     os._exit(3)
+
+class Sum:
+    def __add__(self, other):
+        return self + other
+
+@query
+async def crashes(ctx: QueryCtx) -> None:
+    sys.setrecursionlimit(10**9)
+    Sum() + Sum()
 
 @mutation
 async def leaves(ctx: MutationCtx) -> None:
@@ -113,7 +123,7 @@ def test_an_endless_loop_is_killed_and_holds_nobody_up(deployed: Deployed) -> No
     async def scenario(d: Deployment) -> None:
         await d.deploy(lib=APP)
         spinning = asyncio.create_task(d.query("lib:spins"))
-        await until(lambda: d.pools[0]._isolates and not d.pools[0]._idle)
+        await until(lambda: d.pools[0].isolates and not d.pools[0].idle)
         assert value(await d.query("lib:quick", {"n": 1})) == 1
         assert not spinning.done(), "the other caller was answered by a spare"
         text = message(await spinning)
@@ -129,26 +139,34 @@ def test_a_loop_is_killed_though_its_caller_has_left(deployed: Deployed) -> None
         pool = d.pools[0]
         run = d.host._submit(d.call("query", "lib:spins"))
         waiting = asyncio.create_task(run.result())
-        await until(lambda: not pool._idle)
-        [isolate] = pool._isolates.values()
+        await until(lambda: not pool.idle)
+        [isolate] = pool.isolates
         waiting.cancel()
-        await until(lambda: isolate.isolate_id not in pool._isolates)
+        await until(lambda: isolate not in pool.isolates)
         assert isolate.pid is not None
         gone([isolate.pid])
 
     deployed(scenario, minimum=1)
 
 
-@pytest.mark.parametrize(("kind", "path"), [("query", "lib:exits"), ("mutation", "lib:leaves")])
-def test_a_process_that_ends_fails_its_run_alone(deployed: Deployed, kind: str, path: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "path", "how"),
+    [
+        ("query", "lib:exits", "it exited with status 3"),
+        ("mutation", "lib:leaves", "it exited with status 1"),
+        ("query", "lib:crashes", "it crashed (SIGSEGV), by C code or by calls nested too deep"),
+    ],
+)
+def test_a_process_that_ends_fails_its_run_alone(
+    deployed: Deployed, kind: str, path: str, how: str
+) -> None:
     async def scenario(d: Deployment) -> None:
         await d.deploy(lib=APP)
         run = d.query if kind == "query" else d.mutation
-        assert message(await run(path)).startswith(
-            "The function's process ended before the function did: it crashed, exited"
-        )
+        text = message(await run(path))
+        assert text == f"The function's process ended before the function did: {how}."
         assert value(await d.query("lib:quick", {"n": 1})) == 1
-        await until(lambda: len(d.pools[0]._idle) == 2)
+        await until(lambda: d.pools[0].idle == 2)
 
     deployed(scenario, minimum=2)
 
@@ -158,9 +176,9 @@ def test_what_is_lined_up_behind_a_bad_neighbour_runs_once(deployed: Deployed, p
     async def scenario(d: Deployment) -> None:
         await d.deploy(lib=APP)
         bad = asyncio.create_task(d.query(path))
-        await until(lambda: not d.pools[0]._idle)
+        await until(lambda: not d.pools[0].idle)
         good = [asyncio.create_task(d.mutation("lib:add", {"n": 1})) for _ in range(20)]
-        await until(lambda: bad.done() or any(i.next for i in d.pools[0]._isolates.values()))
+        await until(lambda: bad.done() or d.pools[0]._pure._lined_up)
         for outcome in await asyncio.gather(*good):
             value(outcome)
         assert isinstance(await bad, Failure)
@@ -175,7 +193,7 @@ def test_a_killed_isolate_is_replaced(deployed: Deployed) -> None:
         pid = int(value(await d.query("lib:pid")))
         os.kill(pid, signal.SIGKILL)
         await until(lambda: pid not in d.pools[0].pids)
-        await until(lambda: d.pools[0]._idle)
+        await until(lambda: d.pools[0].idle)
         assert value(await d.query("lib:quick", {"n": 4})) == 4
 
     deployed(scenario, minimum=1)
@@ -230,7 +248,7 @@ def test_actions_see_all_that_queries_see_of_the_variables(deployed: Deployed) -
 def test_an_overdue_action_names_itself(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(isolates, "ACTION_WALL_LIMIT_S", 0.1)
+    monkeypatch.setattr(limits, "ACTION_WALL_LIMIT_S", 0.1)
 
     async def scenario(d: Deployment) -> None:
         await d.deploy(lib=APP)
@@ -269,9 +287,7 @@ def test_stopping_fails_what_is_under_way_as_the_servers_fault(deployed: Deploye
                 d.action("lib:waits"),
             )
         ]
-        await until(
-            lambda: not pool._idle and any(i.actions and i.runs for i in pool._isolates.values())
-        )
+        await until(lambda: not pool.idle and any(i.actions and i.runs for i in pool.isolates))
         await pool.stop()
         for end in await asyncio.gather(*tasks, return_exceptions=True):
             assert isinstance(end, (HostError, Success)), end
@@ -286,7 +302,7 @@ def test_stopping_reaps_what_it_started(deployed: Deployed) -> None:
         await d.deploy(lib=APP)
         spinning = asyncio.create_task(d.query("lib:spins"))
         pool = d.pools[0]
-        await until(lambda: len(pool.pids) == 3 and len(pool._idle) == 1)
+        await until(lambda: len(pool.pids) == 3 and pool.idle == 1)
         pids = pool.pids
         await pool.stop()
         assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == [], "not even zombies"
@@ -326,7 +342,7 @@ def test_nothing_outlives_a_killed_server(tmp_path: Path) -> None:
                 asyncio.create_task(d.query("lib:spins"))
                 asyncio.create_task(d.action("lib:waits"))
                 pool = d.pools[0]
-                await until(lambda: len(pool.pids) >= 4 and len(pool._idle) < 2)
+                await until(lambda: len(pool.pids) >= 4 and pool.idle < 2)
                 print(*pool.pids, flush=True)
                 await asyncio.Event().wait()
 
@@ -373,7 +389,7 @@ def test_an_app_that_can_not_be_imported(deployed: Deployed, text: str, wanted: 
 def test_an_import_that_never_ends_is_given_up(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(isolates, "LOAD_LIMIT_S", 0.3)
+    monkeypatch.setattr(template_process, "LOAD_LIMIT_S", 0.3)
 
     async def scenario(d: Deployment) -> None:
         with pytest.raises(AppLoadError, match=r"takes more than 0\.3 s"):

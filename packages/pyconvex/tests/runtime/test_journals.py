@@ -17,7 +17,7 @@ from pyconvex.runtime.commits import CommitQueue
 from pyconvex.runtime.deploy import Deployer
 from pyconvex.runtime.host import Host
 from pyconvex.runtime.in_process import InProcessPool
-from pyconvex.runtime.isolates import IsolatePool
+from pyconvex.runtime.isolate_pool import IsolatePool
 from pyconvex.runtime.pool import Pool
 from pyconvex.runtime.system import SystemTransactions
 from pyconvex.storage import Store

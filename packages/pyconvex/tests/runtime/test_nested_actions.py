@@ -10,7 +10,7 @@ import msgspec
 from host_bench import Deployment
 
 from pyconvex.identity import User
-from pyconvex.runtime import isolates
+from pyconvex.runtime import limits
 from pyconvex.runtime.calls import Failure, Success
 from pyconvex.values import codec
 
@@ -46,7 +46,7 @@ app.use(mail, env={"TOKEN": "t"})
 
 Deployed = Callable[..., None]
 #: More than there are places for actions.
-MANY = isolates.ACTIONS_PER_ISOLATE * 4 + 4
+MANY = limits.ACTIONS_PER_ISOLATE * 4 + 4
 
 
 def value(outcome: Any) -> Any:
@@ -65,8 +65,8 @@ def test_actions_that_wait_for_actions_take_no_place(deployed: Deployed) -> None
         calls = [d.action("lib:nested", {"levels": 3}) for _ in range(MANY)]
         assert [value(outcome) for outcome in await asyncio.gather(*calls)] == [3] * MANY
         [pool] = d.pools
-        assert sum(i.actions for i in pool._isolates.values()) <= 4
-        assert all(i.places_taken == 0 for i in pool._isolates.values())
+        assert sum(i.actions for i in pool.isolates) <= 4
+        assert all(i.places_taken == 0 for i in pool.isolates)
 
     deployed(scenario)
 

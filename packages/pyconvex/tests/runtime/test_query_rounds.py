@@ -76,7 +76,9 @@ class World:
         await asyncio.sleep(0)
         self.durable_ts = max(self.durable_ts, ts)
 
-    async def execute(self, call: FunctionCall, journal: str | None) -> Execution:
+    async def execute(
+        self, call: FunctionCall, journal: str | None, *, again: bool = False
+    ) -> Execution:
         self.runs[call.path] += 1
         if call.path.startswith("lost:"):
             raise HostError(503, "Overloaded", "no")

@@ -25,8 +25,8 @@ from pyconvex.cli import env_local
 from pyconvex.database import DatabaseError
 from pyconvex.runtime.calls import HostError
 from pyconvex.runtime.environment import MissingVariablesError
-from pyconvex.runtime.isolates import AppLoadError
 from pyconvex.runtime.loader import SourceError, check_folder
+from pyconvex.runtime.template_process import AppLoadError
 from pyconvex.server import DEFAULT_PORT, PortTakenError, Server, Settings
 from pyconvex.storage import FolderRefused
 

@@ -36,6 +36,8 @@ class Request:
 
     def __init__(self, scope: Scope, receive: Receive, path: str) -> None:
         self.method: str = scope["method"]
+        #: The address that it came from, without port.
+        self.peer: str = (scope.get("client") or ("",))[0]
         #: Without doubled slashes.
         self.path = path
         self._headers: dict[bytes, bytes] = dict(scope["headers"])

@@ -120,7 +120,10 @@ class FunctionRoutes:
         bodies = (await self._body(_batch_body, request)).queries
         formats = [output_format(body.format) for body in bodies]
         request_id = self._request_id(request)
-        calls = [self._function_call("query", body, identity, request_id) for body in bodies]
+        calls = [
+            self._function_call("query", body, identity, request_id, request.peer)
+            for body in bodies
+        ]
         outcomes = await self._at_one_timestamp(calls)
         envelopes = [
             envelope(outcome, request_id, format, redact=self._redact)
@@ -138,7 +141,7 @@ class FunctionRoutes:
         """Run what the body names; with no kind given, as what it is."""
         format = output_format(body.format)
         request_id = self._request_id(request)
-        call = self._function_call(kind or "query", body, identity, request_id)
+        call = self._function_call(kind or "query", body, identity, request_id, request.peer)
         if kind is None:
             # A function that is not there stays a query, and the host says that it is not there.
             found = self._host.kind_of(call.component, call.path, public_only=call.public_only)
@@ -164,7 +167,12 @@ class FunctionRoutes:
         return [result.outcome for result in settled.results]
 
     def _function_call(
-        self, kind: FunctionKind, body: _CallBody, identity: Identity, request_id: str
+        self,
+        kind: FunctionKind,
+        body: _CallBody,
+        identity: Identity,
+        request_id: str,
+        client: str,
     ) -> FunctionCall:
         try:
             return FunctionCall(
@@ -176,6 +184,7 @@ class FunctionRoutes:
                 origin="httpApi",
                 component=body.component_path or "",
                 public_only=not isinstance(identity, Admin),
+                client=client,
             )
         except PathError as error:
             raise RequestError(400, "BadConvexFunctionIdentifier", str(error)) from None

@@ -87,7 +87,7 @@ class ActionRunner:
                 raise
             raised = caught
             self._on_raised(start, caught)
-            error, data = describe_error(caught)
+            error, data = describe_error(caught, actions=True)
         report = reporting.report(who, raised)
         return messages.Finished(start.run_id, value, error, data, report, True, b"")
 

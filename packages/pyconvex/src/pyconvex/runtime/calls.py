@@ -46,6 +46,9 @@ class FunctionCall(msgspec.Struct, frozen=True, kw_only=True):
     public_only: bool = True
     #: Actions within one another, this call included.
     depth: int = 1
+    #: Who shares a queue when functions have to wait: a WebSocket session, or an address. Clients
+    #: take turns, whatever each has waiting.
+    client: str = ""
 
 
 class Replay(NamedTuple):

@@ -100,6 +100,8 @@ class LoopChannel(asyncio.Protocol):
         self._on_closed = on_closed
         self._buffer = FrameBuffer()
         self._transport: asyncio.Transport | None = None
+        self._socket: socket.socket | None = None
+        self._sending = False
 
     @classmethod
     async def open(
@@ -112,6 +114,7 @@ class LoopChannel(asyncio.Protocol):
         sock.setblocking(False)
         loop = asyncio.get_running_loop()
         _, channel = await loop.create_connection(lambda: cls(on_frame, on_closed), sock=sock)
+        channel._socket = sock
         return channel
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -129,7 +132,19 @@ class LoopChannel(asyncio.Protocol):
     def send(self, body: bytes) -> None:
         """Send a frame; dropped when the peer is gone, which `on_closed` has told or will tell."""
         if self._transport is not None:
+            self._sending = True
             self._transport.write(frame(body))
+            self._sending = False
+
+    def send_now(self, body: bytes) -> None:
+        """Send a small frame from a signal handler, while the loop is blocked; dropped if others
+        are on their way.
+        """
+        if self._transport is None or self._socket is None or self._sending:
+            return
+        if self._transport.get_write_buffer_size() == 0:
+            with contextlib.suppress(OSError):
+                self._socket.send(frame(body))  # small ones are taken whole or not at all
 
     def close(self) -> None:
         """Close the socket."""

@@ -20,11 +20,11 @@ from pyconvex.runtime import cursor_secret
 from pyconvex.runtime.calls import HostError
 from pyconvex.runtime.environment import MissingVariablesError, check_variables
 from pyconvex.runtime.host import Host
-from pyconvex.runtime.isolates import AppLoadError
 from pyconvex.runtime.pool import Pool
 from pyconvex.runtime.rollout import Rollout, fill_staged
 from pyconvex.runtime.spec import AppSpec
 from pyconvex.runtime.system import SystemTransactions
+from pyconvex.runtime.template_process import AppLoadError
 from pyconvex.storage import StorageFailure
 
 #: The system table that holds the source in force, a document a file.

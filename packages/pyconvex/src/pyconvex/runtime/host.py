@@ -13,7 +13,7 @@ import itertools
 import math
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
 import msgspec
@@ -41,9 +41,9 @@ from pyconvex.runtime.calls import (
 )
 from pyconvex.runtime.commits import CommitQueue
 from pyconvex.runtime.contention import Contention
-from pyconvex.runtime.isolates import IsolateGoneError, Run
 from pyconvex.runtime.pool import Pool
 from pyconvex.runtime.queries import QueryRounds
+from pyconvex.runtime.runs import IsolateGoneError, OnCall, Run, Work
 from pyconvex.runtime.spec import AppSpec, FunctionSpec
 from pyconvex.runtime.system import SystemTransactions
 from pyconvex.storage import Proposal, Rejected, Replayed, Store, StoredReplay
@@ -238,10 +238,13 @@ class Host:
 
     # Queries (`pyconvex.runtime.queries.QueryRunner`)
 
-    async def execute(self, call: FunctionCall, journal: str | None) -> Execution:
-        """Run a query on the newest snapshot."""
+    async def execute(
+        self, call: FunctionCall, journal: str | None, *, again: bool = False
+    ) -> Execution:
+        """Run a query on the newest snapshot; `again` when somebody watches it already."""
+        work = Work.RERUN if again else None
         try:
-            return self._execution(call, await self._run_current(call, journal))
+            return self._execution(call, await self._run_current(call, journal, work))
         except IsolateGoneError as gone:
             return self._lost(call, journal, gone)
 
@@ -253,7 +256,10 @@ class Host:
         async with self._commits.paused():
             if not still_true():
                 return None
-            runs = [self._submit(call, journal=journal, announce=True) for call, journal in queries]
+            runs = [
+                self._submit(call, journal=journal, announce=True, work=Work.RERUN)
+                for call, journal in queries
+            ]
             opened = [run.opened for run in runs if run.opened is not None]
             await asyncio.wait([*opened])
         ends = await asyncio.gather(*(run.result() for run in runs), return_exceptions=True)
@@ -273,7 +279,7 @@ class Host:
         raise end
 
     async def _run_current(
-        self, call: FunctionCall, journal: str | None = None
+        self, call: FunctionCall, journal: str | None = None, work: Work | None = None
     ) -> messages.Finished:
         """Run a query or mutation with the code that its snapshot says is in force.
 
@@ -281,7 +287,7 @@ class Host:
         """
         for _ in range(MAX_STALE_RUNS):
             replaced = self._replaced
-            finished = await self._submit(call, journal=journal).result()
+            finished = await self._submit(call, journal=journal, work=work).result()
             if not finished.stale:
                 return finished
             await _swap(replaced)
@@ -353,7 +359,8 @@ class Host:
         *,
         journal: str | None = None,
         announce: bool = False,
-        on_call: Callable[[messages.CallOut], Awaitable[messages.CallBack]] | None = None,
+        work: Work | None = None,
+        on_call: OnCall | None = None,
     ) -> Run:
         if self._pool is None:
             raise HostError(503, "NotDeployed", "No app has been deployed here yet.")
@@ -372,9 +379,13 @@ class Host:
             cursor_secret=self._cursor_secret,
             journal=journal,
         )
-        return self._pool.submit(start, on_call=on_call)
+        if work is None:
+            work = Work.SCHEDULED if call.origin in _SCHEDULED else Work.CALL
+        return self._pool.submit(start, work=work, client=call.client, on_call=on_call)
 
 
+#: Origins of calls that nobody waits for.
+_SCHEDULED = ("cron", "scheduler")
 _KINDS: dict[str, FunctionKind] = {"Query": "query", "Mutation": "mutation", "Action": "action"}
 
 

@@ -12,7 +12,7 @@ import asyncio
 import itertools
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import ExitStack, redirect_stdout
 from contextvars import Context
 from pathlib import Path
@@ -23,13 +23,14 @@ from pyconvex.database import Catalog
 from pyconvex.runtime import messages, purity
 from pyconvex.runtime.action import ActionRunner
 from pyconvex.runtime.analysis import AppImage, analyse
-from pyconvex.runtime.isolates import AppLoadError, IsolateGoneError, Run
 from pyconvex.runtime.loader import APP_PACKAGE, unload_app
 from pyconvex.runtime.output import shared_output
 from pyconvex.runtime.run import PureRun
+from pyconvex.runtime.runs import IsolateGoneError, OnCall, Run, Work, new_run
 from pyconvex.runtime.schema_check import CHECK, check_page
 from pyconvex.runtime.spec import AppSpec
 from pyconvex.runtime.template import load_failure
+from pyconvex.runtime.template_process import AppLoadError
 from pyconvex.storage import Reader
 
 _STOPPING = "The server is stopping."
@@ -93,12 +94,12 @@ class InProcessPool:
         self,
         start: messages.Start,
         *,
-        on_call: Callable[[messages.CallOut], Awaitable[messages.CallBack]] | None = None,
+        work: Work = Work.CALL,
+        client: str = "",
+        on_call: OnCall | None = None,
     ) -> Run:
-        """Queue a run; it begins at a later turn of the event loop."""
-        loop = asyncio.get_running_loop()
-        opened = loop.create_future() if start.announce else None
-        run = Run(start, loop.create_future(), opened, on_call)
+        """Queue a run; it begins at a later turn of the event loop, in order of submission."""
+        run = new_run(start, on_call=on_call, work=work, client=client)
         self.adopt(run)
         return run
 
@@ -217,13 +218,7 @@ def _end_with(run: Run, error: BaseException) -> None:
 
 
 def _end(run: Run, how: messages.Finished | BaseException) -> None:
-    if isinstance(how, BaseException) and run.opened is not None and not run.opened.done():
-        run.opened.set_exception(how)
-        run.opened.exception()  # not every caller awaits it
-    if run.done.done():
-        return  # its caller was cancelled
     if isinstance(how, BaseException):
-        run.done.set_exception(how)
-        run.done.exception()
+        run.fail(how)
     else:
-        run.done.set_result(how)
+        run.finish(how)

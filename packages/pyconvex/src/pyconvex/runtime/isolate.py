@@ -8,19 +8,28 @@ module state, never another caller's data.
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
+import sysconfig
+from contextvars import ContextVar
 from pathlib import Path
+from types import FrameType
 
 from pyconvex import identity
 from pyconvex.database import Catalog
-from pyconvex.runtime import messages
+from pyconvex.runlog import Report
+from pyconvex.runtime import limits, messages
 from pyconvex.runtime.action import ActionRunner
 from pyconvex.runtime.analysis import AppImage
 from pyconvex.runtime.channel import BlockingChannel, LoopChannel
+from pyconvex.runtime.memory import limit_memory
 from pyconvex.runtime.output import capture_output
-from pyconvex.runtime.run import PureRun
+from pyconvex.runtime.run import HOST_FOLDER, PureRun
 from pyconvex.runtime.schema_check import CHECK, check_page
 from pyconvex.storage import Reader
+
+#: Which action the code that runs right now belongs to.
+_CURRENT_ACTION: ContextVar[int | None] = ContextVar("pyconvex_current_action", default=None)
 
 
 def run_isolate(image: AppImage, data_path: str, sock: socket.socket, *, actions: bool) -> None:
@@ -28,14 +37,18 @@ def run_isolate(image: AppImage, data_path: str, sock: socket.socket, *, actions
     capture_output()
     reader = Reader(Path(data_path))
     if actions:
+        limit_memory(limits.ACTION_MEMORY_LIMIT_BYTES + limits.ACTION_STACKS_BYTES)
         asyncio.run(_serve_actions(image, reader, sock))
     else:
+        limit_memory(limits.PURE_MEMORY_LIMIT_BYTES)
         _serve_pure(image, reader, BlockingChannel(sock))
 
 
 def _serve_pure(image: AppImage, reader: Reader, channel: BlockingChannel) -> None:
     catalog = Catalog()
-    while (body := channel.receive()) is not None:
+    out_of_memory = False
+    # After a run that used up the memory allowed, nobody knows what else of it failed.
+    while not out_of_memory and (body := channel.receive()) is not None:
         start = messages.decode_to_isolate(body)
         assert isinstance(start, messages.Start)
         head = reader.begin()
@@ -47,6 +60,7 @@ def _serve_pure(image: AppImage, reader: Reader, channel: BlockingChannel) -> No
             else:
                 run = PureRun(image, reader, catalog, start, identity.decode(start.identity))
                 finished = run.execute()
+                out_of_memory = isinstance(run.raised, MemoryError)
         finally:
             reader.end()
         channel.send(messages.encode(finished))
@@ -54,20 +68,52 @@ def _serve_pure(image: AppImage, reader: Reader, channel: BlockingChannel) -> No
 
 async def _serve_actions(image: AppImage, reader: Reader, sock: socket.socket) -> None:
     closed = asyncio.Event()
-    tasks: set[asyncio.Task[None]] = set()
+    tasks: dict[int, asyncio.Task[None]] = {}
 
     async def run(start: messages.Start) -> None:
-        channel.send(messages.encode(await runner.run(start, identity.decode(start.identity))))
+        _CURRENT_ACTION.set(start.run_id)
+        try:
+            finished = await runner.run(start, identity.decode(start.identity))
+        except asyncio.CancelledError:  # the server has told how it ended
+            finished = messages.Finished(start.run_id, None, "Cancelled", None, Report(), True, b"")
+        channel.send(messages.encode(finished))
 
     def on_frame(body: bytes) -> None:
-        message = messages.decode_to_isolate(body)
-        if isinstance(message, messages.CallBack):
-            runner.call_back(message)
-            return
-        task = asyncio.create_task(run(message))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        match messages.decode_to_isolate(body):
+            case messages.CallBack() as reply:
+                runner.call_back(reply)
+            case messages.Ping():
+                channel.send(messages.encode(messages.Pong()))
+            case messages.Cancel(run_id):
+                if run_id in tasks:
+                    tasks[run_id].cancel()
+            case messages.Start() as start:
+                task = tasks[start.run_id] = asyncio.create_task(run(start))
+                task.add_done_callback(lambda _: tasks.pop(start.run_id))
 
+    def tell_who_blocks(_: int, frame: FrameType | None) -> None:
+        # Runs between two steps of whatever blocks the loop, in that code's context.
+        run_id = _CURRENT_ACTION.get()
+        if run_id is not None:
+            told = messages.Blocked(run_id, _line_of_author(frame))
+            channel.send_now(messages.encode(told))
+
+    signal.signal(signal.SIGUSR1, tell_who_blocks)
     channel = await LoopChannel.open(sock, on_frame, closed.set)
     runner = ActionRunner(image, reader, lambda frame: channel.send(messages.encode(frame)))
     await closed.wait()
+
+
+def _line_of_author(frame: FrameType | None) -> str:
+    """Where the author's code is: the innermost frame outside of the host and of libraries."""
+    innermost = frame
+    libraries = (
+        HOST_FOLDER,
+        *{sysconfig.get_path(n) + "/" for n in ("stdlib", "purelib", "platlib")},
+    )
+    while frame is not None and frame.f_code.co_filename.startswith((*libraries, "<")):
+        frame = frame.f_back
+    found = frame or innermost
+    return (
+        f"{found.f_code.co_filename}:{found.f_lineno}" if found is not None else "an unknown line"
+    )

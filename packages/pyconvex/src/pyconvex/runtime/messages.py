@@ -142,10 +142,31 @@ class CallBack(Frame, frozen=True, array_like=True, tag=True):
     error_id: str = ""
 
 
+class Ping(Frame, frozen=True, array_like=True, tag=True):
+    """Server to action isolate: answer, to show that the loop turns."""
+
+
+class Pong(Frame, frozen=True, array_like=True, tag=True):
+    """Action isolate to server: it turns."""
+
+
+class Blocked(Frame, frozen=True, array_like=True, tag=True):
+    """Action isolate to server: the run that keeps its loop from turning, and on which line."""
+
+    run_id: int
+    where: str
+
+
+class Cancel(Frame, frozen=True, array_like=True, tag=True):
+    """Server to action isolate: end this run, whose time is over."""
+
+    run_id: int
+
+
 ToTemplate = Load | Fork
 FromTemplate = Loaded | LoadFailed | Forked | Exited
-ToIsolate = Start | CallBack
-FromIsolate = Opened | Finished | CallOut
+ToIsolate = Start | CallBack | Ping | Cancel
+FromIsolate = Opened | Finished | CallOut | Pong | Blocked
 
 _encoder = msgspec.msgpack.Encoder()
 

@@ -6,12 +6,12 @@ own event loop. One invariant: every run that was submitted ends exactly once.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from pyconvex.runtime import messages
-from pyconvex.runtime.isolates import Run
+from pyconvex.runtime.runs import OnCall, Run, Work
 from pyconvex.runtime.spec import AppSpec
 
 
@@ -28,9 +28,11 @@ class Pool(Protocol):
         self,
         start: messages.Start,
         *,
-        on_call: Callable[[messages.CallOut], Awaitable[messages.CallBack]] | None = None,
+        work: Work = Work.CALL,
+        client: str = "",
+        on_call: OnCall | None = None,
     ) -> Run:
-        """Queue a run; runs begin in the order of submission."""
+        """Queue a run; those of one class of work and one client begin in order of submission."""
 
     def adopt(self, run: Run) -> None:
         """Queue a run that was submitted to the pool before."""

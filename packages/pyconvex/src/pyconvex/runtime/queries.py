@@ -34,8 +34,10 @@ class QueryRunner(Protocol):
     async def wait_durable(self, ts: int) -> None:
         """Return once everything up to `ts` is durable."""
 
-    async def execute(self, call: FunctionCall, journal: str | None) -> Execution:
-        """Run a query on the newest snapshot."""
+    async def execute(
+        self, call: FunctionCall, journal: str | None, *, again: bool = False
+    ) -> Execution:
+        """Run a query on the newest snapshot; `again` when somebody watches it already."""
 
     async def execute_pinned(
         self, calls: Sequence[tuple[FunctionCall, str | None]], still_true: Callable[[], bool]
@@ -231,7 +233,8 @@ class QueryRounds:
     async def _execute(self, entry: _Entry) -> None:
         try:
             journal = entry.journal
-            execution = await self._runner.execute(entry.call, journal)
+            again = entry.execution is not None
+            execution = await self._runner.execute(entry.call, journal, again=again)
             self._cache.keep(entry.call, journal, execution)
             self._store(entry, execution)
         finally:

@@ -20,8 +20,8 @@ from pyconvex import identity
 from pyconvex.database import DatabaseError, Transaction
 from pyconvex.runtime import messages, schema_check
 from pyconvex.runtime.calls import HostError
-from pyconvex.runtime.isolates import IsolateGoneError
 from pyconvex.runtime.pool import Pool
+from pyconvex.runtime.runs import IsolateGoneError
 from pyconvex.runtime.schema_check import CheckStored, CheckWritten, TableName
 from pyconvex.runtime.spec import AppSpec, ComponentSpec, TableSpec
 from pyconvex.runtime.system import SystemTransactions

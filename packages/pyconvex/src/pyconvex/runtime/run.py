@@ -31,7 +31,7 @@ from pyconvex.identity import Admin, Identity, User
 from pyconvex.runlog import ExceptionReport, LogLines, Report, Usage
 from pyconvex.runlog.exceptions import Describer, ErrorIds
 from pyconvex.runlog.report import Items, encode_value
-from pyconvex.runtime import messages, purity
+from pyconvex.runtime import limits, messages, purity
 from pyconvex.runtime.analysis import AppImage, ComponentImage
 from pyconvex.runtime.calling import (
     MAX_CALL_DEPTH,
@@ -44,6 +44,7 @@ from pyconvex.runtime.calling import (
     too_deep,
 )
 from pyconvex.runtime.loader import APP_PACKAGE
+from pyconvex.runtime.memory import let_go
 from pyconvex.runtime.pure_loop import new_loop
 from pyconvex.storage import Proposal, Reader
 from pyconvex.values import Value, codec
@@ -308,14 +309,20 @@ def environment_of(component: ComponentImage, read_app_variable: Any) -> Environ
     return EnvironmentView(list(specs), read)
 
 
-def describe_error(error: BaseException) -> tuple[str, bytes | None]:
+def describe_error(error: BaseException, *, actions: bool = False) -> tuple[str, bytes | None]:
     """An error as its text for developers, and the data of a `ConvexError`."""
+    if isinstance(error, MemoryError):
+        let_go(error)
+        return limits.out_of_memory(actions=actions) + _lines_of(error), None
     if isinstance(error, (FunctionCallError, DatabaseError)) and not _own_frames(error):
         return str(error), None
     name = type(error).__name__
     text = f"Uncaught {name}: {error}"
-    frames = "".join(f"\n    at {f.name} ({f.filename}:{f.lineno})" for f in _own_frames(error))
-    return text + frames, _data_of(error)
+    return text + _lines_of(error), _data_of(error)
+
+
+def _lines_of(error: BaseException) -> str:
+    return "".join(f"\n    at {f.name} ({f.filename}:{f.lineno})" for f in _own_frames(error))
 
 
 def describer_for(ids: ErrorIds) -> Describer:
@@ -334,7 +341,7 @@ def _module_of_app(module: str) -> str | None:
 
 
 def _is_host(file: str) -> bool:
-    return file.startswith(_HOST_FOLDER)
+    return file.startswith(HOST_FOLDER)
 
 
 def _data_of(error: BaseException) -> bytes | None:
@@ -347,4 +354,5 @@ def _own_frames(error: BaseException) -> list[traceback.FrameSummary]:
     return [f for f in reversed(frames) if not _is_host(f.filename)]
 
 
-_HOST_FOLDER = __file__.rsplit("/runtime/", 1)[0] + "/"
+#: Where the host's own code is.
+HOST_FOLDER = __file__.rsplit("/runtime/", 1)[0] + "/"

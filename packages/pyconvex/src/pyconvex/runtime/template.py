@@ -22,7 +22,8 @@ from pyconvex.runtime import messages, purity
 from pyconvex.runtime.analysis import AppImage, analyse
 from pyconvex.runtime.channel import BlockingChannel
 from pyconvex.runtime.isolate import run_isolate
-from pyconvex.runtime.parent import die_with
+from pyconvex.runtime.isolates import end_group
+from pyconvex.runtime.parent import die_with, outlive
 
 
 class Template:
@@ -51,8 +52,13 @@ class Template:
         os.set_blocking(wake_write, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        self._fork_until_closed(image, load.data_path, wake_read)
-        self._end_children()
+        # From here on it never waits for anything but its sockets, so it sees the server's end, and
+        # has the time to end also what isolates started.
+        outlive()
+        try:
+            self._fork_until_closed(image, load.data_path, wake_read)
+        finally:
+            self._end_children()
 
     def _fork_until_closed(self, image: AppImage, data_path: str, wake_read: int) -> None:
         control = self._control.fileno()
@@ -88,6 +94,8 @@ class Template:
         if pid == 0:
             self._become_isolate(image, data_path, request, descriptors[0], template_pid)
         os.close(descriptors[0])
+        with contextlib.suppress(OSError):  # it did so itself, and may be gone
+            os.setpgid(pid, pid)
         self._children[pid] = request.isolate_id
         self._send(messages.Forked(request.isolate_id, pid))
         return True
@@ -105,11 +113,14 @@ class Template:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the server's to handle
+            os.setpgid(0, 0)
             die_with(template_pid)
             self._control.close()
             self._handover.close()
             run_isolate(image, data_path, socket.socket(fileno=descriptor), actions=request.actions)
             status = 0
+        except SystemExit as left:  # by the app's code: its caller is told
+            status = left.code if isinstance(left.code, int) else 1
         except BaseException:
             traceback.print_exc()
         finally:
@@ -121,6 +132,7 @@ class Template:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
+            end_group(pid)
             isolate_id = self._children.pop(pid, None)
             if isolate_id is not None:
                 self._send(messages.Exited(isolate_id, status))
@@ -128,7 +140,7 @@ class Template:
     def _end_children(self) -> None:
         """Kill and reap: a child that computes doesn't see its socket close."""
         for pid in self._children:
-            os.kill(pid, signal.SIGKILL)
+            end_group(pid)
         for pid in self._children:
             os.waitpid(pid, 0)
 

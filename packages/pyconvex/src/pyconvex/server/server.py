@@ -27,7 +27,7 @@ from pyconvex.runtime.deploy import Deployer
 from pyconvex.runtime.environment import DeploymentEnvironment
 from pyconvex.runtime.host import Host
 from pyconvex.runtime.in_process import InProcessPool
-from pyconvex.runtime.isolates import IsolatePool
+from pyconvex.runtime.isolate_pool import IsolatePool
 from pyconvex.runtime.loader import read_sources
 from pyconvex.runtime.pool import Pool
 from pyconvex.runtime.spec import AppSpec

@@ -312,6 +312,7 @@ class SyncProtocol:
             return self._fail("A connection can't send Connect twice.", now)
         try:
             self._session_id = str(uuid.UUID(message.session_id))
+            self._queries.client = self._session_id
         except ValueError:
             return self._fail("The session id of Connect is not a UUID.", now)
         if message.client_ts:
@@ -386,7 +387,7 @@ class SyncProtocol:
         self, kind: FunctionKind, message: messages.Mutation | messages.Action
     ) -> FunctionCall | Failure:
         trace_id = self._trace_id(message.request_id)
-        return function_call(kind, message, self._caller.identity, trace_id)
+        return function_call(kind, message, self._caller.identity, trace_id, self._session_id)
 
     def _trace_id(self, request_id: int) -> str:
         """The id in logs and error texts: the same when a client repeats its request."""

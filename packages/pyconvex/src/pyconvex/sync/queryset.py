@@ -73,6 +73,8 @@ class QuerySet:
     def __init__(self, encoder: ResultEncoder, *, new_request_id: Callable[[], str]) -> None:
         self._encoder = encoder
         self._new_request_id = new_request_id
+        #: The session, known once the client has said hello.
+        self.client = ""
         self._queries: dict[int, _Query] = {}
         #: Query ids whose removal is to be acknowledged in the next round.
         self._removed: set[int] = set()
@@ -107,7 +109,8 @@ class QuerySet:
             if query.identity_version == identity_version:
                 continue
             query.identity_version = identity_version
-            call = function_call("query", query.added, identity, self._new_request_id())
+            request_id = self._new_request_id()
+            call = function_call("query", query.added, identity, request_id, self.client)
             if isinstance(call, Failure):
                 query.refused = query.refused or QueryResult(call)
                 continue
@@ -149,7 +152,11 @@ class QuerySet:
 
 
 def function_call(
-    kind: FunctionKind, message: Add | Mutation | Action, identity: Identity, request_id: str
+    kind: FunctionKind,
+    message: Add | Mutation | Action,
+    identity: Identity,
+    request_id: str,
+    client: str,
 ) -> FunctionCall | Failure:
     """The call that a client asks for, or why there can be none."""
     try:
@@ -162,6 +169,7 @@ def function_call(
             origin="webSocket",
             component=message.component_path or "",
             public_only=not isinstance(identity, Admin),
+            client=client,
         )
     except (PathError, ArgumentsError) as error:
         return Failure(str(error))

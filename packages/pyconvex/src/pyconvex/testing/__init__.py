@@ -35,8 +35,8 @@ from datetime import datetime
 
 from pyconvex.runtime.calls import HostError
 from pyconvex.runtime.environment import MissingVariablesError
-from pyconvex.runtime.isolates import AppLoadError
 from pyconvex.runtime.loader import SourceError
+from pyconvex.runtime.template_process import AppLoadError
 from pyconvex.testing.apps import App
 from pyconvex.testing.caller import Caller
 from pyconvex.testing.deployment import ConvexTest

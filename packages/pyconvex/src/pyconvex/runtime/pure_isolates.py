@@ -1,0 +1,279 @@
+"""The isolates that run queries and mutations, one at a time each.
+
+Owns which of them runs what: who is idle, what is lined up, which run is slow and which is over its
+limits. Never starts a process itself; it asks for forks. One invariant: a run that was adopted is
+waiting, lined up or under way, and in one of these places only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from pyconvex.runtime.backlog import Backlog
+from pyconvex.runtime.calls import HostError
+from pyconvex.runtime.isolates import Isolate
+from pyconvex.runtime.limits import (
+    MAX_GROWTH_BYTES,
+    PURE_CPU_LIMIT_S,
+    PURE_MEMORY_LIMIT_BYTES,
+    PURE_WAIT_LIMIT_S,
+    PURE_WALL_LIMIT_S,
+    out_of_memory,
+)
+from pyconvex.runtime.process_usage import cpu_seconds, own_memory
+from pyconvex.runtime.runs import Run, Work
+
+#: A run longer than this gets a spare isolate beside it, in seconds.
+SLOW_RUN_S = 0.05
+#: How often runs are looked at while there are any, in seconds.
+WATCH_INTERVAL_S = 0.025
+#: Runs between two looks at an isolate's memory.
+RUNS_BETWEEN_LOOKS = 256
+
+
+class PureIsolates:
+    """Runs queries and mutations in isolates that `fork` makes.
+
+    `minimum` isolates are kept ready; at most `maximum` exist when runs are slow. Each ends after
+    `runs_each`.
+    """
+
+    def __init__(
+        self, fork: Callable[[], Isolate | None], *, minimum: int, maximum: int, runs_each: int
+    ) -> None:
+        self._fork = fork
+        self._minimum = minimum
+        self._maximum = maximum
+        self._runs_each = runs_each
+        #: Scheduled work never fills all isolates.
+        self._scheduled_maximum = max(1, maximum // 2)
+        self._isolates: dict[int, Isolate] = {}
+        self._idle: deque[Isolate] = deque()
+        #: Sent already, by isolate, to begin the moment the run under way ends: between two runs an
+        #: isolate would otherwise wait for the server's next turn.
+        self._lined_up: dict[Isolate, Run] = {}
+        #: Isolates whose run takes long, with the processor time it had used when that showed.
+        self._slow: dict[Isolate, float | None] = {}
+        self.backlog = Backlog()
+        self._loop = asyncio.get_running_loop()
+        self._watching: asyncio.TimerHandle | None = None
+        #: Run ids for runs that are sent a second time; far from those that hosts count up.
+        self._second_ids = itertools.count(1 << 62)
+
+    @property
+    def idle(self) -> int:
+        """Isolates that wait for a run."""
+        return len(self._idle)
+
+    def fill(self) -> None:
+        """Fork what is missing to the minimum."""
+        missing = self._minimum - sum(1 for i in self._isolates.values() if i.wanted)
+        for _ in range(missing):
+            if not self._add():
+                return
+
+    def adopt(self, run: Run) -> None:
+        """Queue a run; it begins as soon as its turn and an isolate have come."""
+        run.queued_s = self._loop.time()
+        if self._idle and not self.backlog:
+            self._begin(self._idle.popleft(), run)
+        elif run.work is Work.CALL and self.backlog.full:
+            run.fail(_too_many(self._maximum))
+        else:
+            self.backlog.push(run)
+            self._dispatch()
+        self._watch()
+
+    def hand_over(self) -> Iterator[Run]:
+        """Take back what has not begun."""
+        for isolate in list(self._lined_up):
+            if (run := self._take_back(isolate)) is not None:
+                yield run
+        yield from self.backlog.take_all()
+
+    def ready(self, isolate: Isolate) -> None:
+        """A fork has connected."""
+        isolate.memory_at_start = own_memory(isolate.pid)
+        self._idle.append(isolate)
+        self._dispatch()
+
+    def freed(self, isolate: Isolate) -> None:
+        """The run under way in an isolate has ended."""
+        self._slow.pop(isolate, None)
+        if isolate.ending is not None:
+            return
+        follower = self._lined_up.pop(isolate, None)
+        if follower is not None:
+            self._under_way(isolate, follower)
+        elif self._used_up(isolate):
+            isolate.retire()
+            self.fill()
+        elif isolate.usable:
+            self._idle.append(isolate)
+        if self.backlog:
+            self._dispatch()
+
+    def lost(self, isolate: Isolate) -> None:
+        """An isolate is gone, or takes nothing more; its runs are somebody else's to end."""
+        self._isolates.pop(isolate.isolate_id, None)
+        self._slow.pop(isolate, None)
+        if isolate in self._idle:
+            self._idle.remove(isolate)
+        lined_up = self._take_back(isolate)
+        self._lined_up.pop(isolate, None)
+        if lined_up is not None:
+            self.backlog.push_front(lined_up)
+        self.fill()
+        self._dispatch()
+        self._watch()
+
+    # Dispatch
+
+    def _dispatch(self) -> None:
+        while self._idle and (run := self.backlog.pop(scheduled=self._scheduled_free)) is not None:
+            self._begin(self._idle.popleft(), run)
+        if self.backlog:
+            self._line_up()
+        if self.backlog and self._runs_each == 1:
+            self._fork_for_all()
+
+    def _begin(self, isolate: Isolate, run: Run) -> None:
+        isolate.send(run.start)
+        self._under_way(isolate, run)
+
+    def _under_way(self, isolate: Isolate, run: Run) -> None:
+        """A run begins now, as far as the server can tell: its limits count from here."""
+        isolate.runs[run.start.run_id] = run
+        run.began_s = self._loop.time()
+
+    def _line_up(self) -> None:
+        """Send waiting runs to busy isolates, one each."""
+        for isolate in self._isolates.values():
+            if not self._may_line_up(isolate):
+                continue
+            run = self.backlog.peek(scheduled=self._scheduled_free)
+            if run is None or run.opened is not None:
+                return  # a run whose snapshot is to be opened at once needs an idle isolate
+            self.backlog.pop(scheduled=self._scheduled_free)
+            self._lined_up[isolate] = run
+            isolate.send(run.start)
+
+    def _may_line_up(self, isolate: Isolate) -> bool:
+        return (
+            isolate.usable
+            and bool(isolate.runs)
+            and isolate not in self._lined_up
+            and isolate not in self._slow
+            and isolate.ran + 1 < self._runs_each
+        )
+
+    def _take_back(self, isolate: Isolate) -> Run | None:
+        """Take the run that is lined up off an isolate, to begin elsewhere.
+
+        The isolate may still run it, which changes nothing: only a run's answer has effects, and
+        that answer is now for nobody.
+        """
+        run = self._lined_up.get(isolate)
+        if run is None or run.abandoned:
+            return None
+        self._lined_up[isolate] = Run(run.start, self._loop.create_future(), abandoned=True)
+        run.start = msgspec.structs.replace(run.start, run_id=next(self._second_ids))
+        return run
+
+    @property
+    def _scheduled_free(self) -> bool:
+        """Whether one more piece of scheduled work may begin."""
+        under_way = (run for i in self._isolates.values() for run in i.runs.values())
+        count = sum(
+            run.work is Work.SCHEDULED
+            for run in itertools.chain(under_way, self._lined_up.values())
+        )
+        return count < self._scheduled_maximum
+
+    # Isolates
+
+    def _add(self) -> bool:
+        isolate = self._fork()
+        if isolate is None:
+            return False
+        self._isolates[isolate.isolate_id] = isolate
+        return True
+
+    def _fork_for_all(self) -> None:
+        """Where each isolate runs once, none comes free: fork for all that wait."""
+        coming = sum(1 for i in self._isolates.values() if i.channel is None)
+        for _ in range(len(self.backlog) - coming):
+            if len(self._isolates) >= self._maximum or not self._add():
+                return
+
+    def _used_up(self, isolate: Isolate) -> bool:
+        if isolate.ran >= self._runs_each:
+            return True
+        return isolate.ran % RUNS_BETWEEN_LOOKS == 0 and _growth(isolate) > MAX_GROWTH_BYTES
+
+    # Limits
+
+    def _watch(self) -> None:
+        if self._watching is None:
+            self._watching = self._loop.call_later(WATCH_INTERVAL_S, self._look)
+
+    def _look(self) -> None:
+        """Look at what runs and waits, for as long as something does."""
+        self._watching = None
+        now_s = self._loop.time()
+        busy = [i for i in self._isolates.values() if i.runs and i.ending is None]
+        for isolate in busy:
+            for run in list(isolate.runs.values()):
+                self._look_at(isolate, run, now_s)
+        for run in self.backlog.take_calls_queued_before(now_s - PURE_WAIT_LIMIT_S):
+            run.fail(_too_many(self._maximum))
+        if busy or self.backlog:
+            self._watch()
+
+    def _look_at(self, isolate: Isolate, run: Run, now_s: float) -> None:
+        elapsed_s = now_s - run.began_s
+        if elapsed_s < SLOW_RUN_S:
+            return
+        if isolate not in self._slow:
+            self._slow[isolate] = cpu_seconds(isolate.pid)
+            self._make_room(isolate)
+        cpu, cpu_before = cpu_seconds(isolate.pid), self._slow[isolate]
+        # Waiting for a busy processor doesn't count.
+        used_s = elapsed_s if cpu is None or cpu_before is None else cpu - cpu_before + SLOW_RUN_S
+        if used_s >= PURE_CPU_LIMIT_S or elapsed_s >= PURE_WALL_LIMIT_S:
+            isolate.end(f"Function execution timed out (maximum duration: {PURE_CPU_LIMIT_S:g}s)")
+        elif _growth(isolate) > PURE_MEMORY_LIMIT_BYTES:
+            isolate.end(out_of_memory(actions=False))
+
+    def _make_room(self, isolate: Isolate) -> None:
+        """A run takes long: what waits behind it goes elsewhere, and a spare is kept ready."""
+        lined_up = self._take_back(isolate)
+        if lined_up is not None:
+            self.backlog.push_front(lined_up)
+        total = len(self._isolates)
+        busy = sum(1 for i in self._isolates.values() if i.runs)
+        forking = any(i.channel is None for i in self._isolates.values())
+        if total - busy < self._minimum and total < self._maximum and not forking:
+            self._add()
+        self._dispatch()
+
+
+def _growth(isolate: Isolate) -> int:
+    """Bytes that an isolate has gained since it was new; 0 where the system doesn't tell."""
+    before, now = isolate.memory_at_start, own_memory(isolate.pid)
+    return 0 if before is None or now is None else now - before
+
+
+def _too_many(limit: int) -> HostError:
+    return HostError(
+        429,
+        "TooManyConcurrentRequests",
+        "Too many concurrent requests. Your backend is limited to "
+        f"{limit} concurrent queries and mutations. To resolve this issue, make functions faster, "
+        "or start the server with more isolates.",
+    )

@@ -1,0 +1,86 @@
+"""Runs, as the server and its pools see them: what is to run, for whom, and how it ends.
+
+Owns the future of each run. Never decides where or when it runs. One invariant: every run that was
+submitted ends exactly once, with what was reported or with the reason why nothing was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from pyconvex.runtime import messages
+
+OnCall = Callable[[messages.CallOut], Awaitable[messages.CallBack]]
+
+
+class Work(enum.Enum):
+    """Why something runs, which decides what goes first when not all can."""
+
+    #: Somebody waits for the answer.
+    CALL = "call"
+    #: A query that is watched has become stale.
+    RERUN = "rerun"
+    #: Due by a schedule: crons, and functions that were scheduled.
+    SCHEDULED = "scheduled"
+
+
+class IsolateGoneError(Exception):
+    """The isolate ended before the run did; the message says how."""
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One run: its future result, and the frames that it may send meanwhile."""
+
+    start: messages.Start
+    #: May be cancelled by who awaits it; the run itself goes on then.
+    done: asyncio.Future[messages.Finished]
+    opened: asyncio.Future[int] | None = None
+    #: Answers an action's calls of other functions.
+    on_call: OnCall | None = None
+    work: Work = Work.CALL
+    #: Whose it is among those who wait; see `pyconvex.runtime.backlog`.
+    client: str = ""
+    #: When it was queued and when it began, by the event loop's clock.
+    queued_s: float = 0.0
+    began_s: float = 0.0
+    #: True for what is left in an isolate of a run that was taken back: nobody waits for it.
+    abandoned: bool = False
+    #: Actions that this action called and waits for. Meanwhile its place is free for others, or
+    #: nested actions could take all places and wait for one for ever.
+    awaited_actions: int = 0
+
+    async def result(self) -> messages.Finished:
+        """How the run ended, once it has. May be cancelled.
+
+        Raises `IsolateGoneError`, or `HostError` when the server ended it.
+        """
+        return await self.done
+
+    def finish(self, finished: messages.Finished) -> None:
+        """It ended by itself."""
+        if not self.done.done():
+            self.done.set_result(finished)
+
+    def fail(self, error: BaseException) -> None:
+        """It could not begin, or not end by itself."""
+        for future in (self.done, self.opened):
+            if future is not None and not future.done():
+                future.set_exception(error)
+                future.exception()  # not every caller awaits `opened`
+
+
+def new_run(
+    start: messages.Start,
+    *,
+    on_call: OnCall | None = None,
+    work: Work = Work.CALL,
+    client: str = "",
+) -> Run:
+    """A run that nobody has queued yet; needs a running event loop."""
+    loop = asyncio.get_running_loop()
+    opened = loop.create_future() if start.announce else None
+    return Run(start, loop.create_future(), opened, on_call, work, client)
