@@ -130,9 +130,7 @@ class ActionIsolates:
             isolate = self._freest()
             if isolate is None:
                 coming = any(i.channel is None and i.wanted for i in self._shifts)
-                # Those in which everything waits for other actions must not keep these from coming.
-                busy = sum(1 for i in self._shifts if i.places_taken or not i.runs)
-                if not coming and busy < self._maximum:
+                if not coming and self._count() < self._maximum:
                     self._add()
                 return
             run = self.backlog.pop()
@@ -153,6 +151,16 @@ class ActionIsolates:
             and isolate.ran + len(isolate.runs) + len(shift.asking) < self._runs_each
         ]
         return min(free)[2] if free else None
+
+    def _count(self) -> int:
+        """The isolates that count towards the maximum.
+
+        One that runs once never has a free place again: while its action waits for another, it must
+        not keep that one from coming.
+        """
+        if self._runs_each > 1:
+            return len(self._shifts)
+        return sum(1 for isolate in self._shifts if isolate.places_taken or not isolate.runs)
 
     def _ask(self, isolate: Isolate, run: Run) -> None:
         """Give it a run once it has shown that its other actions don't block it."""
