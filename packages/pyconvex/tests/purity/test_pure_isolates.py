@@ -215,8 +215,9 @@ def test_variables_are_the_components_and_their_reads_recorded(run: Run) -> None
         for name in ("PATH", "SECRET_OF_THE_SERVER", "TOKEN"):
             assert await app.query("lib:variable", name=name) is None
         own, *theirs, again = await app.query("lib:variables_of_both")
-        assert own == {"OWN": "a"}
-        assert theirs == [{"TOKEN": "t"}] * 2
+        here = {"CONVEX_CLOUD_URL": app.server.url}
+        assert own == {"OWN": "a", **here}
+        assert theirs == [{"TOKEN": "t", **here}] * 2
         assert again == "a"
 
     run(work)

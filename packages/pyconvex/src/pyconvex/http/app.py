@@ -25,8 +25,34 @@ from pyconvex.runtime.calls import Environment, Host, HostError
 _SLASHES = re.compile(r"//+")
 #: npm clients put their version into the path; Rust, Python and independent ones don't.
 _SYNC = re.compile(r"/api/(?:[^/]+/)?sync\Z")
-#: Where the official CLI uploads TypeScript.
-_DEPLOY = re.compile(r"/api/(?:deploy2/|get_config|push_config|run_test_function)")
+_UPLOADS = (
+    "This deployment runs functions in Python, and the npm CLI uploads TypeScript. `pyconvex dev` "
+    "deploys while you develop, `pyconvex deploy` otherwise, `pyconvex codegen` writes the types."
+)
+_MOVES = (
+    "This deployment doesn't move data through the npm CLI: `pyconvex backup` copies all of it "
+    "into one file and `pyconvex restore` brings it back; single documents go through a mutation."
+)
+#: What the official CLI asks and is not served, by how the path begins, and what to do instead.
+_INSTEAD = (
+    ("/api/deploy2/", _UPLOADS),
+    ("/api/get_config", _UPLOADS),
+    ("/api/push_config", _UPLOADS),
+    ("/api/v1/get_canonical_urls", _UPLOADS),
+    (
+        "/api/run_test_function",
+        "This deployment runs functions in Python and can't run a query written in JavaScript: put "
+        "it into the functions folder, and call it with `npx convex run` or `pyconvex run`.",
+    ),
+    ("/api/export/", _MOVES),
+    ("/api/import/", _MOVES),
+    ("/api/perform_import", _MOVES),
+    (
+        "/api/storage/",
+        "This deployment keeps no files: keep them in a store of your own, and their address in a "
+        "document.",
+    ),
+)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -140,13 +166,9 @@ class _Application:
 
 
 def _nothing_here(path: str) -> Response:
-    if _DEPLOY.match(path):
-        return refusal(
-            400,
-            "UnsupportedEndpoint",
-            "This deployment runs functions in Python, and the npm CLI uploads TypeScript: deploy "
-            "with `pyconvex deploy` instead.",
-        )
+    for begins, what_instead in _INSTEAD:
+        if path.startswith(begins):
+            return refusal(400, "UnsupportedEndpoint", what_instead)
     if path.startswith("/api/"):
         # Not 404: the official CLI repeats that for tens of seconds.
         return refusal(400, "UnsupportedEndpoint", f"This deployment does not serve {path}.")

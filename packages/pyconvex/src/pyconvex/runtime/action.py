@@ -103,7 +103,7 @@ class ActionRunner:
             app = tables.namespace("")
             if callee.component.path == "":
                 environment.update(app.env_all())
-            environment.update(environment_of(callee.component, app.env))
+            environment.update(environment_of(callee.component, tables))
         frame = ActionFrame(self, start.run_id, callee, who, environment, reporting)
         purity.enter_call(frame)  # for good: each action is a task of its own
         result = await callee.function.handler(ActionCtx(frame), **bound)

@@ -167,6 +167,7 @@ def _add(
                     {k: list(fields) for k, fields in table.indexes.items()},
                     _hash([repr(table.validator)]) if table.enforced else "",
                     {k: list(fields) for k, fields in table.staged.items()},
+                    table.validator.json(),
                 )
                 for name, table in sorted(schema.tables.items())
             ],

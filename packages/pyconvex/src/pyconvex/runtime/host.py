@@ -41,6 +41,7 @@ from pyconvex.runtime.calls import (
 )
 from pyconvex.runtime.commits import CommitQueue
 from pyconvex.runtime.contention import Contention
+from pyconvex.runtime.no_app import NoApp
 from pyconvex.runtime.pool import Pool
 from pyconvex.runtime.queries import QueryRounds
 from pyconvex.runtime.runs import IsolateGoneError, OnCall, Run, Work
@@ -85,6 +86,7 @@ class Host:
     ) -> None:
         self._store = store
         self._reader = store.reader()
+        self._no_app = NoApp(self._reader)
         self._commits = commits
         self._system = system
         self._on_appended = on_appended
@@ -362,8 +364,6 @@ class Host:
         work: Work | None = None,
         on_call: OnCall | None = None,
     ) -> Run:
-        if self._pool is None:
-            raise HostError(503, "NotDeployed", "No app has been deployed here yet.")
         start = messages.Start(
             run_id=next(self._run_ids),
             kind=call.kind,
@@ -379,6 +379,8 @@ class Host:
             cursor_secret=self._cursor_secret,
             journal=journal,
         )
+        if self._pool is None:
+            return self._no_app.submit(start)
         if work is None:
             work = Work.SCHEDULED if call.origin in _SCHEDULED else Work.CALL
         return self._pool.submit(start, work=work, client=call.client, on_call=on_call)

@@ -24,6 +24,7 @@ from pyconvex.functions import (
     MutationCtx,
     QueryCtx,
 )
+from pyconvex.functions.component import RESERVED_VARIABLES
 from pyconvex.functions.db import DatabaseReader, DatabaseWriter
 from pyconvex.functions.pages import Pager
 from pyconvex.functions.schema import schema_check
@@ -31,7 +32,7 @@ from pyconvex.identity import Admin, Identity, User
 from pyconvex.runlog import ExceptionReport, LogLines, Report, Usage
 from pyconvex.runlog.exceptions import Describer, ErrorIds
 from pyconvex.runlog.report import Items, encode_value
-from pyconvex.runtime import limits, messages, purity
+from pyconvex.runtime import addresses, limits, messages, purity, system_queries
 from pyconvex.runtime.analysis import AppImage, ComponentImage
 from pyconvex.runtime.calling import (
     MAX_CALL_DEPTH,
@@ -157,6 +158,8 @@ class PureRun:
 
     async def _main(self) -> bytes:
         start = self.start
+        if system_queries.is_system(start.path) and isinstance(self._who, Admin):
+            return await self._system_query()
         # Before anything is looked up: also "there is no such function" is true for this code only.
         self._check_version(start.component)
         callee = find_for_client(
@@ -164,11 +167,23 @@ class PureRun:
         )
         return await self.invoke(callee, codec.decode(start.args), depth=1)
 
+    async def _system_query(self) -> bytes:
+        """Run one of the host's own queries: with whatever app in force, or none."""
+        start = self.start
+        self.observed_identity = True  # nobody else may get this from a cache
+        callee = system_queries.find(start.component, start.path, start.kind)
+        namespace = self.transaction.namespace(start.component, system=True)
+        frame = _SystemFrame(self, callee, namespace, 1, self.log)
+        return await self._invoke(frame, callee, codec.decode(start.args))
+
     async def invoke(self, callee: Callee, arguments: Any, depth: int) -> bytes:
         """Run one function to its encoded, checked result; a mutation in a savepoint of its own."""
         namespace = self._check_version(callee.component.path)
         log = self.log if depth == 1 else self.log.within(callee.path, callee.component.path)
-        frame = Frame(self, callee, namespace, depth, log)
+        return await self._invoke(Frame(self, callee, namespace, depth, log), callee, arguments)
+
+    async def _invoke(self, frame: Frame, callee: Callee, arguments: Any) -> bytes:
+        namespace, depth, log = frame.namespace, frame.depth, frame.lines
         bound = bind_arguments(callee, arguments, namespace)
         mutates = callee.function.kind is FunctionKind.MUTATION
         if depth == 1:
@@ -199,6 +214,10 @@ class PureRun:
             return None
         return self._pager if depth == 1 else Pager(self.start.cursor_secret, None)
 
+    def own_pager(self) -> Pager:
+        """The pagination of this run's first call, whichever component it looks into."""
+        return self._pager
+
     def identity_for(self, component: ComponentImage) -> User | None:
         """The caller as functions of this component see them; components see nobody."""
         if component.path:
@@ -215,17 +234,17 @@ class Frame:
     ) -> None:
         self._run = run
         self._callee = callee
-        self._namespace = namespace
-        self._depth = depth
-        self._log = log
+        self.namespace = namespace
+        self.depth = depth
+        self.lines = log
 
     def context(self) -> QueryCtx:
         """The context for the handler."""
         component = self._callee.component
-        pager = self._run.pager_for(component, self._depth)
+        pager = self._run.pager_for(component, self.depth)
         if self._callee.function.kind is FunctionKind.MUTATION:
-            return MutationCtx(self, DatabaseWriter(self._namespace, component.schema, pager))
-        return QueryCtx(self, DatabaseReader(self._namespace, component.schema, pager))
+            return MutationCtx(self, DatabaseWriter(self.namespace, component.schema, pager))
+        return QueryCtx(self, DatabaseReader(self.namespace, component.schema, pager))
 
     @property
     def function_name(self) -> str:
@@ -241,24 +260,23 @@ class Frame:
 
     @property
     def environment(self) -> EnvironmentView:
-        root = self._run.transaction.namespace("")
-        return environment_of(self._callee.component, root.env)
+        return environment_of(self._callee.component, self._run.transaction)
 
     def call(self, kind: str, target: Any, arguments: Mapping[str, Any]) -> Awaitable[Any]:
         return self._call(FunctionKind(kind), target, arguments)
 
     async def _call(self, kind: FunctionKind, target: Any, arguments: Mapping[str, Any]) -> Any:
         callee = find_for_function(self._run.image, self._callee, target, kind)
-        if self._depth >= MAX_CALL_DEPTH:
+        if self.depth >= MAX_CALL_DEPTH:
             raise FunctionCallError(too_deep(callee.path))
-        encoded = await self._run.invoke(callee, crossing(arguments), self._depth + 1)
-        return decode_result(callee, encoded, self._namespace)
+        encoded = await self._run.invoke(callee, crossing(arguments), self.depth + 1)
+        return decode_result(callee, encoded, self.namespace)
 
     async def enqueue(self, queue: str, value: Any) -> None:
-        self._namespace.enqueue(queue, codec.encode(value))
+        self.namespace.enqueue(queue, codec.encode(value))
 
     def log(self, level: str, message: Any) -> None:
-        self._log.add(level, message)
+        self.lines.add(level, message)
 
     def report(self, kind: str, value: Any, *, durable: bool, each_caller: bool) -> None:
         component = self._callee.component.path
@@ -266,6 +284,14 @@ class Frame:
 
     def describe(self, error: BaseException) -> ExceptionReport:
         return self._run.describer.describe(error)
+
+
+class _SystemFrame(Frame):
+    """The call of a system query."""
+
+    def context(self) -> QueryCtx:
+        pager = self._run.own_pager()
+        return system_queries.SystemCtx(self, self._run.transaction, self.namespace, pager)
 
 
 def decode_result(callee: Callee, encoded: bytes, tables: Namespace) -> Any:
@@ -292,21 +318,26 @@ def attributes_of(user: User | None) -> Mapping[str, Any] | None:
     return attributes if isinstance(attributes, dict) else None
 
 
-def environment_of(component: ComponentImage, read_app_variable: Any) -> EnvironmentView:
-    """The variables of a component, each traced to its literal or app-level variable."""
+def environment_of(component: ComponentImage, transaction: Transaction) -> EnvironmentView:
+    """The variables of a component, each traced to its literal or app-level variable.
+
+    The deployment's two addresses are among them everywhere.
+    """
     specs = {spec.name: spec for spec in component.env}
+    read_app_variable = transaction.namespace("").env
 
     def read(name: str) -> str | None:
+        if name in RESERVED_VARIABLES:
+            return addresses.address(transaction, name)
         spec = specs.get(name)
         if spec is None:
             # The app reads whatever the operator set; a component only what it declares.
-            value: str | None = read_app_variable(name) if component.path == "" else None
-            return value
+            return read_app_variable(name) if component.path == "" else None
         if spec.literal is not None:
             return spec.literal
         return read_app_variable(spec.source) if spec.source is not None else None
 
-    return EnvironmentView(list(specs), read)
+    return EnvironmentView([*specs, *sorted(RESERVED_VARIABLES)], read)
 
 
 def describe_error(error: BaseException, *, actions: bool = False) -> tuple[str, bytes | None]:

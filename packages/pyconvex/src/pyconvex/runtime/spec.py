@@ -42,6 +42,8 @@ class TableSpec(msgspec.Struct, frozen=True):
     validator: str = ""
     #: Indexes that are built in the background and that no query uses yet.
     staged: dict[str, list[str]] = {}
+    #: What its documents must be, without system fields, as the function spec says such things.
+    document: dict[str, Any] = {}
 
 
 class ComponentSpec(msgspec.Struct, frozen=True):

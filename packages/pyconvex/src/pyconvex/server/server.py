@@ -22,6 +22,7 @@ from pyconvex.database import Committer
 from pyconvex.delivery.messages import LaneStatus
 from pyconvex.delivery.supervisor import LaneSupervisor
 from pyconvex.http import Deployment, create_app
+from pyconvex.runtime import addresses
 from pyconvex.runtime.commits import CommitQueue
 from pyconvex.runtime.deploy import Deployer
 from pyconvex.runtime.environment import DeploymentEnvironment
@@ -139,7 +140,14 @@ class Server:
         self._spec: AppSpec | None = None
         self._lanes.start(settings.data, [], store.durable_ts)
         self._background(maintain(store, commits))
+        await self._tell_address()
         await self._serve(host, listener)
+
+    async def _tell_address(self) -> None:
+        """Have functions and tools read where this server is; nothing is written if they do."""
+        now = {addresses.CLOUD_URL: self.url}
+        if self._system.read(lambda tx: addresses.differ(tx, now)):
+            await self._system.write(lambda tx: addresses.record(tx, now))
 
     async def _serve(self, host: Host, listener: socket.socket) -> None:
         authenticator = DeploymentAuthenticator(self._key)

@@ -1,0 +1,154 @@
+"""The queries of tools: what they say, who may ask, and when they are told again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from host_bench import Bench, Ended
+
+from pyconvex.identity import ANONYMOUS, Admin, Identity, User
+from pyconvex.runtime.addresses import CLOUD_URL, record
+from pyconvex.runtime.analysis import AppImage
+
+LIB = """
+from pyconvex import *
+
+class Note(Document, table="notes", indexes={"by_text": ["text"]}):
+    text: str
+    stars: int = 0
+
+@mutation
+async def add(ctx: MutationCtx, texts: list[str]) -> None:
+    for text in texts:
+        await ctx.db.insert(Note(text=text))
+
+@internal_query
+async def hidden(ctx: QueryCtx) -> bytes:
+    return b""
+
+@query
+async def addresses(ctx: QueryCtx) -> list[str]:
+    return [ctx.env["CONVEX_CLOUD_URL"], *ctx.env]
+"""
+CONFIG = """
+from pyconvex import define_app
+from sample_component import mail
+
+app = define_app()
+app.use(mail, env={"TOKEN": "t"})
+"""
+ADMIN = Admin()
+
+
+@pytest.fixture
+def deployed(bench: Bench, analysed: Callable[..., AppImage]) -> Bench:
+    bench.deploy(analysed(lib=LIB, convex_config=CONFIG), {"B": "2", "A": "1"})
+    return bench
+
+
+def ask(bench: Bench, path: str, args: Any = None, who: Identity = ADMIN, **options: Any) -> Ended:
+    return bench.run(f"_system/{path}", args, who=who, public_only=False, **options)
+
+
+def page(number: int, cursor: str | None = None) -> dict[str, Any]:
+    return {"paginationOpts": {"numItems": float(number), "cursor": cursor}}
+
+
+def test_variables(deployed: Bench) -> None:
+    both = [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]
+    assert ask(deployed, "cli/queryEnvironmentVariables:default").value == both
+    got = ask(deployed, "cli/queryEnvironmentVariables:get", {"name": "B"}).value
+    assert got == {"name": "B", "value": "2"}
+    assert ask(deployed, "cli/queryEnvironmentVariables:get", {"name": "C"}).value is None
+
+
+def test_tables_and_documents(deployed: Bench) -> None:
+    deployed.mutate("lib:add", {"texts": ["one", "two", "three"]})
+    tables = ask(deployed, "cli/tables:default", page(10)).value
+    assert tables == {"page": [{"name": "notes"}], "isDone": True, "continueCursor": "end"}
+    first = ask(deployed, "cli/tableData:default", {"table": "notes", **page(2)}).value
+    assert [document["text"] for document in first["page"]] == ["three", "two"]
+    rest = page(2, first["continueCursor"])
+    second = ask(deployed, "cli/tableData:default", {"table": "notes", **rest}).value
+    assert ([document["text"] for document in second["page"]], second["isDone"]) == (["one"], True)
+    upwards = {"table": "notes", "order": "asc", **page(1)}
+    (document,) = ask(deployed, "cli/tableData:default", upwards).value["page"]
+    assert document["text"] == "one"
+
+
+@pytest.mark.parametrize("table", ["_modules", "_secrets", "_tables"])
+def test_the_hosts_own_tables_are_not_shown(deployed: Bench, table: str) -> None:
+    shown = ask(deployed, "cli/tableData:default", {"table": table, **page(1)})
+    assert f"There is no table '{table}'" in shown.error
+    empty = ask(deployed, "cli/tableData:default", {"table": "_scheduled_functions", **page(1)})
+    assert empty.value["page"] == []
+
+
+def test_a_component(deployed: Bench) -> None:
+    listed = ask(deployed, "frontend/components:list").value
+    assert [each["path"] for each in listed] == ["mail", "mail/fixed", "mail/inner"]
+    tables = ask(deployed, "cli/tables:default", page(10), component="mail")
+    assert all(table["name"] != "notes" for table in tables.value["page"])
+    missing = ask(deployed, "cli/tables:default", page(10), component="nope")
+    assert "There is no component at 'nope'. Components that are there: 'mail'," in missing.error
+
+
+def test_the_function_spec(deployed: Bench) -> None:
+    functions = ask(deployed, "cli/modules:apiSpec").value
+    assert [function["identifier"] for function in functions] == [
+        "lib.js:add",
+        "lib.js:addresses",
+        "lib.js:hidden",
+    ]
+    assert functions[2]["visibility"] == {"kind": "internal"}
+    assert functions[2]["returns"] == {"type": "bytes"}
+    assert ask(deployed, "cli/modules:apiSpec", component="mail").value != functions
+
+
+def test_the_schema(deployed: Bench) -> None:
+    schemas = ask(deployed, "frontend/getSchemas:default").value
+    (notes,) = json.loads(schemas["active"])["tables"]
+    assert notes["tableName"] == "notes"
+    assert notes["indexes"] == [{"indexDescriptor": "by_text", "fields": ["text"]}]
+    assert notes["documentType"]["value"]["stars"] == {
+        "fieldType": {"type": "number"},
+        "optional": True,
+    }
+
+
+def test_the_address(deployed: Bench) -> None:
+    assert ask(deployed, "cli/convexUrl:cloudUrl").value is None
+    deployed.change(lambda tx: record(tx, {CLOUD_URL: "https://here"}))
+    assert ask(deployed, "cli/convexUrl:cloudUrl").value == "https://here"
+    assert ask(deployed, "cli/convexUrl:siteUrl").value is None
+    assert deployed.run("lib:addresses").value == ["https://here", CLOUD_URL]
+    assert ask(deployed, "cli/queryEnvironmentVariables:get", {"name": CLOUD_URL}).value is None
+
+
+@pytest.mark.parametrize("who", [ANONYMOUS, User(
+    token_identifier="i|s", issuer="i", subject="s", attributes=b"{}")])  # fmt: skip
+@pytest.mark.parametrize("public_only", [True, False])
+def test_nobody_but_an_administrator(deployed: Bench, who: Identity, public_only: bool) -> None:
+    path = "_system/cli/queryEnvironmentVariables:default"
+    assert "Could not find " in deployed.run(path, who=who, public_only=public_only).error
+
+
+def test_a_query_that_is_not_there(deployed: Bench) -> None:
+    assert "Could not find function for '_system/nope'" in ask(deployed, "nope:default").error
+    path = "cli/queryEnvironmentVariables:default"
+    assert "Could not find function" in ask(deployed, path, kind="mutation").error
+    assert "ArgumentValidationError" in ask(deployed, path, {"x": 1.0}).error
+
+
+def test_it_goes_stale_with_what_it_read(deployed: Bench) -> None:
+    path = "cli/queryEnvironmentVariables:get"
+    reads = ask(deployed, path, {"name": "A"}).reads
+    log = deployed.committer.log
+    before = deployed.store.visible_ts
+    deployed.change(lambda tx: tx.namespace("").set_env("B", "other"))
+    assert log.first_overlap(reads, before) is None
+    deployed.change(lambda tx: tx.namespace("").set_env("A", "other"))
+    assert log.first_overlap(reads, before) is not None
