@@ -10,8 +10,8 @@ import asyncio
 import contextlib
 import socket
 import tempfile
-import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,11 +62,11 @@ async def memory() -> AsyncIterator[Served]:
 
 
 @asynccontextmanager
-async def pyconvex() -> AsyncIterator[Served]:
-    """The whole server, with the functions of `app`."""
+async def pyconvex(functions: Path = APP) -> AsyncIterator[Served]:
+    """The whole server, with the functions of `app` or of another folder."""
     with tempfile.TemporaryDirectory() as data:
         async with Server(Settings(data=Path(data), port=0, isolates=1)) as server:
-            await server.deploy(APP)
+            await server.deploy(functions)
             yield Served(server.url, server.admin_key)
 
 
@@ -79,25 +79,26 @@ SERVERS: dict[str, Callable[[], AbstractAsyncContextManager[Served]]] = {
 @contextmanager
 def in_thread(serve: Callable[[], AbstractAsyncContextManager[Any]]) -> Iterator[Any]:
     """Run a server on an event loop in a thread, until the block ends."""
-    with asyncio.Runner() as runner, _thread_of(runner) as run:
-        context = serve()
-        entered = run(context.__aenter__())
+    entered: Future[tuple[Any, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def main() -> None:
+        leaving = asyncio.Event()
+        async with serve() as served:
+            entered.set_result((served, asyncio.get_running_loop(), leaving))
+            await leaving.wait()
+
+    # Its whole life is in the thread: the caller's may have a loop of its own, as Playwright's has.
+    with ThreadPoolExecutor(1) as threads:
+        ended = threads.submit(lambda: asyncio.run(main()))
+        wait([entered, ended], 60, FIRST_COMPLETED)
+        if ended.done():
+            ended.result()
+        served, loop, leaving = entered.result(0)
         try:
-            yield entered
+            yield served
         finally:
-            run(context.__aexit__(None, None, None))
-
-
-@contextmanager
-def _thread_of(runner: asyncio.Runner) -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
-    loop = runner.get_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        yield lambda coroutine: asyncio.run_coroutine_threadsafe(coroutine, loop).result(60)
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
+            loop.call_soon_threadsafe(leaving.set)
+            ended.result(60)
 
 
 class Line:

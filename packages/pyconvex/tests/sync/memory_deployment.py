@@ -178,6 +178,9 @@ class MemoryDeployment:
         #: While cleared, mutations and actions wait before they run.
         self.gate = asyncio.Event()
         self.gate.set()
+        #: While cleared, mutations that have committed wait before they answer.
+        self.answering = asyncio.Event()
+        self.answering.set()
         self._results: dict[tuple[Any, ...], tuple[QueryResult, set[str]]] = {}
         self._replayed: dict[Replay, Success] = {}
 
@@ -197,7 +200,12 @@ class MemoryDeployment:
         self._fault(call.path)
         return self._query(call)[0].outcome
 
-    async def run_mutation(self, call: FunctionCall, replay: Replay | None = None) -> Outcome:
+    async def run_mutation(
+        self,
+        call: FunctionCall,
+        replay: Replay | None = None,
+        on_visible: Callable[[int], None] | None = None,
+    ) -> Outcome:
         await self._enter(call.path)
         if replay in self._replayed:
             return self._replayed[replay]
@@ -207,6 +215,9 @@ class MemoryDeployment:
             return outcome
         self.commit(run.writes)
         outcome = msgspec.structs.replace(outcome, ts=self.durable_ts)
+        if on_visible is not None:
+            on_visible(outcome.ts)
+        await self.answering.wait()
         if replay is not None:
             self._replayed[replay] = outcome
         return outcome

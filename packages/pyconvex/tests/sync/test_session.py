@@ -111,6 +111,54 @@ def test_a_subscription_follows_a_mutation() -> None:
     on_socket(talk)
 
 
+def test_a_clients_own_writes_are_never_shown_before_the_answer() -> None:
+    """Else they would come on top of the optimistic update that still stands for them."""
+
+    async def talk(socket: Socket) -> None:
+        deployment = socket.deployment
+        settled = asyncio.Event()
+        settle = deployment.settle
+
+        async def noting(*args: Any) -> Any:
+            found = await settle(*args)
+            settled.set()
+            return found
+
+        socket.connect()
+        socket.modify(add(0, "messages:list"))
+        await socket.next()
+        deployment.settle = noting  # type: ignore[method-assign]
+        deployment.answering.clear()
+        socket.mutate(0, "messages:send", author="Ann", body="hi")
+        await asyncio.wait_for(settled.wait(), PATIENCE_S)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert socket.outgoing.empty()
+        deployment.answering.set()
+        response, transition = await socket.next(), await socket.next()
+        assert response["type"] == "MutationResponse"
+        assert transition["modifications"][0]["value"] == [{"author": "Ann", "body": "hi"}]
+
+    on_socket(talk)
+
+
+def test_others_writes_are_shown_while_a_mutation_runs() -> None:
+    async def talk(socket: Socket) -> None:
+        socket.connect()
+        socket.modify(add(0, "counters:get", {"name": "x"}))
+        await socket.next()
+        socket.deployment.gate.clear()
+        socket.mutate(0, "messages:send", author="Ann", body="hi")
+        await asyncio.sleep(0)
+        socket.deployment.commit({"counter:x": 3.0})
+        transition = await socket.next()
+        assert transition["modifications"][0]["value"] == 3.0
+        socket.deployment.gate.set()
+        assert (await socket.next())["type"] == "MutationResponse"
+
+    on_socket(talk)
+
+
 def test_what_arrives_together_is_one_transition() -> None:
     async def talk(socket: Socket) -> None:
         socket.connect(count=1)

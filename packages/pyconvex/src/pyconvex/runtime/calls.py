@@ -171,12 +171,18 @@ class Host(Protocol):
     async def run_query(self, call: FunctionCall) -> Outcome:
         """Run a query on the newest snapshot."""
 
-    async def run_mutation(self, call: FunctionCall, replay: Replay | None = None) -> Outcome:
+    async def run_mutation(
+        self,
+        call: FunctionCall,
+        replay: Replay | None = None,
+        on_visible: Callable[[int], None] | None = None,
+    ) -> Outcome:
         """Run a mutation until it commits, fails or is out of retries.
 
         With `replay`, a success is recorded in the same transaction, and a repeat returns the
         record without running anything; failures are not recorded. Once started it is not undone
-        by cancelling the caller.
+        by cancelling the caller. `on_visible` gets the timestamp of the commit before any `settle`
+        ends at it or later, which is before the outcome is there.
         """
 
     async def run_action(self, call: FunctionCall) -> Outcome:

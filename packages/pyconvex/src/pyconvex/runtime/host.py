@@ -160,9 +160,14 @@ class Host:
         """Run a query on the newest snapshot, or answer from a result that is still true."""
         return (await self.queries.once(call)).outcome
 
-    async def run_mutation(self, call: FunctionCall, replay: Replay | None = None) -> Outcome:
+    async def run_mutation(
+        self,
+        call: FunctionCall,
+        replay: Replay | None = None,
+        on_visible: Callable[[int], None] | None = None,
+    ) -> Outcome:
         """Run a mutation until it commits, fails or is out of retries; see `calls.Host`."""
-        task = asyncio.create_task(self._mutate(call, replay))
+        task = asyncio.create_task(self._mutate(call, replay, on_visible))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
@@ -184,7 +189,12 @@ class Host:
 
     # Mutations
 
-    async def _mutate(self, call: FunctionCall, replay: Replay | None) -> Outcome:
+    async def _mutate(
+        self,
+        call: FunctionCall,
+        replay: Replay | None,
+        on_visible: Callable[[int], None] | None,
+    ) -> Outcome:
         line = self._contention.line_for(call)
         expected = line is not None
         for run in range(MAX_MUTATION_RUNS):
@@ -201,6 +211,8 @@ class Host:
                 outcome = await self._commits.submit(proposal)
             match outcome:
                 case Committed():
+                    if on_visible is not None:
+                        on_visible(outcome.ts)
                     if run == 0 and not expected:
                         self._contention.passed(call)
                     await self.wait_durable(outcome.ts)

@@ -108,6 +108,9 @@ class _Session:
         self._outbox_has_room = asyncio.Event()
         self._outbox_has_room.set()
         self._round_due = asyncio.Event()
+        #: The commit of this client's mutation between becoming visible and being answered.
+        self._unanswered_ts: int | None = None
+        self._answered = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
@@ -183,8 +186,11 @@ class _Session:
         except Exception:
             _log.exception("The queries of a connection could not be settled; it is closed.")
             return self._protocol.host_failed(_internal_error())
-        # A mutation that became durable in the same turn answers before its writes are shown.
-        await asyncio.sleep(0)
+        # Shown before the answer, its writes would come on top of the optimistic update that still
+        # stands for them.
+        while self._unanswered_ts is not None and self._unanswered_ts <= settled.ts:
+            self._answered.clear()
+            await self._answered.wait()
         self._protocol.settled(settled, self._clock())
 
     async def _settle(self, plan: Round) -> Settled:
@@ -254,7 +260,9 @@ class _Session:
 
     async def _run_mutation(self, effect: RunMutation) -> None:
         try:
-            outcome = await self._endpoint.host.run_mutation(effect.call, effect.replay)
+            outcome = await self._endpoint.host.run_mutation(
+                effect.call, effect.replay, self._visible
+            )
         except HostError as error:
             self._protocol.host_failed(error)
         except Exception:
@@ -262,7 +270,12 @@ class _Session:
             self._protocol.host_failed(_internal_error())
         else:
             self._protocol.mutation_finished(outcome, self._clock())
+        self._unanswered_ts = None
+        self._answered.set()
         self._carry_out()
+
+    def _visible(self, ts: int) -> None:
+        self._unanswered_ts = ts
 
     async def _run_action(self, effect: RunAction) -> None:
         # Clients don't repeat an action, so closing the socket would tell less than an answer.

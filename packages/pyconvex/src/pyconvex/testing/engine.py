@@ -190,8 +190,13 @@ class _RecordingHost(Host):
     async def run_query(self, call: FunctionCall) -> Outcome:
         return self._recorded(await super().run_query(call))
 
-    async def run_mutation(self, call: FunctionCall, replay: ReplayKey | None = None) -> Outcome:
-        return self._recorded(await super().run_mutation(call, replay))
+    async def run_mutation(
+        self,
+        call: FunctionCall,
+        replay: ReplayKey | None = None,
+        on_visible: Callable[[int], None] | None = None,
+    ) -> Outcome:
+        return self._recorded(await super().run_mutation(call, replay, on_visible))
 
     async def run_action(self, call: FunctionCall) -> Outcome:
         return self._recorded(await super().run_action(call))

@@ -1,0 +1,3 @@
+from pyconvex import define_app
+
+app = define_app()
