@@ -9,18 +9,22 @@ from __future__ import annotations
 import msgspec
 
 from pyconvex.auth.admin_key import AdminKey, split_presented
+from pyconvex.auth.fetching import HttpFetch
 from pyconvex.auth.header import AdminCredential, BearerToken, parse_authorization
+from pyconvex.auth.keyring import Keyring
+from pyconvex.auth.verifier import TokenVerifier, Trust
 from pyconvex.identity import ANONYMOUS, Admin, AuthenticationError, User, Verified
-from pyconvex.values import codec
+from pyconvex.values import InvalidId, codec, ids
 
 _NOBODY = Verified(ANONYMOUS)
 
 
 class DeploymentAuthenticator:
-    """Verifies credentials against one deployment's key; trusts no identity provider yet."""
+    """Verifies credentials against one deployment's key and, with `tokens`, its providers."""
 
-    def __init__(self, admin_key: AdminKey) -> None:
+    def __init__(self, admin_key: AdminKey, tokens: TokenVerifier | None = None) -> None:
         self._admin_key = admin_key
+        self._tokens = tokens or TokenVerifier(Trust, Keyring(HttpFetch()))
 
     async def header(self, authorization: str | None) -> Verified:
         """The caller that an `Authorization` header names; without one, nobody."""
@@ -33,13 +37,8 @@ class DeploymentAuthenticator:
                 return await self.admin_key(presented)
 
     async def token(self, token: str) -> Verified:
-        """Refuses every token with 401 `NoAuthProvider`: no provider is configured."""
-        raise AuthenticationError(
-            401,
-            "NoAuthProvider",
-            "No auth provider found matching the given token: this deployment has no auth "
-            "providers configured.",
-        )
+        """The user whom a bearer token names; 401 when no provider vouches for it."""
+        return await self._tokens.verify(token)
 
     async def admin_key(self, key: str, acting_as: bytes | None = None) -> Verified:
         """The administrator who shows this key; 401 `BadAdminKey` when it isn't the right one."""
@@ -72,7 +71,22 @@ def user_to_act_as(identity_json: bytes) -> User:
         issuer=names.issuer,
         subject=names.subject,
         attributes=codec.encode({**attributes, "tokenIdentifier": identifier}),
+        user_id=_user_of_session(names.subject),
     )
+
+
+def _user_of_session(subject: str) -> str:
+    """The user in a subject of the built-in sign-in, which is `user|session`; "" for another's.
+
+    No provider vouches for an identity to act as, so its form has to tell.
+    """
+    user, bar, session = subject.partition("|")
+    try:
+        for id in (user, session):
+            ids.decode_id(id)
+    except InvalidId:
+        return ""
+    return user if bar else ""
 
 
 class _Names(msgspec.Struct, frozen=True):

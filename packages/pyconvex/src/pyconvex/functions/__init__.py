@@ -3,6 +3,8 @@
 The names here are re-exported by `pyconvex` itself; import them from there.
 """
 
+from pyconvex.functions.auth_config import CustomJwtProvider, OidcProvider
+from pyconvex.functions.bundle import FunctionBundle
 from pyconvex.functions.component import (
     AppDefinition,
     ComponentDefinition,
@@ -45,17 +47,20 @@ __all__ = [
     "ComponentDefinition",
     "ComponentReference",
     "ConvexError",
+    "CustomJwtProvider",
     "DatabaseReader",
     "DatabaseWriter",
     "DefinitionError",
     "Document",
     "EnvRef",
     "EnvironmentView",
+    "FunctionBundle",
     "FunctionCallError",
     "FunctionKind",
     "FunctionReference",
     "ModuleReference",
     "MutationCtx",
+    "OidcProvider",
     "PaginationOptions",
     "PaginationResult",
     "QueryCtx",

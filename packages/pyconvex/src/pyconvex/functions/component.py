@@ -8,8 +8,9 @@ that it declares and its parent binds.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pyconvex.functions.errors import DefinitionError
 from pyconvex.functions.schema import Schema
@@ -42,6 +43,8 @@ class AppEnv:
     def __getattr__(self, name: str) -> EnvRef:
         if name.startswith("_"):
             raise AttributeError(name)
+        if name in RESERVED_VARIABLES:
+            return EnvRef(name)
         if name not in self._declared:
             raise DefinitionError(
                 f'Env var "{name}" is not declared on this app. '
@@ -125,19 +128,33 @@ class ComponentDefinition:
         return AppEnv(self.declared_env)
 
 
+#: Finds the person in an identity: the id that `ctx.user_id` gives, or None for nobody.
+UserIdRule = Callable[[Mapping[str, Any]], str | None]
+
+
+@dataclass(slots=True)
 class AppDefinition(ComponentDefinition):
     """The root: what `app` in `convex_config.py` must be."""
 
+    #: None leaves it at the subject.
+    user_id: UserIdRule | None = None
 
-def define_app(*, env: Mapping[str, Validator] | None = None) -> AppDefinition:
+
+def define_app(
+    *, env: Mapping[str, Validator] | None = None, user_id: UserIdRule | None = None
+) -> AppDefinition:
     """Declare the app and the variables that it needs.
+
+    `user_id` says whose call it is, from the attributes of the caller's identity: what it returns
+    is `ctx.user_id` everywhere. Without it that is the identity's subject (for tokens of this
+    deployment's own sign-in, the id in `users`).
 
     >>> from pyconvex.values import v
     >>> app = define_app(env={"API_KEY": v.string()})
     >>> app.env.API_KEY
     EnvRef(name='API_KEY')
     """
-    return AppDefinition(name="", functions=None, declared_env=_declared(env))
+    return AppDefinition(name="", functions=None, declared_env=_declared(env), user_id=user_id)
 
 
 def define_component(

@@ -18,13 +18,20 @@ class User(msgspec.Struct, frozen=True, tag="user", kw_only=True):
 
     `token_identifier` (`issuer|subject`) is unique over all providers. `attributes` is a tagged
     JSON object: exactly what `ctx.auth.get_user_identity()` hands out, decoded only when a
-    function asks.
+    function asks. `user_id` is the person behind a session of this deployment's own sign-in, whose
+    subjects name both; for every other issuer it is "" and the subject is the person.
     """
 
     token_identifier: str
     issuer: str
     subject: str
     attributes: bytes
+    user_id: str = ""
+
+    @property
+    def person(self) -> str:
+        """Whose call it is, unless the app has a rule of its own."""
+        return self.user_id or self.subject
 
 
 class Admin(msgspec.Struct, frozen=True, tag="admin"):

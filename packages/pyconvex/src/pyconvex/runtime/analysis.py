@@ -11,7 +11,7 @@ import hashlib
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -22,15 +22,28 @@ from pyconvex.functions import (
     DefinitionError,
     Document,
     EnvRef,
+    FunctionBundle,
     FunctionReference,
     RegisteredFunction,
     Schema,
 )
-from pyconvex.functions.schema import collect_schema
+from pyconvex.functions.auth_config import AuthProvider, OidcProvider, providers_of
+from pyconvex.functions.component import RESERVED_VARIABLES, UserIdRule
+from pyconvex.functions.schema import Table, collect_schema
 from pyconvex.runtime.loader import APP_PACKAGE, load_app
-from pyconvex.runtime.spec import AppSpec, ComponentSpec, EnvSpec, FunctionSpec, TableSpec
+from pyconvex.runtime.spec import (
+    AppSpec,
+    AuthSpec,
+    ComponentSpec,
+    EnvSpec,
+    FunctionSpec,
+    ProviderSpec,
+    SettingSpec,
+    TableSpec,
+)
 
 _CONFIG_MODULE = "convex_config"
+_AUTH_MODULE = "auth_config"
 _SCHEMA_MODULE = "schema"
 
 
@@ -52,6 +65,8 @@ class AppImage:
 
     components: Mapping[str, ComponentImage]
     spec: AppSpec
+    #: Which person an identity is; None leaves it at the subject.
+    user_id: UserIdRule | None = None
 
 
 def analyse(sources: Mapping[str, str], folder: str, package: str = APP_PACKAGE) -> AppImage:
@@ -71,7 +86,8 @@ def describe(modules: Mapping[str, ModuleType], version: str) -> AppImage:
     )
     _add("", app, modules, version, env, images, specs)
     _add_mounts("", app, env, images, specs)
-    return AppImage(images, AppSpec(specs))
+    auth = AuthSpec(_providers(modules, app), app.user_id is not None)
+    return AppImage(images, AppSpec(specs, auth), app.user_id)
 
 
 def _app_definition(modules: Mapping[str, ModuleType]) -> AppDefinition:
@@ -84,6 +100,34 @@ def _app_definition(modules: Mapping[str, ModuleType]) -> AppDefinition:
             f"{_CONFIG_MODULE}.py must define `app`: write app = define_app(…) at its top level."
         )
     return app
+
+
+def _providers(modules: Mapping[str, ModuleType], app: AppDefinition) -> list[ProviderSpec]:
+    module = modules.get(_AUTH_MODULE)
+    if module is None:
+        return []
+    known = {*app.declared_env, *RESERVED_VARIABLES}
+    return [_provider_spec(provider, known) for provider in providers_of(vars(module))]
+
+
+def _provider_spec(provider: AuthProvider, known: set[str]) -> ProviderSpec:
+    def setting(value: str | EnvRef) -> SettingSpec:
+        if isinstance(value, str):
+            return SettingSpec(literal=value)
+        if value.name not in known:
+            raise DefinitionError(
+                f"{_AUTH_MODULE}.py refers to the variable {value.name}, which "
+                f"{_CONFIG_MODULE}.py does not declare: add it to the `env` of define_app."
+            )
+        return SettingSpec(source=value.name)
+
+    application_id = provider.application_id
+    audience = None if application_id is None else setting(application_id)
+    if isinstance(provider, OidcProvider):
+        return ProviderSpec(setting(provider.domain), audience)
+    return ProviderSpec(
+        setting(provider.issuer), audience, setting(provider.jwks), provider.algorithm
+    )
 
 
 def _add_mounts(
@@ -154,6 +198,7 @@ def _add(
     schema = collect_schema(
         definition.schema or _explicit_schema(modules), _document_classes(modules)
     )
+    schema = Schema({**_bundled_tables(modules), **schema.tables})
     images[path] = ComponentImage(path, version, functions, schema, env)
     specs.append(
         ComponentSpec(
@@ -180,9 +225,7 @@ def _add(
 def _functions(modules: Mapping[str, ModuleType]) -> dict[str, RegisteredFunction[..., object]]:
     functions: dict[str, RegisteredFunction[..., object]] = {}
     for module_path, module in modules.items():
-        for value in vars(module).values():
-            if not isinstance(value, RegisteredFunction) or value.__module__ != module.__name__:
-                continue
+        for value in _registered(module):
             reference = FunctionReference(module_path, value.export_name)
             known = functions.get(reference.path)
             if known is not None and known is not value:
@@ -190,6 +233,25 @@ def _functions(modules: Mapping[str, ModuleType]) -> dict[str, RegisteredFunctio
             value.reference = reference
             functions[reference.path] = value
     return functions
+
+
+def _registered(module: ModuleType) -> Iterator[RegisteredFunction[..., object]]:
+    """The functions that a module defines, not those that it imports, and those of its bundles."""
+    for value in vars(module).values():
+        if isinstance(value, RegisteredFunction) and value.__module__ == module.__name__:
+            yield value
+        elif isinstance(value, FunctionBundle) and value.module == module.__name__:
+            yield from value.functions
+
+
+def _bundled_tables(modules: Mapping[str, ModuleType]) -> dict[str, Table]:
+    return {
+        name: table
+        for module in modules.values()
+        for value in vars(module).values()
+        if isinstance(value, FunctionBundle)
+        for name, table in value.tables.items()
+    }
 
 
 def _explicit_schema(modules: Mapping[str, ModuleType]) -> Schema | None:

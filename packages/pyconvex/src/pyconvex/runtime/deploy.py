@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from pyconvex.database import Namespace, Transaction, all_components
-from pyconvex.runtime import cursor_secret
+from pyconvex.runtime import cursor_secret, trust
 from pyconvex.runtime.calls import HostError
 from pyconvex.runtime.environment import MissingVariablesError, check_variables
 from pyconvex.runtime.host import Host
@@ -109,11 +109,17 @@ class Deployer:
     ) -> None:
         """Make the data fit the new app, then say in one transaction that it is in force."""
         rollout = Rollout(self._system, pool, spec)
+        key: trust.SigningKey | None = None
+        if self._system.read(lambda tx: trust.needs_signing_key(tx, spec.auth)):
+            key = await asyncio.to_thread(trust.new_signing_key)
+
+        def record(tx: Transaction) -> None:
+            _record(tx, spec, sources, folder)
+            trust.record(tx, spec.auth, key)
+
         try:
             await rollout.prepare()
-            await self._system.write(
-                lambda tx: _record(tx, spec, sources, folder), before=rollout.catch_up
-            )
+            await self._system.write(record, before=rollout.catch_up)
         except BaseException:
             await rollout.abandon()
             raise

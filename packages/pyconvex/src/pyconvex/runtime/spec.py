@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from pyconvex.functions.auth_config import SITE_URL
+
 
 class FunctionSpec(msgspec.Struct, frozen=True):
     """One function, as the function spec lists it."""
@@ -58,10 +60,39 @@ class ComponentSpec(msgspec.Struct, frozen=True):
     lanes: list[str]
 
 
+class SettingSpec(msgspec.Struct, frozen=True):
+    """A text that is spelled out, or the variable that holds it."""
+
+    literal: str | None = None
+    source: str | None = None
+
+
+class ProviderSpec(msgspec.Struct, frozen=True):
+    """One identity provider; `jwks` and `algorithm` are those of a custom JWT provider alone."""
+
+    issuer: SettingSpec
+    application_id: SettingSpec | None = None
+    jwks: SettingSpec | None = None
+    algorithm: str | None = None
+
+    @property
+    def is_this_deployment(self) -> bool:
+        """True when it trusts what this deployment signs."""
+        return self.jwks is None and self.issuer.source == SITE_URL
+
+
+class AuthSpec(msgspec.Struct, frozen=True):
+    """Whom the app trusts, and whether it says itself which person an identity is."""
+
+    providers: list[ProviderSpec] = []
+    user_id_rule: bool = False
+
+
 class AppSpec(msgspec.Struct, frozen=True):
     """Everything that one deploy puts into force."""
 
     components: list[ComponentSpec]
+    auth: AuthSpec = AuthSpec()
 
     @property
     def root(self) -> ComponentSpec:

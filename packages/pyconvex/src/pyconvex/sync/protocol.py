@@ -178,6 +178,9 @@ class SyncProtocol:
     def refused(self, error: AuthenticationError, now: Instant) -> None:
         """The credential was not good."""
         self._verifying = False
+        if error.status >= 500:
+            # The provider can't be reached: the client, told to come again, stays logged in.
+            return self._close(CLOSE_TRY_AGAIN, error.code)
         self._refuse(error.message, attempted=True, now=now)
 
     def mutation_finished(self, outcome: Outcome, now: Instant) -> None:

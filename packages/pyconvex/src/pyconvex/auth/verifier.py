@@ -1,0 +1,191 @@
+"""Bearer tokens become users.
+
+Owns the order of the checks: form, provider, time, signature. Never keeps a token, and names none
+in what it raises or logs. One invariant: no claim of a token counts before a key of the provider
+that the claim names has signed it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from pyconvex.auth.claims import custom_jwt_attributes, oidc_attributes
+from pyconvex.auth.keyring import Keyring, Source
+from pyconvex.auth.keys import PublicKey, matching, parse_key_set, verifies
+from pyconvex.auth.token import Token, numeric_date, parse_token
+from pyconvex.functions.auth_config import url_mistake
+from pyconvex.identity import AuthenticationError, User, Verified
+from pyconvex.runtime.trust import Resolved
+
+#: How far clocks may be apart, in seconds (Convex's number).
+LEEWAY_S = 5.0
+#: What OpenID Connect providers may sign with (Convex's list).
+_OIDC_ALGORITHMS = ("RS256", "EdDSA")
+
+_log = logging.getLogger("pyconvex.auth")
+
+
+class Trust(msgspec.Struct, frozen=True):
+    """Whom the deployment trusts at this moment."""
+
+    providers: Sequence[Resolved] = ()
+    #: The issuer that this deployment is itself, and its keys; "" when it has no site.
+    own_issuer: str = ""
+    own_jwks: str | None = None
+
+
+class TokenVerifier:
+    """Verifies tokens against what `trust` answers at the moment.
+
+    `now_s` is Unix time in seconds.
+    """
+
+    def __init__(
+        self,
+        trust: Callable[[], Trust],
+        keyring: Keyring,
+        *,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._trust = trust
+        self._keyring = keyring
+        self._now_s = now_s
+
+    async def verify(self, encoded: str) -> Verified:
+        """The user whom a token names, and until when. Raises `AuthenticationError`."""
+        try:
+            return await self._verify(parse_token(encoded))
+        except AuthenticationError as error:
+            _log.info("A token was refused: %s", error.message)
+            raise
+
+    async def _verify(self, token: Token) -> Verified:
+        trust = self._trust()
+        provider = _select(trust.providers, token)
+        expires_at_s = _check_claims(provider, token, self._now_s())
+        await self._check_signature(trust, provider, token)
+        own = _is_own(trust, provider)
+        attributes = oidc_attributes if provider.jwks is None else custom_jwt_attributes
+        user = User(
+            token_identifier=f"{token.issuer}|{token.subject}",
+            issuer=token.issuer,
+            subject=token.subject,
+            attributes=attributes(token.claims),
+            user_id=token.subject.partition("|")[0] if own else "",
+        )
+        return Verified(user, expires_at_s)
+
+    async def _check_signature(self, trust: Trust, provider: Resolved, token: Token) -> None:
+        if _is_own(trust, provider):
+            own = parse_key_set((trust.own_jwks or '{"keys":[]}').encode())
+            if not _any_verifies(own, token):
+                raise _unverified("it is not signed with this deployment's key")
+            return
+        source = _source(provider)
+        keys = await self._keyring.keys(source)
+        if _any_verifies(keys, token):
+            return
+        if not _any_verifies(await self._keyring.newer_keys(source, keys), token):
+            raise _unverified(f"it is not signed with a key of {provider.issuer}")
+
+
+def _select(providers: Sequence[Resolved], token: Token) -> Resolved:
+    """The first provider that the token is from and for."""
+    for provider in providers:
+        if provider.missing or not _same_issuer(provider.issuer, token.issuer):
+            continue
+        if provider.application_id is None or provider.application_id in token.audiences:
+            return provider
+    raise AuthenticationError(
+        401,
+        "NoAuthProvider",
+        "No auth provider found matching the given token: "
+        + (_listed(providers, token) or "this deployment has no auth providers configured."),
+    )
+
+
+def _same_issuer(configured: str, issuer: str) -> bool:
+    if issuer and "://" not in issuer:
+        issuer = f"https://{issuer}"
+    return bool(issuer) and configured.rstrip("/") == issuer.rstrip("/")
+
+
+def _listed(providers: Sequence[Resolved], token: Token) -> str:
+    """What the token says and what would have been accepted, for the one who sets it up."""
+    if not providers:
+        return ""
+    accepted = "; ".join(_described(provider) for provider in providers)
+    audiences = ", ".join(token.audiences) or "none"
+    return (
+        f"it is from issuer {token.issuer or 'none'} for audience {audiences}. auth_config.py "
+        f"names: {accepted}."
+    )
+
+
+def _described(provider: Resolved) -> str:
+    if provider.missing:
+        return f"a provider that is off while {', '.join(provider.missing)} is not set"
+    what = "custom JWT" if provider.jwks is not None else "OIDC"
+    return f"{what} issuer {provider.issuer}, audience {provider.application_id or 'any'}"
+
+
+def _check_claims(provider: Resolved, token: Token, now_s: float) -> float:
+    """When the token expires. Raises `AuthenticationError` for what no signature can mend."""
+    allowed = _OIDC_ALGORITHMS if provider.jwks is None else (provider.algorithm,)
+    if token.algorithm not in allowed:
+        hint = ""
+        if provider.jwks is None and token.algorithm == "ES256":
+            hint = "; use a CustomJwtProvider for ES256"
+        names = " or ".join(str(name) for name in allowed)
+        raise _unverified(f"it has to be signed with {names}{hint}")
+    if provider.jwks is None and len(token.audiences) > 1:
+        raise _unverified("it is for several audiences, and an ID token is for one")
+    if not token.subject:
+        raise _unverified("it has no claim `sub`")
+    try:
+        expires_at_s = numeric_date(token.claims, "exp")
+        not_before_s = numeric_date(token.claims, "nbf")
+        issued_at_s = numeric_date(token.claims, "iat")
+    except ValueError as error:
+        raise _unverified(str(error)) from None
+    if expires_at_s is None:
+        raise _unverified("it has no claim `exp`")
+    if now_s >= expires_at_s + LEEWAY_S:
+        raise _unverified("the token has expired")
+    if max(not_before_s or 0.0, issued_at_s or 0.0) > now_s + LEEWAY_S:
+        raise _unverified("the token is not valid yet: is this machine's clock right?")
+    return expires_at_s
+
+
+def _is_own(trust: Trust, provider: Resolved) -> bool:
+    return (
+        bool(trust.own_issuer)
+        and provider.jwks is None
+        and _same_issuer(provider.issuer, trust.own_issuer)
+    )
+
+
+def _source(provider: Resolved) -> Source:
+    source = (
+        Source(provider.issuer, discovery=True) if provider.jwks is None else Source(provider.jwks)
+    )
+    mistake = None if source.url.startswith("data:") else url_mistake(source.url)
+    if mistake is not None:
+        raise AuthenticationError(
+            401,
+            "AuthProviderDiscoveryFailed",
+            f"The address {source.url!r} of a provider in auth_config.py {mistake}.",
+        )
+    return source
+
+
+def _any_verifies(keys: Sequence[PublicKey], token: Token) -> bool:
+    return any(verifies(key, token) for key in matching(keys, token))
+
+
+def _unverified(why: str) -> AuthenticationError:
+    return AuthenticationError(401, "Unauthenticated", f"Could not verify token claim: {why}.")
