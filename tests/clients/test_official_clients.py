@@ -198,8 +198,12 @@ def test_an_administrator_may_act_as_a_user(npm: Client, line: Line) -> None:
     assert npm.call("query", "users:whoami") == whole
 
 
+#: `{"alg":"RS256"}`, `{}`, and a signature: a token of no issuer.
+OF_NOBODY = "eyJhbGciOiJSUzI1NiJ9.e30.c2ln"
+
+
 def test_a_token_that_nobody_vouches_for_is_refused(client: Client) -> None:
-    client.do("httpSetAuth", token="a.b.c")
+    client.do("httpSetAuth", token=OF_NOBODY)
     with pytest.raises(ClientError, match="NoAuthProvider"):
         client.call("httpQuery", "values:echo", value=1)
 
@@ -207,7 +211,7 @@ def test_a_token_that_nobody_vouches_for_is_refused(client: Client) -> None:
 def test_an_app_that_can_not_log_in_goes_on_as_nobody(npm: Client, name: str) -> None:
     npm.do("subscribe", name="s", path="counters:get", args={"name": name})
     npm.seen("s", 0.0)
-    npm.do("setAuth", token="a.b.c")
+    npm.do("setAuth", token=OF_NOBODY)
     npm.wait_for(lambda line: line.get("authenticated") is False)
     npm.call("mutation", "counters:add", name=name, by=1)
     npm.seen("s", 1.0)

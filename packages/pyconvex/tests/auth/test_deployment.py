@@ -42,7 +42,8 @@ def test_another_key_is_a_401() -> None:
 
 
 def test_a_token_without_providers_is_a_401() -> None:
-    assert refusal("Bearer a.b.c") == (401, "NoAuthProvider")
+    assert refusal("Bearer e30.e30.c2ln") == (401, "InvalidAuthHeader")
+    assert refusal("Bearer eyJhbGciOiJSUzI1NiJ9.e30.c2ln") == (401, "NoAuthProvider")
 
 
 def test_acting_as_keeps_the_attributes_and_fills_in_the_identifier() -> None:
@@ -76,3 +77,16 @@ def test_acting_as_needs_to_name_somebody(identity_json: str) -> None:
 
 def test_a_wrong_key_is_told_before_a_wrong_identity() -> None:
     assert refusal("Convex x|badkey:" + base64.b64encode(b"[]").decode()) == (401, "BadAdminKey")
+
+
+def test_acting_as_somebody_who_signed_up_here() -> None:
+    user, session = "j57000820c20a1g7104gm2rc1m70ynr8", "j57000820c20a1g7104gm2rc1m70ynr8"
+    for subject, person in (
+        (f"{user}|{session}", user),
+        ("auth0|6543", "auth0|6543"),
+        (user, user),
+    ):
+        identity = of_header(acting_as(f'{{"issuer":"i","subject":"{subject}"}}'))
+        assert isinstance(identity, Admin)
+        assert identity.acting_as is not None
+        assert identity.acting_as.person == person

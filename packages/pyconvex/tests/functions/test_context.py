@@ -28,6 +28,9 @@ class RecordedRun:
         self.asked.append((kind, target, dict(arguments)))
         return "answer"
 
+    def set_user_id(self, user_id: str | None) -> None:
+        self.asked.append(("set_user_id", user_id))
+
     async def enqueue(self, queue: str, value: Any) -> None:
         self.asked.append(("enqueue", queue, value))
 

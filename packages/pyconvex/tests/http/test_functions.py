@@ -240,7 +240,11 @@ def test_a_consistent_query() -> None:
 @pytest.mark.parametrize(
     ("headers", "refusal"),
     [
-        ({"authorization": "Bearer a.b.c"}, (401, "NoAuthProvider")),
+        ({"authorization": "Bearer a.b.c"}, (401, "InvalidAuthHeader")),
+        (
+            {"authorization": "Bearer eyJhbGciOiJSUzI1NiJ9.e30.c2ln"},
+            (401, "NoAuthProvider"),
+        ),
         ({"authorization": "Convex x|bad"}, (401, "BadAdminKey")),
         ({"authorization": "Basic whatever"}, (400, "InvalidAdminKey")),
         ({"authorization": "x"}, (400, "InvalidHeaderFailure")),

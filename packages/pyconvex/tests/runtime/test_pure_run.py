@@ -19,6 +19,7 @@ ADA = User(
     issuer="https://issuer",
     subject="ada|session",
     attributes=codec.encode({"subject": "ada|session", "name": "Ada"}),
+    user_id="ada",
 )
 
 APP = {
@@ -158,6 +159,15 @@ APP = {
         @query
         async def nobody(ctx: QueryCtx) -> None:
             pass
+
+        @query
+        async def said(ctx: QueryCtx, who: str | None) -> list[str | None]:
+            ctx.set_user_id(who)
+            return [ctx.user_id, await ctx.run_query(user_id)]
+
+        @query
+        async def said_wrong(ctx: QueryCtx) -> None:
+            ctx.set_user_id(7)
     """,
     "log": """
         import logging
@@ -349,6 +359,15 @@ def test_only_a_run_that_looked_at_the_caller_is_the_callers_own(
 ) -> None:
     for who in (ADA, ANONYMOUS):
         assert app.run(f"who:{path}", who=who).finished.observed_identity is observed
+
+
+def test_a_function_can_say_whose_call_it_is(app: Any) -> None:
+    for who in (ADA, ANONYMOUS):
+        ended = app.run("who:said", {"who": "u1"}, who=who)
+        assert ended.value == ["u1", "u1"]
+        assert not ended.finished.observed_identity, "nobody asked who calls"
+    assert app.run("who:said", {"who": None}, who=ADA).value == [None, None]
+    assert "text or None" in app.run("who:said_wrong", who=ADA).finished.error
 
 
 # Log lines

@@ -269,7 +269,9 @@ def test_mutations_that_wait_die_with_the_connection_and_the_running_one_does_no
 def test_a_bad_token_is_told_and_the_socket_closed() -> None:
     async def talk(socket: Socket) -> None:
         socket.connect()
-        socket.say("Authenticate", baseVersion=0, tokenType="User", value="a.b.c")
+        socket.say(
+            "Authenticate", baseVersion=0, tokenType="User", value="eyJhbGciOiJSUzI1NiJ9.e30.c2ln"
+        )
         socket.modify(add(0, "messages:list"))
         error = await socket.next()
         assert (error["type"], error["authUpdateAttempted"]) == ("AuthError", True)

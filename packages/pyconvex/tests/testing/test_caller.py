@@ -127,7 +127,7 @@ def test_what_is_no_function_is_a_type_error(testing: Run) -> None:
 
 def test_identities_belong_to_callers(testing: Run) -> None:
     async def scenario(t: ConvexTest) -> None:
-        ada = t.with_identity(subject="ada|session", name="Ada")
+        ada = t.with_identity(subject="ada", name="Ada")
         somebody = t.with_identity(name="B")
         assert await ada.query("notes:whoami") == "ada Ada"
         assert await t.query("notes:whoami") is None
@@ -141,8 +141,8 @@ def test_identities_belong_to_callers(testing: Run) -> None:
         assert await ada.run(seen) == {
             "issuer": "https://convex.test",
             "name": "Ada",
-            "subject": "ada|session",
-            "tokenIdentifier": "https://convex.test|ada|session",
+            "subject": "ada",
+            "tokenIdentifier": "https://convex.test|ada",
         }
 
     testing(scenario)

@@ -43,6 +43,9 @@ class Run(Protocol):
         person's.
         """
 
+    def set_user_id(self, user_id: str | None) -> None:
+        """Say whose call this is, for the rest of the run."""
+
     @property
     def environment(self) -> EnvironmentView:
         """The component's variables."""
@@ -85,6 +88,16 @@ class _Ctx:
     def user_id(self) -> str | None:
         """Whose call this is, or None: the one answer that events, logs and errors share."""
         return self._run.user_id
+
+    def set_user_id(self, user_id: str | None) -> None:
+        """Say whose call this is: `ctx.user_id` from now on, also in functions that this run calls
+        in its own transaction.
+
+        For apps whose own id of a person takes a read, such as the row that belongs to a token
+        identifier. Where the identity's attributes are enough, `define_app(user_id=…)` says it once
+        for all functions.
+        """
+        self._run.set_user_id(user_id)
 
     @property
     def env(self) -> EnvironmentView:

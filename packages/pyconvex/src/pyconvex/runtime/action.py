@@ -38,15 +38,13 @@ from pyconvex.runtime.calling import (
     find_for_client,
     find_for_function,
 )
+from pyconvex.runtime.person import Person, nobody_in
 from pyconvex.runtime.run import (
     CURRENT_LOG,
-    acting_user,
-    attributes_of,
     describe_error,
     describer_for,
     encode_exception,
     environment_of,
-    user_id_of,
 )
 from pyconvex.storage import Reader
 from pyconvex.values import codec
@@ -75,23 +73,24 @@ class ActionRunner:
 
     async def run(self, start: messages.Start, who: Identity) -> messages.Finished:
         """Run one action to its end; whatever it raises becomes part of what is returned."""
-        reporting = Reporting(start.execution_id)
+        person = Person(who, self.image.user_id)
+        reporting = Reporting(start.execution_id, person)
         CURRENT_LOG.set(reporting.log)
         value = data = None
         error = ""
         raised: BaseException | None = None
         try:
-            value = await self._invoke(start, who, reporting)
+            value = await self._invoke(start, reporting)
         except (Exception, asyncio.CancelledError) as caught:
             if _this_task_is_cancelled():
                 raise
             raised = caught
             self._on_raised(start, caught)
             error, data = describe_error(caught, actions=True)
-        report = reporting.report(who, raised)
+        report = reporting.report(raised)
         return messages.Finished(start.run_id, value, error, data, report, True, b"")
 
-    async def _invoke(self, start: messages.Start, who: Identity, reporting: Reporting) -> bytes:
+    async def _invoke(self, start: messages.Start, reporting: Reporting) -> bytes:
         callee = find_for_client(
             self.image, start.component, start.path, start.kind, public_only=start.public_only
         )
@@ -104,7 +103,7 @@ class ActionRunner:
             if callee.component.path == "":
                 environment.update(app.env_all())
             environment.update(environment_of(callee.component, tables))
-        frame = ActionFrame(self, start.run_id, callee, who, environment, reporting)
+        frame = ActionFrame(self, start.run_id, callee, environment, reporting)
         purity.enter_call(frame)  # for good: each action is a task of its own
         result = await callee.function.handler(ActionCtx(frame), **bound)
         with self._snapshot() as tables:
@@ -171,14 +170,15 @@ def _this_task_is_cancelled() -> bool:
 class Reporting:
     """What one action reports."""
 
-    def __init__(self, execution_id: str) -> None:
+    def __init__(self, execution_id: str, person: Person) -> None:
+        self.person = person
         self.log = LogLines(lambda: time.time() * 1000)
         self.items = Items()
         self.errors = ErrorIds(execution_id)
         self.describer: Describer = describer_for(self.errors)
         self._began = perf_counter()
 
-    def report(self, who: Identity, raised: BaseException | None) -> Report:
+    def report(self, raised: BaseException | None) -> Report:
         """All of it, at the end."""
         # Several actions share the isolate's processor, so what one used of it can't be told.
         return Report(
@@ -186,7 +186,7 @@ class Reporting:
             tuple(self.log.lines()),
             tuple(self.items.items),
             encode_exception(self.describer, raised),
-            user_id_of(acting_user(who)),
+            self.person.on_record(personal=True),
             self.items.dropped,
         )
 
@@ -199,14 +199,13 @@ class ActionFrame:
         runner: ActionRunner,
         run_id: int,
         callee: Callee,
-        who: Identity,
         environment: Mapping[str, str],
         reporting: Reporting,
     ) -> None:
         self._runner = runner
         self._run_id = run_id
         self._callee = callee
-        self._user = acting_user(who) if callee.component.path == "" else None
+        self._person = reporting.person if callee.component.path == "" else None
         self._environment = environment
         self._reporting = reporting
 
@@ -216,11 +215,16 @@ class ActionFrame:
 
     @property
     def user_id(self) -> str | None:
-        return user_id_of(self._user)
+        return None if self._person is None else self._person.user_id
 
     @property
     def identity_attributes(self) -> Mapping[str, Any] | None:
-        return attributes_of(self._user)
+        return None if self._person is None else self._person.attributes
+
+    def set_user_id(self, user_id: str | None) -> None:
+        if self._person is None:
+            raise nobody_in(self._callee.component.path)
+        self._person.set_user_id(user_id)
 
     @property
     def environment(self) -> EnvironmentView:

@@ -28,7 +28,7 @@ from pyconvex.functions.component import RESERVED_VARIABLES
 from pyconvex.functions.db import DatabaseReader, DatabaseWriter
 from pyconvex.functions.pages import Pager
 from pyconvex.functions.schema import schema_check
-from pyconvex.identity import Admin, Identity, User
+from pyconvex.identity import Identity
 from pyconvex.runlog import ExceptionReport, LogLines, Report, Usage
 from pyconvex.runlog.exceptions import Describer, ErrorIds
 from pyconvex.runlog.report import Items, encode_value
@@ -46,6 +46,7 @@ from pyconvex.runtime.calling import (
 )
 from pyconvex.runtime.loader import APP_PACKAGE
 from pyconvex.runtime.memory import let_go
+from pyconvex.runtime.person import Person, nobody_in
 from pyconvex.runtime.pure_loop import new_loop
 from pyconvex.storage import Proposal, Reader
 from pyconvex.values import Value, codec
@@ -74,11 +75,10 @@ class PureRun:
         self.log = LogLines(lambda: start.now_ms)
         self.items = Items()
         self.describer = describer_for(ErrorIds(start.execution_id))
-        self.observed_identity = False
         #: What the function raised; of use only in this process.
         self.raised: BaseException | None = None
         self._stale = False
-        self._who = who
+        self._person = Person(who, image.user_id)
         self._pager = Pager(start.cursor_secret, start.journal)
         entropy = purity.Entropy(start.seed)
         self._active = purity.ActiveRun(start.now_ms, entropy)
@@ -114,7 +114,7 @@ class PureRun:
             error,
             data,
             self._report(wall_ms, cpu_ms),
-            self.observed_identity,
+            self._person.observed,
             self._proposal(failed=value is None).encode(),
             self._stale,
             # A run that failed has decided nothing.
@@ -134,7 +134,7 @@ class PureRun:
     def _report(self, wall_ms: float, cpu_ms: float) -> Report:
         used = self.transaction.usage
         # A query runs once for everybody; a mutation runs for its caller, looked at or not.
-        personal = self.observed_identity or self.start.kind == "mutation"
+        personal = self._person.observed or self.start.kind == "mutation"
         return Report(
             Usage(
                 used.documents_read,
@@ -147,7 +147,7 @@ class PureRun:
             tuple(self.log.lines()),
             tuple(self.items.items),
             encode_exception(self.describer, self.raised),
-            user_id_of(acting_user(self._who)) if personal else None,
+            self._person.on_record(personal=personal),
             self.items.dropped,
         )
 
@@ -158,7 +158,7 @@ class PureRun:
 
     async def _main(self) -> bytes:
         start = self.start
-        if system_queries.is_system(start.path) and isinstance(self._who, Admin):
+        if system_queries.is_system(start.path) and self._person.is_admin:
             return await self._system_query()
         # Before anything is looked up: also "there is no such function" is true for this code only.
         self._check_version(start.component)
@@ -170,7 +170,7 @@ class PureRun:
     async def _system_query(self) -> bytes:
         """Run one of the host's own queries: with whatever app in force, or none."""
         start = self.start
-        self.observed_identity = True  # nobody else may get this from a cache
+        self._person.observed = True  # nobody else may get this from a cache
         callee = system_queries.find(start.component, start.path, start.kind)
         namespace = self.transaction.namespace(start.component, system=True)
         frame = _SystemFrame(self, callee, namespace, 1, self.log)
@@ -218,12 +218,9 @@ class PureRun:
         """The pagination of this run's first call, whichever component it looks into."""
         return self._pager
 
-    def identity_for(self, component: ComponentImage) -> User | None:
+    def person_for(self, component: ComponentImage) -> Person | None:
         """The caller as functions of this component see them; components see nobody."""
-        if component.path:
-            return None
-        self.observed_identity = True
-        return acting_user(self._who)
+        return None if component.path else self._person
 
 
 class Frame:
@@ -252,11 +249,19 @@ class Frame:
 
     @property
     def user_id(self) -> str | None:
-        return user_id_of(self._run.identity_for(self._callee.component))
+        person = self._run.person_for(self._callee.component)
+        return None if person is None else person.user_id
 
     @property
     def identity_attributes(self) -> Mapping[str, Any] | None:
-        return attributes_of(self._run.identity_for(self._callee.component))
+        person = self._run.person_for(self._callee.component)
+        return None if person is None else person.attributes
+
+    def set_user_id(self, user_id: str | None) -> None:
+        person = self._run.person_for(self._callee.component)
+        if person is None:
+            raise nobody_in(self._callee.component.path)
+        person.set_user_id(user_id)
 
     @property
     def environment(self) -> EnvironmentView:
@@ -297,25 +302,6 @@ class _SystemFrame(Frame):
 def decode_result(callee: Callee, encoded: bytes, tables: Namespace) -> Any:
     """A nested call's result as the caller gets it, in the types that the callee declares."""
     return callee.function.returns.check(codec.decode(encoded), tables)
-
-
-def acting_user(who: Identity) -> User | None:
-    """The person behind a call, also one that an administrator acts as."""
-    person = who.acting_as if isinstance(who, Admin) else who
-    return person if isinstance(person, User) else None
-
-
-def user_id_of(user: User | None) -> str | None:
-    """Whose call it is: the subject, up to the `|` that the built-in auth puts before the
-    session.
-    """
-    return user.subject.partition("|")[0] if user else None
-
-
-def attributes_of(user: User | None) -> Mapping[str, Any] | None:
-    """What `ctx.auth.get_user_identity()` gives."""
-    attributes = codec.decode(user.attributes) if user else None
-    return attributes if isinstance(attributes, dict) else None
 
 
 def environment_of(component: ComponentImage, transaction: Transaction) -> EnvironmentView:

@@ -14,7 +14,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
-from pyconvex.database import Namespace, Transaction
+from pyconvex.database import Transaction
+from pyconvex.functions.component import RESERVED_VARIABLES
+from pyconvex.runtime import addresses
 from pyconvex.runtime.spec import AuthSpec, ProviderSpec, SettingSpec
 
 #: The signing key and its public half, under the names that `@convex-dev/auth` gave them, so that
@@ -81,10 +83,9 @@ class Resolved(msgspec.Struct, frozen=True):
     missing: tuple[str, ...] = ()
 
 
-def resolved(tx: Transaction, addresses: dict[str, str]) -> list[Resolved]:
+def resolved(tx: Transaction) -> list[Resolved]:
     """The providers in force, in the order in which they are asked."""
-    app = tx.namespace("")
-    return [_resolve(provider, app, addresses) for provider in _stored(tx)]
+    return [_resolve(provider, tx) for provider in _stored(tx)]
 
 
 def own_jwks(tx: Transaction) -> str | None:
@@ -101,15 +102,19 @@ def _stored(tx: Transaction) -> list[ProviderSpec]:
     return []
 
 
-def _resolve(provider: ProviderSpec, app: Namespace, addresses: dict[str, str]) -> Resolved:
+def _resolve(provider: ProviderSpec, tx: Transaction) -> Resolved:
     missing = []
 
     def text(setting: SettingSpec | None) -> str | None:
         if setting is None or setting.source is None:
-            return setting.literal if setting is not None else None
-        found = addresses.get(setting.source) or app.env(setting.source)
+            return None if setting is None else setting.literal
+        name = setting.source
+        if name in RESERVED_VARIABLES:
+            found = addresses.address(tx, name)
+        else:
+            found = tx.namespace("").env(name)
         if not found:
-            missing.append(setting.source)
+            missing.append(name)
         return found
 
     return Resolved(

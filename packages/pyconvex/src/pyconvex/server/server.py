@@ -17,12 +17,12 @@ from typing import Any
 import uvicorn
 
 import pyconvex
-from pyconvex.auth import DeploymentAuthenticator
+from pyconvex.auth import DeploymentAuthenticator, HttpFetch, Keyring, TokenVerifier, Trust
 from pyconvex.database import Committer
 from pyconvex.delivery.messages import LaneStatus
 from pyconvex.delivery.supervisor import LaneSupervisor
 from pyconvex.http import Deployment, create_app
-from pyconvex.runtime import addresses
+from pyconvex.runtime import addresses, trust
 from pyconvex.runtime.commits import CommitQueue
 from pyconvex.runtime.deploy import Deployer
 from pyconvex.runtime.environment import DeploymentEnvironment
@@ -116,6 +116,7 @@ class Server:
         listener = _listen(settings.host, settings.port)
         self._stack.callback(listener.close)
         self.url = f"http://{settings.host}:{listener.getsockname()[1]}"
+        self.site_url = f"{self.url}/http"
         self._store = store = Store.open(settings.data)
         self._stack.callback(store.close)
         self._key = admin_key(settings.data, settings.name)
@@ -145,12 +146,15 @@ class Server:
 
     async def _tell_address(self) -> None:
         """Have functions and tools read where this server is; nothing is written if they do."""
-        now = {addresses.CLOUD_URL: self.url}
+        now = {addresses.CLOUD_URL: self.url, addresses.SITE_URL: self.site_url}
         if self._system.read(lambda tx: addresses.differ(tx, now)):
             await self._system.write(lambda tx: addresses.record(tx, now))
 
     async def _serve(self, host: Host, listener: socket.socket) -> None:
-        authenticator = DeploymentAuthenticator(self._key)
+        fetch = HttpFetch()
+        self._stack.push_async_callback(fetch.aclose)
+        tokens = TokenVerifier(self._trust, Keyring(fetch))
+        authenticator = DeploymentAuthenticator(self._key, tokens)
         app = create_app(
             host,
             authenticator=authenticator,
@@ -186,6 +190,12 @@ class Server:
             return InProcessPool()
         return IsolatePool(
             minimum=self.settings.isolates, maximum=self.settings.max_isolates, on_lost=on_lost
+        )
+
+    def _trust(self) -> Trust:
+        """Whom the app in force trusts at this moment."""
+        return self._system.read(
+            lambda tx: Trust(trust.resolved(tx), self.site_url, trust.own_jwks(tx))
         )
 
     def _on_deployed(self, spec: AppSpec) -> None:

@@ -1,0 +1,88 @@
+"""Whose call a run is.
+
+Owns the caller as functions of the app see them, the app's rule for `ctx.user_id`, and what
+`ctx.set_user_id` said. Never verifies anything. One invariant: whoever asks about the caller is on
+record as having done so, since the result is then that caller's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pyconvex.functions import FunctionCallError
+from pyconvex.functions.component import UserIdRule
+from pyconvex.identity import Admin, Identity, User
+from pyconvex.values import codec
+
+
+class Person:
+    """The caller of one run; components see nobody, so they have none."""
+
+    def __init__(self, who: Identity, rule: UserIdRule | None) -> None:
+        self.observed = False
+        #: Whether it is an administrator's, perhaps in a user's name.
+        self.is_admin = isinstance(who, Admin)
+        acting = who.acting_as if isinstance(who, Admin) else who
+        self._user = acting if isinstance(acting, User) else None
+        self._rule = rule
+        #: Known once it was asked for or set.
+        self._known = False
+        self._user_id: str | None = None
+
+    @property
+    def attributes(self) -> Mapping[str, Any] | None:
+        """What `ctx.auth.get_user_identity()` gives."""
+        self.observed = True
+        return _attributes(self._user) if self._user is not None else None
+
+    @property
+    def user_id(self) -> str | None:
+        """What `ctx.user_id` gives."""
+        if not self._known:
+            self.observed = True
+            self._user_id, self._known = self._from_identity(), True
+        return self._user_id
+
+    def set_user_id(self, user_id: str | None) -> None:
+        """What `ctx.user_id` gives from now on."""
+        if user_id is not None and not isinstance(user_id, str):
+            raise TypeError(f"a user id is text or None, not {user_id!r}")
+        self._user_id, self._known = user_id, True
+
+    def on_record(self, *, personal: bool) -> str | None:
+        """Whose run the report says it was: whom the function named, or the caller of one that is
+        `personal`. Not looking: a rule that fails has told its function so, if that asked.
+        """
+        if self._known or not personal:
+            return self._user_id
+        try:
+            return self._from_identity()
+        except Exception:
+            return None
+
+    def _from_identity(self) -> str | None:
+        if self._user is None:
+            return None
+        if self._rule is None:
+            return self._user.person
+        user_id = self._rule(_attributes(self._user))
+        if user_id is not None and not isinstance(user_id, str):
+            raise TypeError(
+                f"the user_id function of define_app must return text or None, not {user_id!r}"
+            )
+        return user_id
+
+
+def nobody_in(component: str) -> FunctionCallError:
+    """For a component that says whose call it is."""
+    return FunctionCallError(
+        f"Component '{component}' can't set the user id: components don't see who calls. Take the "
+        "id as an argument."
+    )
+
+
+def _attributes(user: User) -> Mapping[str, Any]:
+    attributes = codec.decode(user.attributes)
+    assert isinstance(attributes, dict)
+    return attributes
