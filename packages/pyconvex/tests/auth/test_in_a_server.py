@@ -16,7 +16,7 @@ from issuing import Issuer, public_jwk, rsa_key, serving
 
 from pyconvex.runtime import trust
 from pyconvex.runtime.calls import EnvChange
-from pyconvex.runtime.isolates import AppLoadError
+from pyconvex.runtime.template_process import AppLoadError
 from pyconvex.server import Server, Settings
 
 DEADLINE_S = 60.0
