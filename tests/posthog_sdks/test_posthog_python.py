@@ -165,7 +165,7 @@ def test_the_async_client(local: PostHogLocal) -> None:
     assert local.wait_for_event("from_async")["properties"]["n"] == 1
 
 
-@pytest.mark.parametrize("compression", ["none", "gzip", "deflate"])
+@pytest.mark.parametrize("compression", ["none", "gzip", "deflate", "zstd"])
 def test_capture_v1(local: PostHogLocal, compression: str) -> None:
     errors: list[object] = []
     with sdk(

@@ -27,9 +27,11 @@ from posthog_local.control.routes import ControlRoutes
 from posthog_local.flags.book import FlagBook
 from posthog_local.flags.routes import FlagRoutes
 from posthog_local.http import server as http_server
+from posthog_local.http.exchange import Request, Response
 from posthog_local.http.faults import FaultBook
 from posthog_local.http.router import Router
 from posthog_local.ingest.routes import capture_endpoints
+from posthog_local.ingest.warning import Note, body_text
 from posthog_local.logs.routes import log_endpoints
 from posthog_local.query.analyst import Analyst
 from posthog_local.query.routes import ReadRoutes
@@ -168,7 +170,30 @@ def build_app(
         *flag_routes.endpoints(),
         *ReadRoutes(store, analyst, secrets, keys.project_token).endpoints(),
     ]
-    return Router(endpoints, guarded, faults)
+    return Router(endpoints, guarded, faults, _Refusals(store).note)
+
+
+class _Refusals:
+    """Keeps what was refused as ingestion warnings; losing one is better than another answer."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def note(self, request: Request, response: Response) -> None:
+        note = Note(
+            kind="request_refused",
+            at_us=time.time_ns() // 1000,
+            details={
+                "status": response.status,
+                "path": request.path,
+                "reason": response.body.decode("utf-8", "replace"),
+            },
+            payload=body_text(request.body),
+        )
+        try:
+            await self._store.add_notes([note])
+        except Exception:
+            _log.exception("a refused request could not be noted")
 
 
 class _Facts:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posthog_local.ingest.clock import event_time_us, format_time, parse_time_us
+from posthog_local.ingest.clock import event_time, format_time, parse_time_us
 
 _NOW = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
 _SECOND = 1_000_000
@@ -16,7 +16,7 @@ _SECOND = 1_000_000
 
 def at(**changes: Any) -> int:
     given_: dict[str, Any] = {"timestamp": None, "offset_ms": None, "sent_at_us": None}
-    return event_time_us(now_us=_NOW, **{**given_, **changes})
+    return event_time(now_us=_NOW, **{**given_, **changes}).us
 
 
 def test_offset_wins_over_everything() -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posthog_local.ingest import decode as decoding
+from posthog_local.ingest import compression
 from posthog_local.ingest.decode import Payload, decode
 from posthog_local.ingest.refusal import Refusal
 
@@ -142,7 +142,7 @@ def test_lone_surrogates_and_a_byte_order_mark_are_tolerated() -> None:
 
 
 def test_a_gzip_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "MAX_DECODED_BYTES", 1000)
+    monkeypatch.setattr(compression, "MAX_DECODED_BYTES", 1000)
     with pytest.raises(Refusal) as refused:
         decode(payload(gzip.compress(b" " * 100_000)))
     assert refused.value.status == 413

@@ -107,6 +107,6 @@ def test_refusals(local: PostHogLocal) -> None:
     assert post(local, b"{}")[0] == 401
     token = f"Bearer {local.project_token}"
     assert post(local, b"nonsense", authorization=token)[0] == 400
-    assert post(local, b"{}", authorization=token, content_encoding="br")[0] == 415
+    assert post(local, b"{}", authorization=token, content_encoding="compress")[0] == 415
     local.add_fault("/i/v1/logs", quota_limited=True)
     assert post(local, b"{}", authorization=token)[0] == 429

@@ -11,11 +11,13 @@ from uuid import uuid4
 from posthog_local.ingest.event import IncomingEvent
 from posthog_local.logs.record import LogRecord
 from posthog_local.replay.snapshot import RecordingPiece
+from posthog_local.store import warningshelf
 from posthog_local.store.folder import Folder
 from posthog_local.store.logshelf import LogFilter
 from posthog_local.store.reader import EventFilter
 from posthog_local.store.retention import DAY_US, Limits, used_bytes
 from posthog_local.store.store import Store
+from posthog_local.store.warningshelf import StoredWarning
 from posthog_local.testing import running
 
 _NOW = 1000 * DAY_US
@@ -43,6 +45,10 @@ def piece(day: float) -> RecordingPiece:
         session_id=f"s{day:g}".replace(".", "-"), window_id="w", distinct_id="u", source="web",
         items=(), first_ms=at, last_ms=at, clicks=0, keypresses=0, console_errors=0, start_url=None,
     )  # fmt: skip
+
+
+async def warnings(store: Store) -> list[StoredWarning]:
+    return await store.read(lambda view: warningshelf.latest(view.connection, 10))
 
 
 def with_store(use: Callable[[Store], Awaitable[None]], data: Path | None = None) -> None:
@@ -82,7 +88,7 @@ def test_what_came_long_ago_goes_and_is_counted() -> None:
         [issue] = await store.read(lambda view: view.issues.latest(10))
         assert issue.occurrences == 0
         assert store.reader.person("u") is not None
-        [warning] = store.reader.warnings(10)
+        [warning] = await warnings(store)
         assert warning.kind == "dropped_by_retention"
         assert warning.details == {
             "events": 1202, "logs": 1, "recording_pieces": 1, "keep_days": 10, "max_bytes": None,
@@ -120,7 +126,7 @@ def test_the_oldest_go_when_the_file_is_full() -> None:
         assert full * 0.45 - 500 * 4200 < left <= full * 0.45
         assert names(store) == [f"e{n}" for n in range(dropped, 3000)]
         assert await store.sweep(limits, _NOW) == 0
-        assert store.reader.warnings(1)[0].details["events"] == dropped
+        assert (await warnings(store))[0].details["events"] == dropped
 
     with_store(use)
 

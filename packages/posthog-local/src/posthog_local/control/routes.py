@@ -28,7 +28,7 @@ from posthog_local.control.views import (
 )
 from posthog_local.flags.definition import InvalidDefinition
 from posthog_local.http.faults import Fault, FaultBook
-from posthog_local.store import dump, flagshelf
+from posthog_local.store import dump, flagshelf, warningshelf
 from posthog_local.store.dump import InvalidDump
 from posthog_local.store.logshelf import LogFilter
 from posthog_local.store.reader import EventFilter
@@ -157,7 +157,8 @@ class ControlRoutes:
         return _json({"events": [{"window_id": window, "event": item} for window, item in events]})
 
     def warnings(self, view: View, request: Request) -> Response:
-        found = view.events.warnings(int(_number(request, "limit", 100, _MAX_EVENTS)))
+        limit = int(_number(request, "limit", 100, _MAX_EVENTS))
+        found = warningshelf.latest(view.connection, limit, request.query_params.get("kind"))
         return _json({"warnings": [warning_json(warning) for warning in found]})
 
     async def reset(self, request: Request) -> Response:

@@ -11,10 +11,12 @@ from typing import Any
 import msgspec
 
 from posthog_local.ingest.clock import format_time
+from posthog_local.ingest.warning import REASONS
 from posthog_local.store.issueshelf import Issue
 from posthog_local.store.logshelf import StoredLog
-from posthog_local.store.reader import StoredEvent, StoredPerson, StoredWarning
+from posthog_local.store.reader import StoredEvent, StoredPerson
 from posthog_local.store.recordingshelf import Recording
+from posthog_local.store.warningshelf import StoredWarning
 
 
 def event_json(event: StoredEvent) -> dict[str, Any]:
@@ -143,4 +145,6 @@ def warning_json(warning: StoredWarning) -> dict[str, Any]:
         "uuid": warning.uuid,
         "distinct_id": warning.distinct_id,
         "details": warning.details,
+        "reason": REASONS.get(warning.kind, ""),
+        "payload": warning.payload,
     }

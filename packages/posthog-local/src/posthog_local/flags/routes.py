@@ -52,13 +52,16 @@ class FlagRoutes:
 
     def endpoints(self) -> Iterable[Endpoint]:
         """The routes of the flags service."""
-        yield Endpoint(paths=("/flags",), handler=self.flags, max_body_bytes=_MAX_BODY_BYTES)
-        yield Endpoint(paths=("/decide",), handler=self.decide, max_body_bytes=_MAX_BODY_BYTES)
+        for path, handler in (("/flags", self.flags), ("/decide", self.decide)):
+            yield Endpoint(
+                paths=(path,), handler=handler, max_body_bytes=_MAX_BODY_BYTES, warns=True
+            )
         yield Endpoint(
             paths=_DEFINITIONS,
             handler=self.definitions,
             max_body_bytes=0,
             methods=frozenset(["GET"]),
+            warns=True,
         )
 
         yield Endpoint(

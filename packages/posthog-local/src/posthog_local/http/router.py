@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TypeAlias
 
 import msgspec
 
@@ -31,6 +32,7 @@ from posthog_local.ingest.refusal import Refusal
 
 # Name of the ASGI extension with which our server lets an application drop the connection.
 ABORT_EXTENSION = "posthog_local.abort"
+OnRefusal: TypeAlias = Callable[[Request, Response], Awaitable[None]]
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,12 +45,21 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     handler: Handler
     max_body_bytes: int
     methods: frozenset[str] = frozenset(["GET", "POST"])
+    # Whether an SDK calls it: then what it refuses is noted, as SDKs say little about that.
+    warns: bool = False
 
 
 class Router:
     """The ASGI application for PostHog's routes, with everything else behind it."""
 
-    def __init__(self, endpoints: Iterable[Endpoint], fallback: AsgiApp, faults: FaultBook) -> None:
+    def __init__(
+        self,
+        endpoints: Iterable[Endpoint],
+        fallback: AsgiApp,
+        faults: FaultBook,
+        on_refusal: OnRefusal,
+    ) -> None:
+        self._on_refusal = on_refusal
         paths = [(path, one) for one in endpoints for path in one.paths]
         self._endpoints = {path: one for path, one in paths if "{" not in path}
         self._patterns = [(_pattern(path), one) for path, one in paths if "{" in path]
@@ -92,14 +103,20 @@ class Router:
             body = await read_body(head, receive, endpoint.max_body_bytes)
         except TooLarge:
             sentence = f"the body is larger than {endpoint.max_body_bytes} bytes"
-            return msgspec.structs.replace(
+            response = msgspec.structs.replace(
                 text_response(413, sentence), headers=(("connection", "close"),)
             )
+            return await self._noted(endpoint, head, response)
         limited = fault is not None and fault.quota_limited
         request = msgspec.structs.replace(head, body=body, quota_limited=limited)
         if fault is None:
-            return await _handle(endpoint, request)
+            return await self._noted(endpoint, request, await _handle(endpoint, request))
         return await self._respond_with_fault(endpoint, request, receive, fault)
+
+    async def _noted(self, endpoint: Endpoint, request: Request, response: Response) -> Response:
+        if endpoint.warns and 400 <= response.status < 500:
+            await self._on_refusal(request, response)
+        return response
 
     async def _respond_with_fault(
         self, endpoint: Endpoint, request: Request, receive: Receive, fault: Fault

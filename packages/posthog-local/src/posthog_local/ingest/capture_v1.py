@@ -15,9 +15,10 @@ from uuid import UUID
 
 import msgspec
 
-from posthog_local.ingest.clock import event_time_us, parse_time_us
+from posthog_local.ingest.clock import EventTime, event_time, parse_time_us
 from posthog_local.ingest.event import MAX_DISTINCT_ID_CHARACTERS, IncomingEvent
 from posthog_local.ingest.refusal import Refusal
+from posthog_local.ingest.warning import IngestionWarning, Note, payload_text
 from posthog_local.persons.ids import is_illegal
 
 MAX_EVENT_NAME_CHARACTERS = 200
@@ -45,10 +46,11 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class V1Intake(msgspec.Struct, frozen=True, kw_only=True):
-    """The accepted events of a request, and the verdict on every event by uuid."""
+    """The accepted events of a request, the verdict on every event by uuid, notes on the others."""
 
     events: tuple[IncomingEvent, ...]
     verdicts: dict[str, Verdict]
+    notes: tuple[Note, ...]
 
 
 class V1Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +85,7 @@ def read_v1(document: object, receipt: V1Receipt) -> V1Intake:
     batch = _batch(document)
     verdicts: dict[str, Verdict] = {}
     accepted: list[IncomingEvent] = []
+    notes: list[Note] = []
     for raw in batch:
         uuid = _uuid(raw)
         if uuid in verdicts:
@@ -91,10 +94,11 @@ def read_v1(document: object, receipt: V1Receipt) -> V1Intake:
             event, verdict = _event(uuid, raw, receipt)
         except _Dropped as dropped:
             verdicts[uuid] = Verdict(Result.DROP.value, str(dropped))
+            notes.append(_note(uuid, raw, str(dropped), receipt.now_us))
             continue
         verdicts[uuid] = verdict
         accepted.append(event)
-    return V1Intake(events=tuple(accepted), verdicts=verdicts)
+    return V1Intake(events=tuple(accepted), verdicts=verdicts, notes=tuple(notes))
 
 
 def _batch(document: object) -> list[dict[str, Any]]:
@@ -122,19 +126,26 @@ def _event(uuid: str, raw: dict[str, Any], receipt: V1Receipt) -> tuple[Incoming
     name, distinct_id = _name(raw), _distinct_id(raw)
     options = _options(raw)
     properties = _properties(raw, options, receipt)
-    verdict = Verdict(Result.OK.value)
+    verdict, warnings = Verdict(Result.OK.value), list[IngestionWarning]()
     if _is_nobody(distinct_id) and properties.get("$process_person_profile") is not False:
         properties["$process_person_profile"] = False
         verdict = Verdict(Result.WARNING.value, "person_processing_disabled")
+        details = {"distinct_id": distinct_id}
+        warnings.append(IngestionWarning(kind="person_processing_disabled", details=details))
     if name.startswith("$ai_") and len(msgspec.json.encode(properties)) > MAX_AI_EVENT_BYTES:
         raise _Dropped("ai_event_too_big")
+    time = _time(raw, options, receipt)
+    if time.problem is not None:
+        details = {"timestamp": raw["timestamp"]}
+        warnings.append(IngestionWarning(kind=time.problem, details=details))
     event = IncomingEvent(
         uuid=uuid,
         event=name,
         distinct_id=distinct_id,
-        timestamp_us=_time_us(raw, options, receipt),
+        timestamp_us=time.us,
         received_us=receipt.now_us,
         properties=properties,
+        warnings=tuple(warnings),
     )
     return event, verdict
 
@@ -185,11 +196,24 @@ def _properties(raw: dict[str, Any], options: _Options, receipt: V1Receipt) -> d
     return {**properties, **{name: value for name, value in folded.items() if value is not None}}
 
 
-def _time_us(raw: dict[str, Any], options: _Options, receipt: V1Receipt) -> int:
+def _note(uuid: str, raw: dict[str, Any], verdict: str, now_us: int) -> Note:
+    name, distinct_id = raw.get("event"), raw.get("distinct_id")
+    return Note(
+        kind="event_not_taken",
+        at_us=now_us,
+        event=name if isinstance(name, str) else None,
+        uuid=uuid,
+        distinct_id=distinct_id if isinstance(distinct_id, str) else None,
+        details={"verdict": verdict},
+        payload=payload_text(raw),
+    )
+
+
+def _time(raw: dict[str, Any], options: _Options, receipt: V1Receipt) -> EventTime:
     timestamp = raw.get("timestamp")
     if not isinstance(timestamp, str) or _rfc3339_us(timestamp) is None:
         raise _Dropped("invalid_event_timestamp")
-    return event_time_us(
+    return event_time(
         now_us=receipt.now_us,
         timestamp=timestamp,
         offset_ms=None,

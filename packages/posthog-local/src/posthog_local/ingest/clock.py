@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 
 _US = 1_000_000
 # Senders with a clock far ahead would bury every real event: those get the time of receipt.
@@ -16,24 +17,31 @@ _MAX_AHEAD_US = 23 * 3600 * _US
 _SHORT_OFFSET = re.compile(r"([+-]\d\d)$")
 
 
-def event_time_us(
+class EventTime(NamedTuple):
+    """When an event happened; `problem` is the warning's kind if that is not what it says."""
+
+    us: int
+    problem: str | None = None
+
+
+def event_time(
     *,
     now_us: int,
     timestamp: str | None,
     offset_ms: int | None,
     sent_at_us: int | None,
     ignore_sent_at: bool = False,
-) -> int:
+) -> EventTime:
     """The event's time: offset, else skew-corrected timestamp, else timestamp, else receipt.
 
-    >>> event_time_us(now_us=10_000_000, timestamp=None, offset_ms=2000, sent_at_us=None)
+    >>> event_time(now_us=10_000_000, timestamp=None, offset_ms=2000, sent_at_us=None).us
     8000000
     """
     if offset_ms is not None:
         return _bounded(now_us - offset_ms * 1000, now_us)
     claimed = None if timestamp is None else parse_time_us(timestamp)
     if claimed is None:
-        return now_us
+        return EventTime(now_us, None if not timestamp else "ignored_invalid_timestamp")
     if sent_at_us is not None and not ignore_sent_at:
         return _bounded(now_us + claimed - sent_at_us, now_us)
     return _bounded(claimed, now_us)
@@ -76,9 +84,9 @@ _YEAR_0_US = -62_167_219_200 * _US
 _YEAR_10000_US = 253_402_300_800 * _US
 
 
-def _bounded(time_us: int, now_us: int) -> int:
+def _bounded(time_us: int, now_us: int) -> EventTime:
     if time_us < _YEAR_0_US or time_us >= _YEAR_10000_US:
-        return 0
+        return EventTime(0, "ignored_invalid_timestamp")
     if time_us > now_us + _MAX_AHEAD_US:
-        return now_us
-    return time_us
+        return EventTime(now_us, "event_timestamp_in_future")
+    return EventTime(time_us)

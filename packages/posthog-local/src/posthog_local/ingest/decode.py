@@ -9,22 +9,18 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import zlib
 from collections.abc import Mapping
 from urllib.parse import parse_qs
 
 import msgspec
 
+from posthog_local.ingest.compression import GZIP_MAGIC, MAX_DECODED_BYTES, gunzip
 from posthog_local.ingest.lzstring import decompress_base64
 from posthog_local.ingest.refusal import Refusal
-
-# A gzip body may say a thousand times its size; beyond this it is refused instead of unpacked.
-MAX_DECODED_BYTES = 64 * 1024 * 1024
 
 # Only SDKs of years ago send LZString; it is unpacked bit by bit, which must not take long.
 MAX_LZSTRING_BYTES = 1024 * 1024
 
-_GZIP_MAGIC = b"\x1f\x8b\x08"
 _GZIP = frozenset({"gzip", "gzip-js"})
 _LZ = frozenset({"lz64", "lz-string"})
 _BASE64 = frozenset({"base64", "b64"})
@@ -64,21 +60,6 @@ def decode(payload: Payload) -> object:
     return parse_json(text)
 
 
-def decode_by_encoding(body: bytes, encoding: str) -> bytes:
-    """A body of the newer routes, which follow `Content-Encoding` (and gzip's magic) alone.
-
-    Raises `Refusal`: 415 for an encoding that is not built in (`br`, `zstd`), 400 for a broken
-    body.
-    """
-    match encoding.strip().lower():
-        case "" | "identity" | "gzip":
-            return _decompress(body, encoding.strip().lower())
-        case "deflate":
-            return _unpack(body, zlib.decompressobj())
-        case other:
-            raise Refusal(415, f"content-encoding {other!r} is not supported: use gzip or deflate")
-
-
 def parse_json(text: bytes) -> object:
     """`text` as JSON, tolerating a byte order mark and lone surrogates, which browsers do send."""
     try:
@@ -115,13 +96,13 @@ def _form_fields(body: bytes) -> tuple[bytes, str]:
 
 
 def _decompress(body: bytes, hint: str) -> bytes:
-    if body.startswith(_GZIP_MAGIC):
-        return _gunzip(body)
+    if body.startswith(GZIP_MAGIC):
+        return gunzip(body)
     if hint in _PLAIN:
         return body
     if hint in _GZIP:
         # Also reached by a gzip body that a proxy already unpacked: then it is plain JSON.
-        return body if _looks_like_json(body) else _gunzip(body)
+        return body if _looks_like_json(body) else gunzip(body)
     if hint in _BASE64:
         return _gunzip_by_magic(_base64(body))
     if hint in _LZ:
@@ -130,23 +111,7 @@ def _decompress(body: bytes, hint: str) -> bytes:
 
 
 def _gunzip_by_magic(body: bytes) -> bytes:
-    return _gunzip(body) if body.startswith(_GZIP_MAGIC) else body
-
-
-def _gunzip(body: bytes) -> bytes:
-    return _unpack(body, zlib.decompressobj(wbits=31))
-
-
-def _unpack(body: bytes, unpacker: zlib._Decompress) -> bytes:
-    try:
-        text = unpacker.decompress(body, MAX_DECODED_BYTES)
-    except zlib.error as error:
-        raise Refusal(400, "the compressed body is damaged") from error
-    if unpacker.unconsumed_tail:
-        raise Refusal(413, "the body is too large once decompressed")
-    if not unpacker.eof:
-        raise Refusal(400, "the compressed body ends too early")
-    return text
+    return gunzip(body) if body.startswith(GZIP_MAGIC) else body
 
 
 def _base64(text: bytes) -> bytes:

@@ -7,10 +7,13 @@ id is non-empty and at most 200 characters, the uuid is canonical, the time is f
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Awaitable, Sequence
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
+
+from posthog_local.ingest.warning import IngestionWarning, Note
 
 MAX_DISTINCT_ID_CHARACTERS = 200
 
@@ -28,14 +31,24 @@ class IncomingEvent(msgspec.Struct, frozen=True, kw_only=True):
     timestamp_us: int
     received_us: int
     properties: dict[str, Any]
+    # What was rewritten on the way here.
+    warnings: tuple[IngestionWarning, ...] = ()
 
 
 class Intake(msgspec.Struct, frozen=True, kw_only=True):
-    """What one request brought: token, events in order, how many were dropped by rule."""
+    """What one request brought: token, events in order, and notes on those that are dropped."""
 
     token: str
     events: tuple[IncomingEvent, ...]
-    dropped: int = 0
+    notes: tuple[Note, ...] = ()
+
+
+class AddEvents(Protocol):
+    """A sink that returns once all is durable."""
+
+    def __call__(
+        self, events: Sequence[IncomingEvent], notes: Sequence[Note] = ..., /
+    ) -> Awaitable[None]: ...
 
 
 def text_id(value: object) -> str:

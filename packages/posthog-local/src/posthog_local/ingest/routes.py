@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable
 
 import msgspec
 
@@ -16,8 +16,9 @@ from posthog_local.http.exchange import Request, Response, json_response, text_r
 from posthog_local.http.router import Endpoint
 from posthog_local.ingest.capture_v1 import V1Intake, V1Receipt, read_sdk, read_v1
 from posthog_local.ingest.clock import parse_time_us
-from posthog_local.ingest.decode import Payload, decode, decode_by_encoding, parse_json
-from posthog_local.ingest.event import IncomingEvent, new_uuid7
+from posthog_local.ingest.compression import unpack
+from posthog_local.ingest.decode import Payload, decode, parse_json
+from posthog_local.ingest.event import AddEvents, new_uuid7
 from posthog_local.ingest.refusal import Refusal
 from posthog_local.ingest.shapes import Receipt, read_events, valid_token
 
@@ -36,8 +37,6 @@ _ACCEPTED = json_response({"status": 1})
 _OVER_QUOTA = json_response({"status": 1, "quota_limited": ["events"]})
 _log = logging.getLogger(__name__)
 
-AddEvents = Callable[[Sequence[IncomingEvent]], Awaitable[None]]
-
 
 def capture_endpoints(add_events: AddEvents) -> Iterable[Endpoint]:
     """The v0 capture routes over a sink that returns once events are durable."""
@@ -53,9 +52,10 @@ def capture_endpoints(add_events: AddEvents) -> Iterable[Endpoint]:
         handler=capture_v1,
         max_body_bytes=_V1_BYTES,
         methods=frozenset(["POST"]),
+        warns=True,
     )
-    yield Endpoint(paths=_BATCH_PATHS, handler=capture, max_body_bytes=_BATCH_BYTES)
-    yield Endpoint(paths=_EVENT_PATHS, handler=capture, max_body_bytes=_EVENT_BYTES)
+    yield Endpoint(paths=_BATCH_PATHS, handler=capture, max_body_bytes=_BATCH_BYTES, warns=True)
+    yield Endpoint(paths=_EVENT_PATHS, handler=capture, max_body_bytes=_EVENT_BYTES, warns=True)
 
 
 async def _capture(request: Request, add_events: AddEvents) -> Response:
@@ -73,9 +73,9 @@ async def _capture(request: Request, add_events: AddEvents) -> Response:
     )
     if request.quota_limited:
         return _OVER_QUOTA
-    if intake.events:
+    if intake.events or intake.notes:
         try:
-            await add_events(intake.events)
+            await add_events(intake.events, intake.notes)
         except Exception:
             _log.exception("events could not be stored")
             return text_response(503, "the events could not be stored; send them again")
@@ -88,7 +88,7 @@ async def _capture_v1(request: Request, add_events: AddEvents) -> Response:
         intake = _read_v1(request)
         if request.quota_limited:
             raise Refusal(402, "the project is over its quota of events")
-        await add_events(intake.events)
+        await add_events(intake.events, intake.notes)
     except Refusal as refusal:
         response = _v1_error(refusal.status, refusal.sentence)
     except Exception:
@@ -115,7 +115,7 @@ def _read_v1(request: Request) -> V1Intake:
         sent_at_us=sent_at_us,
         sdk=read_sdk(request.header("posthog-sdk-info")),
     )
-    text = decode_by_encoding(request.body, request.header("content-encoding"))
+    text = unpack(request.body, request.header("content-encoding"))
     return read_v1(parse_json(text), receipt)
 
 

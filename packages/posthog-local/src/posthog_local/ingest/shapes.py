@@ -12,9 +12,15 @@ from uuid import UUID
 
 import msgspec
 
-from posthog_local.ingest.clock import event_time_us, parse_time_us
-from posthog_local.ingest.event import IncomingEvent, Intake, text_id
+from posthog_local.ingest.clock import EventTime, event_time, parse_time_us
+from posthog_local.ingest.event import (
+    MAX_DISTINCT_ID_CHARACTERS,
+    IncomingEvent,
+    Intake,
+    text_id,
+)
 from posthog_local.ingest.refusal import Refusal
+from posthog_local.ingest.warning import IngestionWarning, Note, payload_text
 
 MAX_TOKEN_CHARACTERS = 64
 # Milliseconds of 2020-01-01: a smaller `_` is a cache-buster, not a clock.
@@ -41,16 +47,18 @@ def read_events(document: object, receipt: Receipt) -> Intake:
     default_token = _first(defaults, "token", "$token", "api_key")
     tokens: set[str] = set()
     accepted: list[IncomingEvent] = []
+    notes: list[Note] = []
     for event in events:
         properties = _properties(event)
         token = _first(event, "token", "$token", "api_key") or properties.get("token")
         tokens.add(valid_token(token or default_token))
-        if event.get("event") != _DROPPED_EVENT:
+        if event.get("event") == _DROPPED_EVENT:
+            notes.append(_dropped(event, receipt.now_us))
+        else:
             accepted.append(_event(event, properties, sent_at, receipt))
     if len(tokens) > 1:
         raise Refusal(401, "all events of one request must carry the same project token")
-    dropped = len(events) - len(accepted)
-    return Intake(token=tokens.pop(), events=tuple(accepted), dropped=dropped)
+    return Intake(token=tokens.pop(), events=tuple(accepted), notes=tuple(notes))
 
 
 def valid_token(token: object) -> str:
@@ -102,20 +110,47 @@ def _event(
     )
     if not distinct_id:
         raise Refusal(400, "an event has no distinct_id")
-    timestamp, offset = _timestamp(event), _offset(event)
+    time = event_time(
+        now_us=receipt.now_us,
+        timestamp=_timestamp(event),
+        offset_ms=_offset(event),
+        sent_at_us=sent_at,
+        ignore_sent_at=properties.get("$ignore_sent_at") is True,
+    )
     return IncomingEvent(
         uuid=_uuid(event.get("uuid")) or receipt.new_uuid(),
         event=_name(event, receipt),
         distinct_id=distinct_id,
-        timestamp_us=event_time_us(
-            now_us=receipt.now_us,
-            timestamp=timestamp,
-            offset_ms=offset,
-            sent_at_us=sent_at,
-            ignore_sent_at=properties.get("$ignore_sent_at") is True,
-        ),
+        timestamp_us=time.us,
         received_us=receipt.now_us,
         properties=_with_person_fields(event, properties),
+        warnings=_rewritten(event, time, distinct_id),
+    )
+
+
+def _rewritten(
+    event: dict[str, Any], time: EventTime, distinct_id: str
+) -> tuple[IngestionWarning, ...]:
+    """Warnings of what is stored otherwise than it was sent; almost always none."""
+    warnings: tuple[IngestionWarning, ...] = ()
+    if time.problem is not None:
+        details = {"timestamp": event.get("timestamp"), "sent_at": event.get("sent_at")}
+        warnings = (IngestionWarning(kind=time.problem, details=details),)
+    if len(distinct_id) == MAX_DISTINCT_ID_CHARACTERS:
+        sent = _first(event, "distinct_id", "$distinct_id") or event["properties"]["distinct_id"]
+        if isinstance(sent, str) and len(sent) > MAX_DISTINCT_ID_CHARACTERS:
+            details = {"characters": len(sent), "kept": distinct_id}
+            warnings += (IngestionWarning(kind="distinct_id_truncated", details=details),)
+    return warnings
+
+
+def _dropped(event: dict[str, Any], now_us: int) -> Note:
+    return Note(
+        kind="performance_event_dropped",
+        at_us=now_us,
+        event=_DROPPED_EVENT,
+        details={},
+        payload=payload_text(event),
     )
 
 

@@ -14,6 +14,8 @@ from posthog_local.otlp.request import OtlpItem, attributes_of, nanoseconds, pla
 
 # A clock further off than this is not believed.
 _MAX_CLOCK_DISTANCE_US = 24 * 3600 * 1_000_000
+# Where the time that was sent stays.
+ORIGINAL_TIMESTAMP = "$originalTimestamp"
 _SEVERITIES = ("trace", "debug", "info", "warn", "error", "fatal")
 _OTHER_NAMES = {
     "warning": "warn",
@@ -66,7 +68,7 @@ def log_record(item: OtlpItem, now_us: int) -> LogRecord:
     record, attributes = item.record, attributes_of(item.record)
     timestamp_us, original = _timestamp(record, now_us)
     if original is not None:
-        attributes["$originalTimestamp"] = original
+        attributes[ORIGINAL_TIMESTAMP] = original
     body = plain(record.get("body"))
     scope = "@".join(part for part in (item.scope_name, item.scope_version) if part)
     return LogRecord(

@@ -7,18 +7,25 @@ alone, so the same code runs on the store and on the dicts of a test.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from posthog_local.ingest.event import IncomingEvent, text_id
+from posthog_local.ingest.warning import IngestionWarning
 from posthog_local.persons import properties as person_properties
 from posthog_local.persons.groups import MAX_GROUP_KEY_CHARACTERS, Groups
 from posthog_local.persons.ids import person_uuid
 from posthog_local.persons.people import MergeOutcome, People
 
 _NEEDS_A_PERSON = frozenset(["$identify", "$create_alias", "$merge_dangerously", "$groupidentify"])
-_PERSON_FIELDS = ("$set", "$set_once", "$unset")
+_PERSON_SHAPES: dict[str, type | tuple[type, ...]] = {
+    "$set": dict,
+    "$set_once": dict,
+    "$unset": (dict, list),
+}
+_PERSON_FIELDS = tuple(_PERSON_SHAPES)
 # A personless event this long after its person was made belongs to a client that has not noticed.
 _UPGRADE_AFTER_US = 60 * 1_000_000
 
@@ -29,13 +36,6 @@ class PersonMode(enum.Enum):
     FULL = "full"
     PROPERTYLESS = "propertyless"
     FORCE_UPGRADE = "force_upgrade"
-
-
-class IngestionWarning(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that PostHog would drop or rewrite in silence, said aloud."""
-
-    kind: str
-    details: dict[str, Any]
 
 
 class Attribution(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,11 +54,9 @@ def attribute(event: IncomingEvent, people: People, groups: Groups) -> Attributi
     flag = event.properties.get("$process_person_profile")
     if flag is False:
         return _personless(event, people)
-    warnings = []
+    warnings = list(_odd_shapes(event))
     if flag is not None and flag is not True:
-        warnings.append(
-            IngestionWarning(kind="invalid_process_person_profile", details={"value": flag})
-        )
+        warnings.append(_warning("invalid_process_person_profile", value=flag))
     if (warning := _merge(event, people)) is not None:
         warnings.append(warning)
     person = people.find_or_create(event.distinct_id, event.timestamp_us)
@@ -67,13 +65,17 @@ def attribute(event: IncomingEvent, people: People, groups: Groups) -> Attributi
     if changed is not None:
         person.properties = changed
         people.changed(person)
-    _identify_group(event, groups)
+    if (warning := _identify_group(event, groups)) is not None:
+        warnings.append(warning)
+    keys = groups.keys_of(event.properties.get("$groups"))
+    if unknown := groups.unnumbered(event.properties.get("$groups")):
+        warnings.append(_warning("group_type_limit_reached", group_types=unknown))
     return Attribution(
         kept=True,
         person_id=person.id,
         mode=PersonMode.FULL,
         properties=event.properties,
-        groups=groups.keys_of(event.properties.get("$groups")),
+        groups=keys,
         warnings=tuple(warnings),
     )
 
@@ -84,15 +86,20 @@ def _personless(event: IncomingEvent, people: People) -> Attribution:
     if person is not None and event.timestamp_us > person.created_at_us + _UPGRADE_AFTER_US:
         mode = PersonMode.FORCE_UPGRADE
     kept = event.event not in _NEEDS_A_PERSON
-    kind = "invalid_event_when_process_person_profile_is_false"
-    warning = IngestionWarning(kind=kind, details={"event": event.event})
+    warnings = list[IngestionWarning]()
+    if not kept:
+        kind = "invalid_event_when_process_person_profile_is_false"
+        warnings.append(_warning(kind, event=event.event))
+    elif dropped := {name: event.properties[name] for name in _PERSON_FIELDS
+                     if event.properties.get(name)}:  # fmt: skip
+        warnings.append(_warning("person_properties_of_personless_event", **dropped))
     return Attribution(
         kept=kept,
         person_id=person_uuid(event.distinct_id) if person is None else person.id,
         mode=mode,
         properties={k: v for k, v in event.properties.items() if k not in _PERSON_FIELDS},
         groups={},
-        warnings=() if kept else (warning,),
+        warnings=tuple(warnings),
     )
 
 
@@ -102,6 +109,8 @@ def _merge(event: IncomingEvent, people: People) -> IngestionWarning | None:
             other = event.properties.get("$anon_distinct_id")
         case "$create_alias" | "$merge_dangerously":
             other = event.properties.get("alias")
+            if other is None:
+                return _warning("alias_missing")
         case _:
             return None
     if other is None:
@@ -114,18 +123,30 @@ def _merge(event: IncomingEvent, people: People) -> IngestionWarning | None:
     )
     if outcome in (MergeOutcome.SAME_ID, MergeOutcome.MERGED):
         return None
-    return IngestionWarning(
-        kind=outcome.value, details={"other": text_id(other), "distinct_id": event.distinct_id}
-    )
+    return _warning(outcome.value, other=text_id(other), distinct_id=event.distinct_id)
 
 
-def _identify_group(event: IncomingEvent, groups: Groups) -> None:
+def _odd_shapes(event: IncomingEvent) -> Iterator[IngestionWarning]:
+    """Person fields that PostHog reads as nothing at all."""
+    for name, shapes in _PERSON_SHAPES.items():
+        value = event.properties.get(name)
+        if value is not None and not isinstance(value, shapes):
+            yield _warning("invalid_person_properties", field=name, value=value)
+
+
+def _identify_group(event: IncomingEvent, groups: Groups) -> IngestionWarning | None:
     if event.event != "$groupidentify":
-        return
+        return None
     kind, key = event.properties.get("$group_type"), event.properties.get("$group_key")
     if not isinstance(kind, str) or not kind or key is None or key == "":
-        return
+        return _warning("group_key_missing", group_type=kind, group_key=key)
     index = groups.type_index(kind)
-    if index is not None:
-        text = text_id(key)[:MAX_GROUP_KEY_CHARACTERS]
-        groups.identify(index, text, event.properties.get("$group_set"), event.timestamp_us)
+    if index is None:
+        return _warning("group_type_limit_reached", group_types=[kind])
+    text = text_id(key)[:MAX_GROUP_KEY_CHARACTERS]
+    groups.identify(index, text, event.properties.get("$group_set"), event.timestamp_us)
+    return None
+
+
+def _warning(kind: str, **details: Any) -> IngestionWarning:
+    return IngestionWarning(kind=kind, details=details)

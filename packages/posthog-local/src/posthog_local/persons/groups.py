@@ -51,6 +51,12 @@ class Groups:
                 keys[index] = str(key)[:MAX_GROUP_KEY_CHARACTERS]
         return keys
 
+    def unnumbered(self, groups: object) -> list[str]:
+        """The types in `$groups` that came too late to get a number."""
+        if not isinstance(groups, dict):
+            return []
+        return [name for name in groups if self.type_index(name) is None]
+
     def identify(self, index: int, key: str, properties: object, created_at_us: int) -> None:
         """Adds `properties` to what is known about the group, which exists from now on."""
         given = properties if isinstance(properties, dict) else {}

@@ -35,4 +35,4 @@ def replay_endpoints(add_piece: AddPiece) -> Iterable[Endpoint]:
         beacon = request.query.get("beacon") == "1"
         return Response(status=204) if beacon else json_response({"status": 1})
 
-    yield Endpoint(paths=("/s",), handler=snapshots, max_body_bytes=_MAX_BODY_BYTES)
+    yield Endpoint(paths=("/s",), handler=snapshots, max_body_bytes=_MAX_BODY_BYTES, warns=True)

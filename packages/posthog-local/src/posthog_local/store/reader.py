@@ -1,6 +1,6 @@
 """Questions about events and persons, answered from the latest commit.
 
-Owns every SQL statement that reads events, persons and warnings. Never writes; whose event it is
+Owns every SQL statement that reads events and persons. Never writes; whose event it is
 gets resolved here, at query time, so that a merge shows at once.
 """
 
@@ -53,18 +53,6 @@ class StoredPerson(msgspec.Struct, frozen=True, kw_only=True):
     properties: dict[str, Any]
     created_at_us: int
     is_identified: bool
-
-
-class StoredWarning(msgspec.Struct, frozen=True, kw_only=True):
-    """An ingestion warning with the event that caused it."""
-
-    seq: int
-    at_us: int
-    kind: str
-    event: str | None
-    uuid: str | None
-    distinct_id: str | None
-    details: dict[str, Any]
 
 
 class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,26 +154,6 @@ class Reader:
             "SELECT properties FROM groups WHERE type_index = ? AND key = ?", (index, key)
         ).get
         return {} if text is None else msgspec.json.decode(text, type=dict[str, Any])
-
-    def warnings(self, limit: int) -> list[StoredWarning]:
-        """The newest warnings first."""
-        rows = self._connection.execute(
-            "SELECT seq, at_us, kind, event, uuid, distinct_id, details FROM warnings"
-            " ORDER BY seq DESC LIMIT ?",
-            (limit,),
-        )
-        return [
-            StoredWarning(
-                seq=row[0],
-                at_us=row[1],
-                kind=row[2],
-                event=row[3],
-                uuid=row[4],
-                distinct_id=row[5],
-                details=msgspec.json.decode(row[6]),
-            )
-            for row in rows
-        ]
 
     def _events(self, sql: str, bindings: dict[str, Any]) -> Iterator[StoredEvent]:
         for row in self._connection.execute(sql, bindings):

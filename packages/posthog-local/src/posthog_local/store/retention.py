@@ -12,6 +12,7 @@ from typing import NamedTuple
 import apsw
 import msgspec
 
+from posthog_local.store import warningshelf
 from posthog_local.store.transaction import Transaction
 from posthog_local.store.writer import Job
 
@@ -19,7 +20,6 @@ DAY_US = 86_400 * 1_000_000
 # Few enough for a transaction of some ten milliseconds.
 _ROWS_PER_STEP = 500
 _PIECES_PER_STEP = 20
-_WARNINGS_KEPT = 10_000
 # Room is made beyond the limit, so that the next event does not start the sweep again.
 _FULL, _ROOMY = 1.0, 0.9
 
@@ -142,6 +142,4 @@ def _note(
         " ((SELECT 1 + max(?, coalesce(max(seq), 0)) FROM warnings), ?, 'dropped_by_retention', ?)",
         (0 if row is None else row[0], now_us, msgspec.json.encode(details).decode()),
     )
-    connection.execute(
-        "DELETE FROM warnings WHERE seq <= (SELECT max(seq) FROM warnings) - ?", (_WARNINGS_KEPT,)
-    )
+    warningshelf.trim(connection)

@@ -163,6 +163,9 @@ ALTER TABLE person_distinct_ids ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX persons_by_version ON persons (version);
 CREATE INDEX person_distinct_ids_by_version ON person_distinct_ids (version);
 """,
+    """
+ALTER TABLE warnings ADD COLUMN payload TEXT;
+""",
 )
 # Written to `user_version`.
 FORMAT_VERSION = len(_STEPS)

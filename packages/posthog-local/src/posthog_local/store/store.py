@@ -13,9 +13,10 @@ from typing import TypeVar
 
 from posthog_local.flags.book import FlagBook
 from posthog_local.ingest.event import IncomingEvent
+from posthog_local.ingest.warning import Note
 from posthog_local.logs.record import LogRecord
 from posthog_local.replay.snapshot import RecordingPiece
-from posthog_local.store import flagshelf, logshelf, recordingshelf
+from posthog_local.store import flagshelf, logshelf, recordingshelf, warningshelf
 from posthog_local.store.changes import Changes
 from posthog_local.store.folder import Folder
 from posthog_local.store.issueshelf import IssueStatus, set_status
@@ -43,18 +44,31 @@ class Store:
         """What `question` answers from one commit, on a thread of its own."""
         return await self._views.read(question)
 
-    async def add_events(self, events: Sequence[IncomingEvent]) -> None:
+    async def add_events(self, events: Sequence[IncomingEvent], notes: Sequence[Note] = ()) -> None:
         """Returns when all are on disk; an event that was there already stays as it is."""
 
         def job(transaction: Transaction) -> None:
             for event in events:
                 transaction.ingest(event)
+            for note in notes:
+                warningshelf.add(transaction.connection, note)
 
         await self._writer.submit(job)
 
-    async def add_logs(self, records: Sequence[LogRecord]) -> None:
+    async def add_logs(self, records: Sequence[LogRecord], notes: Sequence[Note] = ()) -> None:
         """Returns when all of them are on disk."""
-        await self._writer.submit(logshelf.append(records))
+        append = logshelf.append(records)
+
+        def job(transaction: Transaction) -> None:
+            append(transaction)
+            for note in notes:
+                warningshelf.add(transaction.connection, note)
+
+        await self._writer.submit(job)
+
+    async def add_notes(self, notes: Sequence[Note]) -> None:
+        """Returns when these warnings are on disk."""
+        await self.add_events((), notes)
 
     async def add_recording(self, piece: RecordingPiece) -> None:
         """Returns when the piece is on disk."""

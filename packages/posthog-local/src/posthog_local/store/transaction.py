@@ -15,15 +15,18 @@ import msgspec
 
 from posthog_local.errors.exception import process
 from posthog_local.ingest.event import IncomingEvent, new_uuid7
-from posthog_local.persons.attribution import Attribution, IngestionWarning, attribute
+from posthog_local.ingest.warning import IngestionWarning
+from posthog_local.persons.attribution import Attribution, attribute
 from posthog_local.persons.groups import Groups
 from posthog_local.persons.people import People, Person
-from posthog_local.store import issueshelf, schema
+from posthog_local.store import issueshelf, schema, warningshelf
 from posthog_local.traces.costs import PRICED_EVENTS, priced
 
 _INSERT_EVENT = (
     f"INSERT INTO events ({schema.EVENT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
 )
+# About what PostHog's queue takes as one message.
+_MAX_EVENT_BYTES = 1_000_000
 _encode = msgspec.json.Encoder().encode
 
 
@@ -46,7 +49,7 @@ class Transaction:
             self._note_reuse(event, known)
             return
         result = attribute(event, self.people, self.groups)
-        for warning in result.warnings:
+        for warning in (*event.warnings, *result.warnings):
             self.warn(warning, event)
         if not result.kept:
             return
@@ -59,18 +62,7 @@ class Transaction:
 
     def warn(self, warning: IngestionWarning, event: IncomingEvent) -> None:
         """Keeps an ingestion warning beside the event that caused it."""
-        self.connection.execute(
-            "INSERT INTO warnings (at_us, kind, event, uuid, distinct_id, details)"
-            " VALUES (?,?,?,?,?,?)",
-            (
-                event.received_us,
-                warning.kind,
-                event.event,
-                event.uuid,
-                event.distinct_id,
-                _encode(warning.details).decode(),
-            ),
-        )
+        warningshelf.add(self.connection, warningshelf.about(warning, event))
 
     def flush(self) -> None:
         """Writes what is still in memory; the writer calls it before every commit."""
@@ -127,7 +119,10 @@ class Transaction:
     def _append(
         self, uuid: bytes, event: IncomingEvent, result: Attribution, properties: dict[str, Any]
     ) -> int:
-        seq = next(self._seq)
+        seq, text = next(self._seq), _encode(properties).decode()
+        if len(text) > _MAX_EVENT_BYTES and not event.event.startswith("$ai_"):
+            details = {"bytes": len(text)}
+            self.warn(IngestionWarning(kind="message_size_too_large", details=details), event)
         self.connection.execute(
             _INSERT_EVENT,
             (
@@ -141,7 +136,7 @@ class Transaction:
                 _text_or_none(properties.get("$session_id")),
                 _text_or_none(properties.get("$window_id")),
                 *(result.groups.get(index) for index in range(5)),
-                _encode(properties).decode(),
+                text,
             ),
         )
         return seq

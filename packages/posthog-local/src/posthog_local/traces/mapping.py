@@ -6,6 +6,7 @@ same span always becomes the same event, so that an exporter's retry is stored o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -96,7 +97,7 @@ _PARSED: dict[str, tuple[str, ...]] = {
 
 def ai_event(span: Span, now_us: int) -> IncomingEvent:
     """The event that this span is to PostHog."""
-    distinct_id, known = _distinct_id(span)
+    distinct_id, known = whose(span.attributes, span.resource, span.trace_id)
     properties = _properties(span)
     if not known:
         properties["$process_person_profile"] = False
@@ -129,15 +130,18 @@ def _operation(span: Span) -> str:
     return kind if isinstance(kind, str) else "span"
 
 
-def _distinct_id(span: Span) -> tuple[str, bool]:
-    """The distinct id, and whether it names somebody."""
-    for attributes in (span.attributes, span.resource):
-        for key in _PERSON_KEYS if attributes is span.attributes else _PERSON_KEYS[2:]:
-            if text := text_id(attributes.get(key)):
+def whose(
+    attributes: Mapping[str, Any], resource: Mapping[str, Any], trace_id: str
+) -> tuple[str, bool]:
+    """The distinct id of a span or record, and whether it names somebody."""
+    for place, keys in ((attributes, _PERSON_KEYS), (resource, _PERSON_KEYS[2:])):
+        for key in keys:
+            if text := text_id(place.get(key)):
                 return text, True
-    if session := text_id(span.first(*_SESSION_KEYS)):
-        return str(uuid5(_ANONYMOUS, f"session:{session}")), False
-    return str(uuid5(_ANONYMOUS, f"trace:{span.trace_id}")), False
+    for key in _SESSION_KEYS:
+        if session := text_id(attributes.get(key)):
+            return str(uuid5(_ANONYMOUS, f"session:{session}")), False
+    return str(uuid5(_ANONYMOUS, f"trace:{trace_id}")), False
 
 
 def _properties(span: Span) -> dict[str, Any]:

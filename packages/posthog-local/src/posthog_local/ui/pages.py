@@ -17,8 +17,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from posthog_local.ingest.warning import REASONS
 from posthog_local.persons.ids import person_uuid
 from posthog_local.query.analyst import Analyst
+from posthog_local.store import warningshelf
 from posthog_local.store.issueshelf import IssueStatus
 from posthog_local.store.logshelf import LogFilter
 from posthog_local.store.reader import EventFilter
@@ -209,8 +211,15 @@ class Pages:
         return Response(body, media_type="application/json", headers=HEADERS)
 
     def warnings(self, view: View, request: Request) -> Response:
-        found = view.events.warnings(_LIST_ROWS)
-        return self._page("warnings.html", "warnings", warnings=found)
+        kind = request.query_params.get("kind") or None
+        return self._page(
+            "warnings.html",
+            "warnings",
+            warnings=warningshelf.latest(view.connection, _LIST_ROWS, kind),
+            counts=warningshelf.counts(view.connection),
+            kind=kind,
+            reasons=REASONS,
+        )
 
     async def settings(self, request: Request) -> Response:
         host = f"{request.url.scheme}://{request.headers.get('host', '')}"
