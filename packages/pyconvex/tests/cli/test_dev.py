@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
 import stat
@@ -122,6 +123,36 @@ def test_a_missing_variable_is_waited_for(project: Path, running: Start) -> None
     assert dev.stop() == 0
 
 
+def test_a_frontend_gets_types_and_public_variables(project: Path, running: Start) -> None:
+    (project / "package.json").write_text('{"dependencies": {"next": "16.0.0"}}')
+    dev = running(project, *DEV)
+    url = dev.wait_for("url")
+    dev.wait_for("deployed")
+    types = project / "convex" / "_generated" / "api.d.ts"
+    assert "hello: FunctionReference<" in types.read_text()
+    assert env_local.read(project)["NEXT_PUBLIC_CONVEX_URL"] == url
+
+    def change(**values: str | None) -> None:
+        changes = {"changes": [{"name": name, "value": v} for name, v in values.items()]}
+        headers = {"Authorization": f"Convex {dev.admin_key}"}
+        httpx2.post(f"{url}/api/update_environment_variables", json=changes, headers=headers)
+
+    def until(**expected: str | None) -> None:
+        deadline = time.monotonic() + DEADLINE_S
+        while {name: env_local.read(project).get(name) for name in expected} != expected:
+            assert time.monotonic() < deadline, env_local.read(project)
+            time.sleep(0.01)
+
+    change(VITE_KEY="it's", NEXT_PUBLIC_A="a", SECRET="s")
+    until(VITE_KEY="it's", NEXT_PUBLIC_A="a", SECRET=None)
+    change(VITE_KEY=None, NEXT_PUBLIC_A="b")
+    until(VITE_KEY=None, NEXT_PUBLIC_A="b")
+    save(project, APP.replace("async def hello", "async def servus"))
+    dev.wait_for("deployed")
+    assert "servus: FunctionReference<" in types.read_text()
+    assert dev.stop() == 0
+
+
 def test_stopping_in_the_middle_of_an_import(project: Path, running: Start) -> None:
     save(project, "while True: pass", "a")
     dev = running(project, *DEV)
@@ -136,8 +167,7 @@ def test_start_runs_what_was_deployed_without_the_folder(project: Path, running:
     dev = running(project, *DEV, "--no-watch")
     dev.wait_for("deployed")
     assert dev.stop() == 0
-    (project / "convex" / "lib.py").unlink()
-    (project / "convex").rmdir()
+    shutil.rmtree(project / "convex")
     start = running(project, "start", "--port", "0", "--isolates", "1", "--json")
     assert ask(start.wait_for("url"), "lib:hello") == "hello you"
     assert start.stop() == 0

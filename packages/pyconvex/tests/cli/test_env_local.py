@@ -46,6 +46,17 @@ def test_common_spellings_are_read(tmp_path: Path, line: str, value: str) -> Non
     assert env_local.read(tmp_path) == {"A": value}
 
 
+def test_variables_are_removed_and_the_same_is_not_written_again(tmp_path: Path) -> None:
+    env_local.write(tmp_path, {"A": "1", "B": "it's"})
+    env_local.write(tmp_path, {"A": None})
+    path = tmp_path / ".env.local"
+    assert path.read_text() == 'B="it\'s"\n'
+    before = path.stat().st_ino
+    env_local.write(tmp_path, {"A": None, "B": "it's"})
+    assert path.stat().st_ino == before
+    assert not env_local.can_hold("both ' and \"")
+
+
 def test_a_missing_file_is_empty(tmp_path: Path) -> None:
     assert env_local.read(tmp_path) == {}
 

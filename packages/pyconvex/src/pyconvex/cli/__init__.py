@@ -19,6 +19,7 @@ _COMMANDS = {
     "run": "run",
     "backup": "backup",
     "restore": "backup",
+    "codegen": "codegen",
 }
 
 

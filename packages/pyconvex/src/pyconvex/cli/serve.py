@@ -7,7 +7,6 @@ app ends no `dev`: it is shown, and the next save or variable tries again.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import signal
@@ -21,7 +20,7 @@ from typing import Any
 import click
 import watchfiles
 
-from pyconvex.cli import env_local
+from pyconvex.cli.frontend import Frontend
 from pyconvex.database import DatabaseError
 from pyconvex.runtime.calls import HostError
 from pyconvex.runtime.environment import MissingVariablesError
@@ -59,15 +58,32 @@ _ISOLATES = click.option(
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port; 0 takes a free one.")
 @_ISOLATES
 @click.option("--watch/--no-watch", default=True, help="Deploy again when a file changes.")
+@click.option(
+    "--codegen/--no-codegen",
+    "types",
+    default=True,
+    help="Write TypeScript types into _generated at every deploy.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Tell what happens as JSON lines.")
 def dev(
-    functions: Path, data: Path, host: str, port: int, isolates: int, watch: bool, as_json: bool
+    functions: Path,
+    data: Path,
+    host: str,
+    port: int,
+    isolates: int,
+    watch: bool,
+    types: bool,
+    as_json: bool,
 ) -> None:
-    """Run the functions folder and deploy it again when it changes."""
+    """Run the functions folder and deploy it again when it changes.
+
+    Writes into .env.local where the deployment is, for the frontend and for other commands, and
+    those of the deployment's variables that begin with VITE_ or NEXT_PUBLIC_.
+    """
     settings = Settings(
         functions=functions, data=data, host=host, port=port, isolates=isolates, watch=watch
     )
-    _run(_dev(settings, Report(as_json)))
+    _run(_dev(settings, Report(as_json), types=types))
 
 
 @click.command()
@@ -135,27 +151,35 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-async def _dev(settings: Settings, report: Report) -> None:
+async def _dev(settings: Settings, report: Report, *, types: bool) -> None:
     assert settings.functions is not None
     check_folder(settings.functions)
     stopping = _stop_on_signals()
+    frontend = Frontend(Path.cwd(), settings.functions, types=types)
     async with Server(settings) as server:
-        env_local.write(
-            Path.cwd(),
-            {
-                env_local.BROWSER_URL_VARIABLE: server.url,
-                env_local.URL_VARIABLE: server.url,
-                env_local.KEY_VARIABLE: server.admin_key,
-            },
-        )
+        frontend.reach(server.url, server.admin_key)
         report.say(f"Serving {settings.functions} at {server.url}", url=server.url)
-        developing = asyncio.create_task(_develop(server, settings.functions, report))
-        developing.add_done_callback(partial(_stop_if_failed, stopping))
+        tasks = {
+            asyncio.create_task(_develop(server, settings.functions, frontend, report)),
+            asyncio.create_task(_share_variables(server, frontend)),
+        }
+        for task in tasks:
+            task.add_done_callback(partial(_stop_if_failed, stopping))
         await stopping.wait()
         report.say("Stopping: requests under way are finished first.", stopping=True)
-        developing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await developing
+        failed = [task for task in tasks if task.done()]
+        await _cancel(tasks)
+        for task in failed:
+            task.result()
+
+
+async def _share_variables(server: Server, frontend: Frontend) -> None:
+    """Keep the frontend's copy of public variables as the deployment has them."""
+    changed = server.watch_variables()
+    while True:
+        changed.clear()
+        frontend.share(server.variables())
+        await changed.wait()
 
 
 def _stop_if_failed(stopping: asyncio.Event, task: asyncio.Task[None]) -> None:
@@ -163,7 +187,7 @@ def _stop_if_failed(stopping: asyncio.Event, task: asyncio.Task[None]) -> None:
         stopping.set()
 
 
-async def _develop(server: Server, folder: Path, report: Report) -> None:
+async def _develop(server: Server, folder: Path, frontend: Frontend, report: Report) -> None:
     """Deploy now, and again whenever a file or, after a missing one, a variable changes."""
     saved = asyncio.Event()
     watching: set[asyncio.Task[Any]] = set()
@@ -175,7 +199,7 @@ async def _develop(server: Server, folder: Path, report: Report) -> None:
     try:
         while True:
             saved.clear()
-            missing = await _deploy(server, folder, report, told=missing)
+            missing = await _deploy(server, folder, frontend, report, told=missing)
             waiting = {asyncio.create_task(saved.wait())} if watching else set()
             if missing:
                 waiting.add(asyncio.create_task(server.environment_change()))
@@ -196,7 +220,9 @@ async def _cancel(tasks: set[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _deploy(server: Server, folder: Path, report: Report, *, told: list[str]) -> list[str]:
+async def _deploy(
+    server: Server, folder: Path, frontend: Frontend, report: Report, *, told: list[str]
+) -> list[str]:
     """Deploy once; the variables that it waits for, which `told` names if they were shown
     before.
     """
@@ -211,6 +237,7 @@ async def _deploy(server: Server, folder: Path, report: Report, *, told: list[st
     except (SourceError, AppLoadError, DatabaseError, HostError) as error:
         report.problem(f"Not deployed: {error}")
         return []
+    frontend.describe(spec)
     seconds = time.perf_counter() - began
     count = len(spec.root.functions)
     report.say(f"Deployed {_functions(count)} in {seconds:.2f} s", deployed=count, seconds=seconds)

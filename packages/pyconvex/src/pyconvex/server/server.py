@@ -62,6 +62,7 @@ class Server:
         self.settings = settings
         self._stack = AsyncExitStack()
         self._env_changed = asyncio.Event()
+        self._watching_variables: list[asyncio.Event] = []
 
     async def __aenter__(self) -> Server:
         await self.start()
@@ -105,6 +106,16 @@ class Server:
         """Put into force what was deployed last; None when nothing ever was."""
         stored = self._deployer.stored()
         return await self._deployer.deploy(*stored) if stored else None
+
+    def variables(self) -> dict[str, str]:
+        """The deployment's variables, as they are now."""
+        return self._environment.current()
+
+    def watch_variables(self) -> asyncio.Event:
+        """An event that is set after each change of variables; whoever waits for it clears it."""
+        event = asyncio.Event()
+        self._watching_variables.append(event)
+        return event
 
     async def environment_change(self) -> None:
         """Return when variables have changed since the last call."""
@@ -203,7 +214,8 @@ class Server:
         self._lanes.configure(lane_components(spec, self._environment, self._system))
 
     def _on_env_change(self) -> None:
-        self._env_changed.set()
+        for changed in (self._env_changed, *self._watching_variables):
+            changed.set()
         if self._spec is not None:
             for component in self._spec.components:
                 seen = self._environment.visible_to(component.env)

@@ -1,0 +1,71 @@
+"""What a frontend beside the functions folder gets from `pyconvex dev`: types, address, variables.
+
+Owns which of them are written where. Never serves anything. One invariant: of the deployment's
+variables only those are written whose name says that browsers may see them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from pyconvex.cli import env_local
+from pyconvex.cli.generated import write_types
+from pyconvex.runtime.spec import AppSpec
+
+#: Variables with such a name end up in what browsers load.
+PUBLIC_PREFIXES = ("VITE_", "NEXT_PUBLIC_")
+
+#: Where frameworks want the address, by the npm package that tells them; Vite is taken for granted.
+_ADDRESS_OF = {
+    "next": "NEXT_PUBLIC_CONVEX_URL",
+    "expo": "EXPO_PUBLIC_CONVEX_URL",
+    "@sveltejs/kit": "PUBLIC_CONVEX_URL",
+    "nuxt": "NUXT_PUBLIC_CONVEX_URL",
+}
+
+
+class Frontend:
+    """The project folder around a functions folder."""
+
+    def __init__(self, project: Path, functions: Path, *, types: bool = True) -> None:
+        self._project = project
+        self._functions = functions
+        self._types = types
+        self._addresses: dict[str, str] = {}
+        #: The public variables that stand in `.env.local` because of us.
+        self._shared: set[str] = set()
+
+    def reach(self, url: str, admin_key: str) -> None:
+        """Write where the deployment is, for browsers and for tools."""
+        names = [env_local.BROWSER_URL_VARIABLE, env_local.URL_VARIABLE]
+        names += [name for package, name in _ADDRESS_OF.items() if package in self._packages()]
+        self._addresses = dict.fromkeys(names, url)
+        env_local.write(self._project, {**self._addresses, env_local.KEY_VARIABLE: admin_key})
+
+    def share(self, variables: Mapping[str, str]) -> None:
+        """Write the public ones of the deployment's variables, and take back what is gone."""
+        public = {
+            name: value
+            for name, value in variables.items()
+            if name.startswith(PUBLIC_PREFIXES)
+            and name not in self._addresses
+            and env_local.can_hold(value)
+        }
+        gone = dict.fromkeys(self._shared - public.keys())
+        if public or gone:
+            env_local.write(self._project, {**public, **gone})
+        self._shared = set(public)
+
+    def describe(self, spec: AppSpec) -> None:
+        """Write the app's types."""
+        if self._types:
+            write_types(self._functions, spec)
+
+    def _packages(self) -> set[str]:
+        try:
+            described = json.loads((self._project / "package.json").read_text())
+            return {*described.get("dependencies", ()), *described.get("devDependencies", ())}
+        except (OSError, ValueError, AttributeError, TypeError):
+            return set()  # none, or one that its own tools complain about
