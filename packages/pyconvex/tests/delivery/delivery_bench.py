@@ -13,6 +13,8 @@ from typing import Any
 
 from pyconvex.delivery import Request, Response, Unreachable
 from pyconvex.delivery.messages import LaneComponent
+from pyconvex.runlog.cursors import cursor_key
+from pyconvex.runlog.log import RunLog
 from pyconvex.storage import Position, Proposal, QueueAppend, Store
 from pyconvex.values import codec
 
@@ -47,6 +49,7 @@ class StoreHost:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.store = Store.open(folder)
+        self.run_log = RunLog(folder)
         self.logged: list[tuple[str, str, str, str]] = []
         self.calls: list[tuple[str, str, str, Any]] = []
         self.answer: Callable[[str], Any] = lambda path: None
@@ -71,6 +74,15 @@ class StoreHost:
 
     async def set_aside(self, queue: int, ts: int, seq: int, reason: str) -> None:
         self.store.set_aside(queue, Position(ts, seq), reason)
+
+    def reads(self, component: str, lane: str, kinds: tuple[str, ...]) -> None:
+        self.run_log.reads(cursor_key(component, lane), kinds)
+
+    def run_log_ack(self, component: str, lane: str, ts: int, seq: int) -> None:
+        self.run_log.acknowledge(cursor_key(component, lane), Position(ts, seq))
+
+    def set_aside_entry(self, component: str, lane: str, body: bytes, reason: str) -> None:
+        self.run_log.set_aside(cursor_key(component, lane), body, reason)
 
     async def run(self, kind: str, component: str, path: str, args: bytes) -> bytes:
         self.calls.append((kind, component, path, codec.decode(args)))
@@ -112,6 +124,7 @@ class HttpReceiver:
 
     def __init__(self, port: int = 0) -> None:
         self.batches: list[list[str]] = []
+        self.bodies: list[Any] = []
         self.answering = threading.Event()
         self.answering.set()
         outer = self
@@ -121,6 +134,7 @@ class HttpReceiver:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                outer.bodies.append(body)
                 outer.batches.append([event["uuid"] for event in body["batch"]])
                 outer.answering.wait(20)
                 try:

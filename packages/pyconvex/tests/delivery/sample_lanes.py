@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from pyconvex.delivery import LaneContext, Limits, QueueLane, Request, TimerLane
+from pyconvex.delivery import (
+    LaneContext,
+    Limits,
+    QueueLane,
+    Request,
+    RunEntry,
+    RunLogLane,
+    TimerLane,
+)
 from pyconvex.values import Value
 
 
@@ -22,6 +30,37 @@ class EventLane(QueueLane):
 
 class SecondEventLane(EventLane):
     pass
+
+
+class MishapLane(RunLogLane):
+    """Sends each mishap once by its number, and none that is called dull."""
+
+    reads = ("shop.mishap", "exception")
+    needs = ("TOKEN", "HOST")
+    limits = Limits(max_rows=10, max_age_s=0.02)
+
+    def __init__(self) -> None:
+        self._seen: set[object] = set()
+
+    def admit(self, entry: RunEntry) -> bool:
+        if entry.kind == "exception":
+            return True
+        new = entry.value not in self._seen
+        self._seen.add(entry.value)
+        return new
+
+    def encode(self, entries: Sequence[RunEntry], env: Mapping[str, str]) -> Request | None:
+        if all(entry.value == "dull" for entry in entries):
+            return None
+        if any(entry.value == "poison" for entry in entries):
+            raise ValueError("no such shape")
+        batch = [
+            {"uuid": e.id, "what": getattr(e.value, "message", e.value), "to": self.component}
+            for e in entries
+            if e.value != "dull"
+        ]
+        body = msgspec.json.encode({"token": env["TOKEN"], "batch": batch})
+        return Request("POST", f"{env['HOST']}/batch/", (), body)
 
 
 class ClockLane(TimerLane):

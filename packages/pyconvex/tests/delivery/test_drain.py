@@ -135,8 +135,8 @@ class Bench:
                     gone = [r for r in self.queue if r.position <= through]
                     assert {self.uuid(r) for r in gone} <= set(self.receiver.accepted)
                     self.queue = self.queue[len(gone) :]
-                case SetAside(position, reason):
-                    assert self.queue[0].position == position, "not at the front"
+                case SetAside(row, reason):
+                    assert self.queue[0] == row, "not at the front"
                     self.aside[self.uuid(self.queue.pop(0))] = reason
                 case Say() as say:
                     self.said.append(say)

@@ -189,7 +189,7 @@ def test_a_timer_that_fails_says_so_once_and_goes_on(in_world) -> None:
     [
         ("no_such_module:Lane", "ModuleNotFoundError"),
         ("sample_lanes:NoSuchLane", "AttributeError"),
-        ("sample_lanes:NoLane", "neither a QueueLane nor a TimerLane"),
+        ("sample_lanes:NoLane", "is no QueueLane, RunLogLane or TimerLane"),
         ("sample_lanes:SecondEventLane", "another lane drains"),
     ],
 )

@@ -41,6 +41,9 @@ class Clocked:
         outcome = Success(b"%d" % self.runs, (), self.visible_ts)
         return Execution(QueryResult(outcome), ReadSet(), self.visible_ts, False, until)
 
+    def served(self, call: FunctionCall, execution: Execution) -> None:
+        pass
+
     async def execute_pinned(
         self, calls: Sequence[tuple[FunctionCall, str | None]], still_true: Callable[[], bool]
     ) -> list[Execution] | None:

@@ -41,6 +41,8 @@ class World:
         self.rounds = QueryRounds(self, self.subscriptions, self.cache)
         self.runs: Counter[str] = Counter()
         self.pins = 0
+        #: Calls that were answered with what another call's execution gave.
+        self.kept_results: list[FunctionCall] = []
         #: Called while an execution is under way, after its snapshot was taken.
         self.meanwhile: Callable[[], None] = lambda: None
         self.pauses = 0
@@ -69,7 +71,9 @@ class World:
         value = self.value(call, ts)
         failing = call.path.startswith("fail:")
         outcome = Failure(value.decode()) if failing else Success(value, (), ts)
-        return Execution(QueryResult(outcome), reads, ts, call.path.startswith("me:"))
+        return Execution(
+            QueryResult(outcome, None, call.request_id), reads, ts, call.path.startswith("me:")
+        )
 
     async def wait_durable(self, ts: int) -> None:
         assert ts <= self.visible_ts
@@ -87,6 +91,9 @@ class World:
         await asyncio.sleep(0)
         self.meanwhile()
         return self._execution(call, ts)
+
+    def served(self, call: FunctionCall, execution: Execution) -> None:
+        self.kept_results.append(call)
 
     async def execute_pinned(
         self, calls: Sequence[tuple[FunctionCall, str | None]], still_true: Callable[[], bool]
@@ -115,13 +122,15 @@ def name_of(identity: Identity) -> str:
     return identity.subject if isinstance(identity, User) else "nobody"
 
 
-def query(path: str, identity: Identity = ANONYMOUS, **options: Any) -> FunctionCall:
+def query(
+    path: str, identity: Identity = ANONYMOUS, request_id: str = "r", **options: Any
+) -> FunctionCall:
     return FunctionCall(
         kind="query",
         path=path,
         args=b"{}",
         identity=identity,
-        request_id="r",
+        request_id=request_id,
         origin="tester",
         **options,
     )
@@ -189,6 +198,29 @@ def test_a_query_runs_once_for_all_who_watch_it() -> None:
         for client in clients:
             client.close()
         assert len(world.subscriptions) == 0
+
+    play(scenario)
+
+
+def test_a_call_that_gets_anothers_execution_is_told_of_once() -> None:
+    async def scenario(world: World) -> None:
+        first, second = Client(world, query("a", request_id="1")), query("a", request_id="2")
+        await first.settle()
+        assert world.kept_results == []
+        late = Client(world, second)
+        await late.settle()
+        assert world.kept_results == [second]
+        world.commit("a")
+        await asyncio.gather(first.settle(), late.settle())
+        assert world.kept_results == [second], "a re-run is nobody's first result"
+        await world.rounds.once(query("a", request_id="3"))
+        assert [call.request_id for call in world.kept_results] == ["2", "3"]
+        await world.rounds.once(query("b", request_id="4"))
+        asked = [query("c", request_id=name) for name in "567"]
+        await asyncio.gather(*(world.rounds.once(call) for call in asked))
+        assert [call.request_id for call in world.kept_results[2:]] == ["6", "7"]
+        for client in (first, late):
+            client.close()
 
     play(scenario)
 

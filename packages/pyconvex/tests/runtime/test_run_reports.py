@@ -16,10 +16,10 @@ from pyconvex.runtime.output import shared_output
 from pyconvex.values import codec
 
 ADA = User(
-    token_identifier="https://issuer|ada|session",
+    token_identifier="https://issuer|ada",
     issuer="https://issuer",
-    subject="ada|session",
-    attributes=codec.encode({"subject": "ada|session"}),
+    subject="ada",
+    attributes=codec.encode({"subject": "ada"}),
 )
 
 APP = {

@@ -1,4 +1,4 @@
-"""Lanes: what carries queue rows out of the host and keeps outside facts fresh.
+"""Lanes: what carries queue rows and reports out of the host and keeps outside facts fresh.
 
 Owns delivery of everything that leaves: batching, retries, splitting, back-off, and the process
 that does it. Never runs app code. One invariant: a row leaves its queue only when its receiver
@@ -8,7 +8,7 @@ accepted it or when it was set aside with the reason. This page is what componen
 from __future__ import annotations
 
 from pyconvex.delivery.batch import Limits
-from pyconvex.delivery.lane import CallFailed, LaneContext, QueueLane, TimerLane
+from pyconvex.delivery.lane import CallFailed, LaneContext, QueueLane, RunLogLane, TimerLane
 from pyconvex.delivery.transport import Request, Response, Transport, Unreachable
 from pyconvex.delivery.verdict import (
     Accepted,
@@ -19,6 +19,7 @@ from pyconvex.delivery.verdict import (
     classify,
     retry_after_s,
 )
+from pyconvex.runlog.entries import RunEntry
 
 __all__ = [
     "Accepted",
@@ -30,6 +31,8 @@ __all__ = [
     "Request",
     "Response",
     "Retry",
+    "RunEntry",
+    "RunLogLane",
     "TimerLane",
     "TooLarge",
     "Transport",

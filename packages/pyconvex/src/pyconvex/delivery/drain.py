@@ -67,7 +67,7 @@ class Acknowledge(msgspec.Struct, frozen=True):
 class SetAside(msgspec.Struct, frozen=True):
     """Move this one row, the first that is left, out of the queue and keep it with the reason."""
 
-    position: Position
+    row: QueueRow
     reason: str
 
 
@@ -99,13 +99,18 @@ class Counters(msgspec.Struct):
 class Drain:
     """Sends a queue's rows in order, one request at a time.
 
-    `freeze` turns rows into a request and may raise: rows that can't be encoded are found and set
+    `freeze` turns rows into a request, or into None when there is nothing to send for them. It may
+    raise: rows that can't be encoded are found and set
     aside like those that the receiver refuses. Call `poll` until it answers `Wait`; call it again
     at that moment and after `wake`, `add`, `settle` or `settings_changed`.
     """
 
     def __init__(
-        self, limits: Limits, freeze: Callable[[Sequence[QueueRow]], Request], breaker: Breaker
+        self,
+        limits: Limits,
+        freeze: Callable[[Sequence[QueueRow]], Request | None],
+        breaker: Breaker,
+        after: Position = START,
     ) -> None:
         self._freeze = freeze
         self._breaker = breaker
@@ -119,7 +124,7 @@ class Drain:
         self._request: Request | None = None
         self._effects: deque[Step] = deque()
         #: The last row that was read.
-        self._read_through = START
+        self._read_through = after
         #: Whether the queue may hold rows after `_read_through`.
         self._more = True
         #: Settings that arrived while a request was in flight: whether they are complete.
@@ -219,6 +224,9 @@ class Drain:
             self._request = self._freeze(self._pieces[0])
         except Exception as error:  # whatever a lane's code raises belongs to these rows
             self._split(f"could not be encoded: {type(error).__name__}: {error}", now)
+            return
+        if self._request is None:
+            self._accepted()
         else:
             self.phase = Phase.FROZEN
 
@@ -260,7 +268,7 @@ class Drain:
         self._refusals += 1
         self.counters.set_aside += 1
         self.counters.last_error = reason
-        self._effects.append(SetAside(piece[0].position, reason))
+        self._effects.append(SetAside(piece[0], reason))
         self._effects.append(
             Say("error", f"an unusable row was set aside ({reason}); the rest goes on")
         )

@@ -1,6 +1,6 @@
 """What a component author writes to carry something out of, or into, the host.
 
-Owns the two base classes and the context that a lane's code gets. Never runs in an isolate, takes
+Owns the base classes and the context that a lane's code gets. Never runs in an isolate, takes
 no slot from the app: lanes share one process that imports their classes by path. One invariant: a
 lane holds no state that matters; its queue, its component's tables and its variables do.
 """
@@ -13,6 +13,7 @@ from typing import ClassVar, Protocol
 from pyconvex.delivery.batch import Limits
 from pyconvex.delivery.transport import Request, Response, Transport
 from pyconvex.delivery.verdict import Verdict, classify
+from pyconvex.runlog.entries import RunEntry
 from pyconvex.values import Value
 
 
@@ -44,6 +45,55 @@ class QueueLane:
 
         What it raises is taken as the rows' fault: the host halves the batch until the row that
         can't be encoded is alone, and sets it aside.
+        """
+        raise NotImplementedError
+
+    def classify(self, response: Response) -> Verdict:
+        """What an answer means; override where a receiver differs from plain HTTP."""
+        return classify(response)
+
+
+class RunLogLane:
+    """Sends what runs reported to an HTTP receiver, in order, at least once.
+
+    The run log holds log lines, uncaught errors and whatever components gave to `ctx.report`, of
+    queries and of mutations that rolled back too. A lane reads the kinds that it names and has a
+    durable cursor of its own; the host batches, retries, splits and backs off as for a `QueueLane`.
+    A lane that is new begins with what is reported from its deploy on. After a crash an entry may
+    be sent again, with the same `id`.
+
+        class MishapLane(RunLogLane):
+            reads = ("exception", "shop.mishap")
+
+            def encode(self, entries, env):
+                return Request("POST", "https://mishaps.example", (), to_json(entries))
+
+    Entries that were swept before the lane came to them (the log is full, or they are a week old)
+    are counted and logged.
+    """
+
+    #: What it wants: "exception", "log", "execution", and words that `ctx.report` was given. With
+    #: "execution" every run is written to the log, also one that told nothing.
+    reads: ClassVar[tuple[str, ...]]
+    #: Variables without which nothing can be sent: until all are set, entries wait in the log.
+    needs: ClassVar[tuple[str, ...]] = ()
+    #: When a batch is full.
+    limits: ClassVar[Limits] = Limits()
+    #: The path of the component instance that declares the lane; set before anything is called.
+    component: str = ""
+
+    def admit(self, entry: RunEntry) -> bool:
+        """Whether to send this entry; asked once for each as it is read, in order.
+
+        The place for what must not be asked twice, such as "was this told before?".
+        """
+        return True
+
+    def encode(self, entries: Sequence[RunEntry], env: Mapping[str, str]) -> Request | None:
+        """The request that delivers `entries`, or None when nothing needs to be sent for them.
+
+        The same for the same arguments, whenever it is called; what it raises is taken as the
+        entries' fault, as in `QueueLane.encode`.
         """
         raise NotImplementedError
 

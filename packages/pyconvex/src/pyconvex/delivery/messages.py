@@ -100,6 +100,32 @@ class SetAsideRow(Frame, frozen=True, array_like=True, tag=True):
     reason: str
 
 
+class Reads(Frame, frozen=True, array_like=True, tag=True):
+    """Lane: it reads these kinds of the run log; sent when it starts. `lane` is the import path."""
+
+    component: str
+    lane: str
+    kinds: tuple[str, ...]
+
+
+class RunLogAck(Frame, frozen=True, array_like=True, tag=True):
+    """Lane: it has delivered the run log up to and including this position."""
+
+    component: str
+    lane: str
+    ts: int
+    seq: int
+
+
+class SetAsideEntry(Frame, frozen=True, array_like=True, tag=True):
+    """Lane: keep this entry of the run log with the reason why nobody would take it."""
+
+    component: str
+    lane: str
+    body: bytes
+    reason: str
+
+
 class Call(Frame, frozen=True, array_like=True, tag=True):
     """Lane: run a function of the component; `kind` is "query" or "mutation"."""
 
@@ -126,7 +152,7 @@ class Status(Frame, frozen=True, array_like=True, tag=True):
 
 
 FromServer = Configure | Wake | EnvChanged | CallResult | Stop
-FromLanes = Ack | SetAsideRow | Call | Log | Status
+FromLanes = Ack | SetAsideRow | Reads | RunLogAck | SetAsideEntry | Call | Log | Status
 
 _encoder = msgspec.msgpack.Encoder()
 

@@ -13,8 +13,9 @@ import random
 import time
 from collections.abc import Callable
 from itertools import count
+from pathlib import Path
 
-from pyconvex.delivery.lane import CallFailed, QueueLane, TimerLane
+from pyconvex.delivery.lane import CallFailed, QueueLane, RunLogLane, TimerLane
 from pyconvex.delivery.messages import (
     Call,
     CallResult,
@@ -27,8 +28,15 @@ from pyconvex.delivery.messages import (
     Wake,
 )
 from pyconvex.delivery.queue_rows import DurableRows
-from pyconvex.delivery.runner import LaneRunner, QueueRunner, Surroundings, TimerRunner
+from pyconvex.delivery.runner import (
+    LaneRunner,
+    QueueRunner,
+    RunLogRunner,
+    Surroundings,
+    TimerRunner,
+)
 from pyconvex.delivery.transport import Transport
+from pyconvex.runlog.log import FOLDER
 
 #: Lanes are told apart by component and import path.
 LaneKey = tuple[str, str]
@@ -58,6 +66,8 @@ class Roster:
             random.Random(),  # noqa: S311 - jitter, not a secret
             lambda: time.time_ns() // 1_000_000,
         )
+        #: Where the run log is; set by the first configuration.
+        self._run_log = Path()
         self._runners: dict[LaneKey, LaneRunner] = {}
         self._tasks: dict[LaneKey, asyncio.Task[None]] = {}
         #: Lanes that can't run, with the reason; tried again at the next deploy.
@@ -71,6 +81,7 @@ class Roster:
         match message:
             case Configure(data_path, durable_ts, components):
                 self._rows.open(data_path)
+                self._run_log = Path(data_path) / FOLDER
                 self._configure(components)
                 self._wake(durable_ts)
             case Wake(durable_ts):
@@ -136,8 +147,10 @@ class Roster:
         lane = getattr(importlib.import_module(module), attribute)()
         if isinstance(lane, TimerLane):
             return TimerRunner(component.path, lane, self._world)
+        if isinstance(lane, RunLogLane):
+            return RunLogRunner(component.path, import_path, lane, self._run_log, self._world)
         if not isinstance(lane, QueueLane):
-            raise TypeError(f"{import_path} is neither a QueueLane nor a TimerLane")
+            raise TypeError(f"{import_path} is no QueueLane, RunLogLane or TimerLane")
         queue = component.queues.get(lane.queue)
         if queue is None:
             raise LookupError(f"the component declares no queue named {lane.queue!r}")

@@ -10,17 +10,30 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from pyconvex.delivery.breaker import Backoff, Breaker
 from pyconvex.delivery.drain import Acknowledge, Drain, Phase, Read, Say, Send, SetAside, Wait
-from pyconvex.delivery.lane import QueueLane, TimerLane
-from pyconvex.delivery.messages import Ack, FromLanes, LaneStatus, Log, SetAsideRow
+from pyconvex.delivery.lane import QueueLane, RunLogLane, TimerLane
+from pyconvex.delivery.messages import (
+    Ack,
+    FromLanes,
+    LaneStatus,
+    Log,
+    Reads,
+    RunLogAck,
+    SetAsideEntry,
+    SetAsideRow,
+)
+from pyconvex.delivery.run_entries import AdmittedEntries
 from pyconvex.delivery.transport import Request, Transport, Unreachable
 from pyconvex.delivery.verdict import Retry, Verdict
-from pyconvex.storage import Position, QueueRow
+from pyconvex.runlog.cursors import cursor_key
+from pyconvex.runlog.entries import unpack
+from pyconvex.storage import START, Position, QueueRow
 from pyconvex.values import Value, codec
 
 
@@ -111,17 +124,16 @@ class LaneRunner:
         self._stirred.clear()
 
 
-class QueueRunner(LaneRunner):
-    """Drains a queue through its lane class."""
+class DrainRunner(LaneRunner):
+    """Drains something through its lane class; what that is, the classes below know."""
 
-    meanwhile = ", rows stay in the queue"
-
-    def __init__(self, component: str, lane: QueueLane, queue: int, world: Surroundings) -> None:
+    def __init__(
+        self, component: str, lane: QueueLane | RunLogLane, world: Surroundings, after: Position
+    ) -> None:
         super().__init__(component, type(lane).__name__, lane.needs, world)
-        self._lane = lane
-        self.queue = queue
+        self._lane: QueueLane | RunLogLane = lane
         self._breaker = Breaker(world.chance)
-        self._drain = Drain(lane.limits, self._freeze, self._breaker)
+        self._drain = Drain(lane.limits, self._freeze, self._breaker, after)
 
     async def run(self) -> None:
         now = asyncio.get_running_loop().time
@@ -130,13 +142,13 @@ class QueueRunner(LaneRunner):
                 case Say(level, text):
                     self.log(level, text)
                 case Acknowledge(position):
-                    self._world.post(Ack(self.queue, position.ts, position.seq))
-                case SetAside(position, reason):
-                    self._world.post(SetAsideRow(self.queue, position.ts, position.seq, reason))
+                    self._acknowledge(position)
+                case SetAside(row, reason):
+                    self._set_aside(row, reason)
                 case _ if self._stopping:
                     return
                 case Read(after, max_rows, max_bytes):
-                    rows, more = self._world.source.read(self.queue, after, max_rows, max_bytes)
+                    rows, more = self._read(after, max_rows, max_bytes)
                     self._drain.add(rows, more=more, now=now())
                 case Send(request):
                     self._drain.settle(await self._send(request), now())
@@ -157,20 +169,36 @@ class QueueRunner(LaneRunner):
         return LaneStatus(
             component=self.component,
             lane=self.lane,
-            queue=self._lane.queue,
+            queue=self._queue_name,
             state="pausing after a failure" if pausing else self._drain.phase.value,
             circuit=self._breaker.circuit.value,
             missing=self.missing,
             in_hand=self._drain.in_hand,
-            oldest_ts=oldest.ts if oldest else None,
+            oldest_ts=None if oldest is None else self._ts_of(oldest),
             sent=counters.sent,
             failed=counters.failed,
             set_aside=counters.set_aside,
             last_error=counters.last_error,
         )
 
-    def _freeze(self, rows: Sequence[QueueRow]) -> Request:
-        return self._lane.encode([codec.decode(row.body) for row in rows], self.env)
+    _queue_name: str | None = None
+
+    def _read(
+        self, after: Position, max_rows: int, max_bytes: int
+    ) -> tuple[Sequence[QueueRow], bool]:
+        raise NotImplementedError
+
+    def _freeze(self, rows: Sequence[QueueRow]) -> Request | None:
+        raise NotImplementedError
+
+    def _acknowledge(self, through: Position) -> None:
+        raise NotImplementedError
+
+    def _set_aside(self, row: QueueRow, reason: str) -> None:
+        raise NotImplementedError
+
+    def _ts_of(self, row: QueueRow) -> int:
+        raise NotImplementedError
 
     async def _send(self, request: Request) -> Verdict:
         try:
@@ -181,6 +209,70 @@ class QueueRunner(LaneRunner):
             return self._lane.classify(response)
         except Exception as error:  # the lane's own mistake: keep the rows
             return Retry(f"the answer {response.status} was not understood: {error!r}")
+
+
+class QueueRunner(DrainRunner):
+    """Drains a queue through its lane class."""
+
+    meanwhile = ", rows stay in the queue"
+
+    def __init__(self, component: str, lane: QueueLane, queue: int, world: Surroundings) -> None:
+        super().__init__(component, lane, world, START)
+        self._encode = lane.encode
+        self._queue_name = lane.queue
+        self.queue = queue
+
+    def _read(
+        self, after: Position, max_rows: int, max_bytes: int
+    ) -> tuple[Sequence[QueueRow], bool]:
+        return self._world.source.read(self.queue, after, max_rows, max_bytes)
+
+    def _freeze(self, rows: Sequence[QueueRow]) -> Request:
+        return self._encode([codec.decode(row.body) for row in rows], self.env)
+
+    def _acknowledge(self, through: Position) -> None:
+        self._world.post(Ack(self.queue, through.ts, through.seq))
+
+    def _set_aside(self, row: QueueRow, reason: str) -> None:
+        self._world.post(SetAsideRow(self.queue, row.ts, row.seq, reason))
+
+    def _ts_of(self, row: QueueRow) -> int:
+        return row.ts
+
+
+class RunLogRunner(DrainRunner):
+    """Carries entries of the run log through a lane class, from its cursor on."""
+
+    meanwhile = ", entries stay in the run log"
+
+    def __init__(
+        self, component: str, path: str, lane: RunLogLane, folder: Path, world: Surroundings
+    ) -> None:
+        lane.component = component
+        entries = AdmittedEntries(folder, lane, cursor_key(component, path))
+        super().__init__(component, lane, world, entries.cursor)
+        self._path = path
+        self._encode = lane.encode
+        self._entries = entries
+        world.post(Reads(component, path, lane.reads))
+
+    def _read(
+        self, after: Position, max_rows: int, max_bytes: int
+    ) -> tuple[Sequence[QueueRow], bool]:
+        return self._entries.read(after, max_rows, max_bytes)
+
+    def _freeze(self, rows: Sequence[QueueRow]) -> Request | None:
+        return self._encode([unpack(row.body) for row in rows], self.env)
+
+    def _acknowledge(self, through: Position) -> None:
+        self._world.post(RunLogAck(self.component, self._path, through.ts, through.seq))
+
+    def _set_aside(self, row: QueueRow, reason: str) -> None:
+        self._world.post(SetAsideEntry(self.component, self._path, row.body, reason))
+        self._acknowledge(row.position)
+
+    def _ts_of(self, row: QueueRow) -> int:
+        return int(unpack(row.body).run.ts_ms * 1_000_000)
 
 
 class TimerRunner(LaneRunner):

@@ -30,6 +30,9 @@ from pyconvex.delivery.messages import (
     LaneComponent,
     LaneStatus,
     Log,
+    Reads,
+    RunLogAck,
+    SetAsideEntry,
     SetAsideRow,
     Status,
     Stop,
@@ -59,6 +62,15 @@ class LaneHost(Protocol):
 
     async def set_aside(self, queue: int, ts: int, seq: int, reason: str) -> None:
         """Move this row out of the queue and keep it with the reason, in one transaction."""
+
+    def reads(self, component: str, lane: str, kinds: tuple[str, ...]) -> None:
+        """A lane, given by its import path, reads these kinds of the run log."""
+
+    def run_log_ack(self, component: str, lane: str, ts: int, seq: int) -> None:
+        """A lane has delivered the run log up to and including this position."""
+
+    def set_aside_entry(self, component: str, lane: str, body: bytes, reason: str) -> None:
+        """Keep this entry of the run log with its reason."""
 
     async def run(self, kind: str, component: str, path: str, args: bytes) -> bytes:
         """Run a component's "query" or "mutation"; the lane hears of what it raises."""
@@ -234,6 +246,12 @@ class LaneSupervisor:
                 await self._attempt(self._host.ack(queue, ts, seq))
             case SetAsideRow(queue, ts, seq, reason):
                 await self._attempt(self._host.set_aside(queue, ts, seq, reason))
+            case Reads(component, lane, kinds):
+                self._host.reads(component, lane, kinds)
+            case RunLogAck(component, lane, ts, seq):
+                self._host.run_log_ack(component, lane, ts, seq)
+            case SetAsideEntry(component, lane, body, reason):
+                self._host.set_aside_entry(component, lane, body, reason)
             case Call() as call:
                 task = asyncio.create_task(self._answer(call))
                 self._calls.add(task)

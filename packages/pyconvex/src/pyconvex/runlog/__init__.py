@@ -2,6 +2,7 @@
 
 from pyconvex.runlog.exceptions import ErrorIds, ExceptionReport, Frame
 from pyconvex.runlog.lines import LogLine, LogLines
+from pyconvex.runlog.record import Occ, RunRecord
 from pyconvex.runlog.report import Item, Report, Usage
 
 __all__ = [
@@ -11,6 +12,8 @@ __all__ = [
     "Item",
     "LogLine",
     "LogLines",
+    "Occ",
     "Report",
+    "RunRecord",
     "Usage",
 ]

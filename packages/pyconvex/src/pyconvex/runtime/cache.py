@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from pyconvex import identity
 from pyconvex.database import OutOfRetention, ReadSet, WriteLog
+from pyconvex.runlog import Item
 from pyconvex.runtime.calls import FunctionCall, QueryResult, Success
 
 #: Results kept, by number and by bytes of arguments and values.
@@ -39,6 +40,9 @@ class Execution:
     #: Nobody new gets it later than this, in seconds of the monotonic clock; infinite unless the
     #: function looked at the time.
     good_until_s: float = math.inf
+    #: What each further caller's report gets, and the person that the result belongs to.
+    offers: tuple[Item, ...] = ()
+    user_id: str | None = None
 
 
 @dataclass(slots=True)

@@ -49,6 +49,10 @@ class FunctionCall(msgspec.Struct, frozen=True, kw_only=True):
     #: Who shares a queue when functions have to wait: a WebSocket session, or an address. Clients
     #: take turns, whatever each has waiting.
     client: str = ""
+    #: The execution that made the call, of an action; "" for who calls from outside.
+    parent: str = ""
+    #: The scheduled job that it is; "" for other calls.
+    job_id: str = ""
 
 
 class Replay(NamedTuple):
@@ -82,6 +86,8 @@ class Failure(msgspec.Struct, frozen=True):
     message: str
     data: bytes | None = None
     log_lines: tuple[str, ...] = ()
+    #: The error's id in the run's report; "" for what no run reported.
+    error_id: str = ""
 
 
 Outcome = Success | Failure

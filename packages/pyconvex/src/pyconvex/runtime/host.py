@@ -44,6 +44,15 @@ from pyconvex.runtime.contention import Contention
 from pyconvex.runtime.no_app import NoApp
 from pyconvex.runtime.pool import Pool
 from pyconvex.runtime.queries import QueryRounds
+from pyconvex.runtime.reports import (
+    Keeper,
+    KeepsNothing,
+    RunReports,
+    id_of_error,
+    new_execution_id,
+    offers_of,
+    query_reason,
+)
 from pyconvex.runtime.runs import IsolateGoneError, OnCall, Run, Work
 from pyconvex.runtime.spec import AppSpec, FunctionSpec
 from pyconvex.runtime.system import SystemTransactions
@@ -83,6 +92,8 @@ class Host:
         now_ms: Callable[[], float] = lambda: time.time() * 1000,
         new_seed: Callable[[], int] = lambda: secrets.randbits(8 * SEED_BYTES),
         steady_s: Callable[[], float] = time.monotonic,
+        keeper: Keeper | None = None,
+        new_execution_id: Callable[[], str] = new_execution_id,
     ) -> None:
         self._store = store
         self._reader = store.reader()
@@ -93,6 +104,9 @@ class Host:
         self._now_ms = now_ms
         self._new_seed = new_seed
         self._steady_s = steady_s
+        self._reports = RunReports(
+            KeepsNothing() if keeper is None else keeper, now_ms, new_execution_id
+        )
         self._pool: Pool | None = None
         #: Set when another pool takes over from `_pool`.
         self._replaced = asyncio.Event()
@@ -176,16 +190,22 @@ class Host:
         """Run an action, once."""
 
         async def on_call(out: messages.CallOut) -> messages.CallBack:
-            return await self._call_from_action(call, out)
+            return await self._call_from_action(call, run.start.execution_id, out)
 
         await self.wait_durable(self.visible_ts)
         run = self._submit(call, on_call=on_call)
         try:
             finished = await run.result()
         except IsolateGoneError as gone:
-            return Failure(str(gone))
+            return await self._gone(call, gone, run.start.now_ms)
         await self.wait_durable(self.visible_ts)
+        await self._reports.keep(self._reports.ended(call, run.start, finished))
         return _outcome(finished, self.durable_ts)
+
+    async def _gone(self, call: FunctionCall, gone: IsolateGoneError, began_ms: float) -> Failure:
+        """A mutation or action whose isolate is gone."""
+        await self._reports.keep(self._reports.lost(call, str(gone), began_ms=began_ms))
+        return Failure(str(gone))
 
     # Mutations
 
@@ -197,15 +217,16 @@ class Host:
     ) -> Outcome:
         line = self._contention.line_for(call)
         expected = line is not None
+        began_ms = self._now_ms()
         for run in range(MAX_MUTATION_RUNS):
             async with line or nullcontext():
                 try:
-                    finished = await self._run_current(call)
+                    start, finished = await self._run_current(call)
                 except IsolateGoneError as gone:
-                    return Failure(str(gone))
+                    return await self._gone(call, gone, began_ms)
                 proposal = Proposal.decode(finished.proposal)
                 if finished.value is None:
-                    return await self._mutation_failed(finished, proposal, replay)
+                    return await self._mutation_failed(call, start, finished, proposal, replay)
                 if replay is not None:
                     proposal = _with_replay(proposal, replay, finished)
                 outcome = await self._commits.submit(proposal)
@@ -218,24 +239,36 @@ class Host:
                     await self.wait_durable(outcome.ts)
                     if proposal.appends:
                         self._on_appended()
+                    await self._reports.keep(self._reports.ended(call, start, finished))
                     return _outcome(finished, outcome.ts)
                 case Replayed():
                     return await self._replayed(outcome.ts, outcome.result)
                 case Conflict():
                     line = self._contention.conflicted(call, outcome)
+                    will_retry = run + 1 < MAX_MUTATION_RUNS
+                    record = self._reports.conflicted(
+                        call, start, finished, outcome, retries=run, will_retry=will_retry
+                    )
+                    await self._reports.keep(record)
                 case Rejected():
                     raise HostError(500, "InternalServerError", outcome.reason)
         assert isinstance(outcome, Conflict)
         raise HostError(503, "OptimisticConcurrencyControlFailure", outcome.message())
 
     async def _mutation_failed(
-        self, finished: messages.Finished, proposal: Proposal, replay: Replay | None
+        self,
+        call: FunctionCall,
+        start: messages.Start,
+        finished: messages.Finished,
+        proposal: Proposal,
+        replay: Replay | None,
     ) -> Outcome:
         """A failure, unless this is the repeat of a request that succeeded before."""
         stored = self._find_replay(replay) if replay is not None else None
         if stored is not None:
             return await self._replayed(stored.ts, stored.result)
         await self.wait_durable(proposal.snapshot_ts)
+        await self._reports.keep(self._reports.ended(call, start, finished))
         return _outcome(finished, proposal.snapshot_ts)
 
     def _find_replay(self, replay: Replay) -> StoredReplay | None:
@@ -257,10 +290,12 @@ class Host:
     ) -> Execution:
         """Run a query on the newest snapshot; `again` when somebody watches it already."""
         work = Work.RERUN if again else None
+        began_ms = self._now_ms()
         try:
-            return self._execution(call, await self._run_current(call, journal, work))
+            start, finished = await self._run_current(call, journal, work)
         except IsolateGoneError as gone:
-            return self._lost(call, journal, gone)
+            return await self._lost(call, journal, gone, began_ms, again=again)
+        return await self._execution(call, start, finished, again=again)
 
     async def execute_pinned(
         self, queries: Sequence[tuple[FunctionCall, str | None]], still_true: Callable[[], bool]
@@ -280,35 +315,62 @@ class Host:
         if any(isinstance(end, messages.Finished) and end.stale for end in ends):
             await _swap(replaced)
             return None
-        return [self._pinned(*query, end) for query, end in zip(queries, ends, strict=True)]
+        starts = [run.start for run in runs]
+        return [
+            await self._pinned(*query, start, end)
+            for query, start, end in zip(queries, starts, ends, strict=True)
+        ]
 
-    def _pinned(
-        self, call: FunctionCall, journal: str | None, end: messages.Finished | BaseException
+    async def _pinned(
+        self,
+        call: FunctionCall,
+        journal: str | None,
+        start: messages.Start,
+        end: messages.Finished | BaseException,
     ) -> Execution:
         match end:
             case messages.Finished():
-                return self._execution(call, end)
+                return await self._execution(call, start, end, again=True)
             case IsolateGoneError():
-                return self._lost(call, journal, end)
+                return await self._lost(call, journal, end, start.now_ms, again=True)
         raise end
+
+    def served(self, call: FunctionCall, execution: Execution) -> None:
+        """A caller got a result that was there already."""
+        # Nobody waits: what is told to last was told by the execution itself.
+        self._reports.tell(self._reports.served(call, execution.offers, execution.user_id))
 
     async def _run_current(
         self, call: FunctionCall, journal: str | None = None, work: Work | None = None
-    ) -> messages.Finished:
+    ) -> tuple[messages.Start, messages.Finished]:
         """Run a query or mutation with the code that its snapshot says is in force.
 
         Between a deploy's commit and the swap of isolates, the old ones find themselves too old.
         """
         for _ in range(MAX_STALE_RUNS):
             replaced = self._replaced
-            finished = await self._submit(call, journal=journal, work=work).result()
+            run = self._submit(call, journal=journal, work=work)
+            finished = await run.result()
             if not finished.stale:
-                return finished
+                return run.start, finished
             await _swap(replaced)
         raise _busy_deploying()
 
-    def _execution(self, call: FunctionCall, finished: messages.Finished) -> Execution:
+    async def _execution(
+        self,
+        call: FunctionCall,
+        start: messages.Start,
+        finished: messages.Finished,
+        *,
+        again: bool,
+    ) -> Execution:
         proposal = Proposal.decode(finished.proposal)
+        reason = query_reason(call, again=again)
+        record = self._reports.ended(call, start, finished, reason=reason)
+        if record.tells_something:
+            # Nothing leaves that was computed at what a power cut could undo, reports neither.
+            await self.wait_durable(proposal.snapshot_ts)
+        await self._reports.keep(record)
         return Execution(
             QueryResult(
                 _outcome(finished, proposal.snapshot_ts), finished.journal, call.request_id
@@ -317,9 +379,19 @@ class Host:
             proposal.snapshot_ts,
             finished.observed_identity,
             self._steady_s() + TIMED_RESULT_AGE_S if finished.observed_time else math.inf,
+            offers_of(finished.report),
+            finished.report.user_id,
         )
 
-    def _lost(self, call: FunctionCall, journal: str | None, gone: IsolateGoneError) -> Execution:
+    async def _lost(
+        self,
+        call: FunctionCall,
+        journal: str | None,
+        gone: IsolateGoneError,
+        began_ms: float,
+        *,
+        again: bool,
+    ) -> Execution:
         """A query whose isolate is gone: all that is known to have been read is its code."""
 
         def look(transaction: Transaction) -> tuple[int, ReadSet]:
@@ -327,13 +399,16 @@ class Host:
             return transaction.head.ts, transaction.read_set()
 
         ts, reads = self._system.read(look)
+        reason = query_reason(call, again=again)
+        record = self._reports.lost(call, str(gone), began_ms=began_ms, reason=reason)
+        await self._reports.keep(record)
         result = QueryResult(Failure(str(gone)), journal, call.request_id)
         return Execution(result, reads, ts, True)
 
     # Actions
 
     async def _call_from_action(
-        self, action: FunctionCall, out: messages.CallOut
+        self, action: FunctionCall, execution_id: str, out: messages.CallOut
     ) -> messages.CallBack:
         if out.kind == "action" and action.depth >= MAX_CALL_DEPTH:
             return messages.CallBack(out.call_id, None, too_deep(out.path), None)
@@ -347,6 +422,7 @@ class Host:
             component=out.component,
             public_only=False,
             depth=action.depth + 1,
+            parent=execution_id,
         )
         try:
             outcome = await self._run(call)
@@ -354,7 +430,7 @@ class Host:
             outcome = Failure(error.message)
         if isinstance(outcome, Success):
             return messages.CallBack(out.call_id, outcome.value, "", None)
-        return messages.CallBack(out.call_id, None, outcome.message, outcome.data)
+        return messages.CallBack(out.call_id, None, outcome.message, outcome.data, outcome.error_id)
 
     async def _run(self, call: FunctionCall) -> Outcome:
         match call.kind:
@@ -390,6 +466,7 @@ class Host:
             announce=announce,
             cursor_secret=self._cursor_secret,
             journal=journal,
+            execution_id=self._reports.new_execution_id(),
         )
         if self._pool is None:
             return self._no_app.submit(start)
@@ -421,7 +498,7 @@ def _busy_deploying() -> HostError:
 def _outcome(finished: messages.Finished, ts: int) -> calls.Outcome:
     lines = finished.log_lines
     if finished.value is None:
-        return Failure(finished.error, finished.data, lines)
+        return Failure(finished.error, finished.data, lines, id_of_error(finished.report))
     return Success(finished.value, lines, ts)
 
 

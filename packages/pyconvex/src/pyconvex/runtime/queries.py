@@ -44,6 +44,9 @@ class QueryRunner(Protocol):
     ) -> list[Execution] | None:
         """Run queries on one snapshot, at which `still_true` was asked; None when it said no."""
 
+    def served(self, call: FunctionCall, execution: Execution) -> None:
+        """A caller gets an execution that was not made for it."""
+
 
 @dataclass(eq=False, slots=True)
 class _Entry:
@@ -81,6 +84,8 @@ class _Watch:
     entry: _Entry | None = None
     #: True between a settle and the call of `on_stale`.
     armed: bool = False
+    #: True once it got a result.
+    served: bool = False
 
     def close(self) -> None:
         self.armed = False
@@ -126,14 +131,20 @@ class QueryRounds:
             assert watch.entry is not None
             if not watch.entry.fresh:
                 asyncio.get_running_loop().call_soon(self._tell, watch)
+        given = [self._given(watch) for watch in watches if not watch.served]
         await self._runner.wait_durable(ts)
+        for watch, execution in given:
+            self._serve(watch, execution)
         return Settled(ts, results)
 
     async def once(self, call: FunctionCall) -> QueryResult:
         """One caller's result, durable: kept from before, shared with others who ask, or new."""
         execution = self._cache.find(call, None, self._runner.visible_ts)
-        if execution is None:
-            execution = await self._shared(call)
+        if execution is not None:
+            await self._runner.wait_durable(execution.ts)
+            self._runner.served(call, execution)
+            return execution.result
+        execution = await self._shared(call)
         await self._runner.wait_durable(execution.ts)
         return execution.result
 
@@ -144,6 +155,7 @@ class QueryRounds:
         if under_way is not None:
             execution = await asyncio.shield(under_way)
             if self._cache.is_true(execution, self._runner.visible_ts):
+                self._runner.served(call, execution)
                 return execution
         task = asyncio.create_task(self._runner.execute(call, None))
         task.add_done_callback(_retrieve)
@@ -299,6 +311,18 @@ class QueryRounds:
         assert watch.entry.execution is not None
         watch.journal = watch.entry.journal
         return watch.entry.execution.result
+
+    def _given(self, watch: _Watch) -> tuple[_Watch, Execution]:
+        assert watch.entry is not None
+        assert watch.entry.execution is not None
+        return watch, watch.entry.execution
+
+    def _serve(self, watch: _Watch, execution: Execution) -> None:
+        """A watch got its first result: tell, unless it was made for this call."""
+        if not watch.served:
+            watch.served = True
+            if execution.result.request_id != watch.call.request_id:
+                self._runner.served(watch.call, execution)
 
     def _drop(self, entry: _Entry) -> None:
         if entry.subscription is not None:

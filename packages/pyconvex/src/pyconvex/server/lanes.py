@@ -10,6 +10,8 @@ import logging
 
 from pyconvex.delivery.messages import LaneComponent
 from pyconvex.identity import Admin
+from pyconvex.runlog.cursors import cursor_key
+from pyconvex.runlog.log import RunLog
 from pyconvex.runtime.calls import Failure, FunctionCall, FunctionKind
 from pyconvex.runtime.environment import DeploymentEnvironment
 from pyconvex.runtime.host import Host
@@ -28,9 +30,10 @@ class LaneCallError(Exception):
 class LaneBridge:
     """Serves the lane process (`pyconvex.delivery.supervisor.LaneHost`)."""
 
-    def __init__(self, host: Host, store: Store) -> None:
+    def __init__(self, host: Host, store: Store, run_log: RunLog) -> None:
         self._host = host
         self._store = store
+        self._run_log = run_log
 
     async def ack(self, queue: int, ts: int, seq: int) -> None:
         """Delete the queue's rows up to and including this position."""
@@ -41,6 +44,18 @@ class LaneBridge:
         """Take one row out and keep it with its reason."""
         place = Position(ts, seq)
         await self._host.between_commits(lambda: self._store.set_aside(queue, place, reason))
+
+    def reads(self, component: str, lane: str, kinds: tuple[str, ...]) -> None:
+        """A lane reads these kinds of the run log."""
+        self._run_log.reads(cursor_key(component, lane), kinds)
+
+    def run_log_ack(self, component: str, lane: str, ts: int, seq: int) -> None:
+        """A lane has delivered the run log up to and including this position."""
+        self._run_log.acknowledge(cursor_key(component, lane), Position(ts, seq))
+
+    def set_aside_entry(self, component: str, lane: str, body: bytes, reason: str) -> None:
+        """Keep an entry of the run log with its reason."""
+        self._run_log.set_aside(cursor_key(component, lane), body, reason)
 
     async def run(self, kind: str, component: str, path: str, args: bytes) -> bytes:
         """Run a function of the lane's own component."""
@@ -88,4 +103,11 @@ def lane_components(
         )
         for component in spec.components
         if component.lanes
+    ]
+
+
+def lane_keys(components: list[LaneComponent]) -> list[str]:
+    """What all lanes' cursors in the run log are filed under."""
+    return [
+        cursor_key(component.path, lane) for component in components for lane in component.lanes
     ]

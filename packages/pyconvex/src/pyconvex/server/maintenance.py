@@ -11,11 +11,14 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
+from pyconvex.runlog.log import RunLog
 from pyconvex.runtime.commits import CommitQueue
 from pyconvex.storage import StorageFailure, Store
 from pyconvex.storage.layout import PAGE_BYTES
 
 _LOG = logging.getLogger("pyconvex.storage")
+#: Between two looks at the run log's size and age, in seconds.
+RUN_LOG_SWEEP_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,13 @@ class Pace:
 async def maintain(store: Store, commits: CommitQueue, pace: Pace | None = None) -> None:
     """Look after the store until cancelled."""
     await _Maintenance(store, commits, pace or Pace()).run()
+
+
+async def sweep_run_log(run_log: RunLog, every_s: float = RUN_LOG_SWEEP_S) -> None:
+    """Keep the run log within its bounds until cancelled."""
+    while True:
+        await run_log.sweep()
+        await asyncio.sleep(every_s)
 
 
 class _Maintenance:

@@ -22,6 +22,7 @@ from pyconvex.database import Committer
 from pyconvex.delivery.messages import LaneStatus
 from pyconvex.delivery.supervisor import LaneSupervisor
 from pyconvex.http import Deployment, create_app
+from pyconvex.runlog.log import RunLog
 from pyconvex.runtime import addresses, trust
 from pyconvex.runtime.commits import CommitQueue
 from pyconvex.runtime.deploy import Deployer
@@ -34,8 +35,8 @@ from pyconvex.runtime.pool import Pool
 from pyconvex.runtime.spec import AppSpec
 from pyconvex.runtime.system import SystemTransactions
 from pyconvex.server.keys import admin_key
-from pyconvex.server.lanes import LaneBridge, lane_components
-from pyconvex.server.maintenance import maintain
+from pyconvex.server.lanes import LaneBridge, lane_components, lane_keys
+from pyconvex.server.maintenance import maintain, sweep_run_log
 from pyconvex.server.settings import Settings
 from pyconvex.storage import Store
 from pyconvex.sync import SyncEndpoint
@@ -130,6 +131,9 @@ class Server:
         self.site_url = f"{self.url}/http"
         self._store = store = Store.open(settings.data)
         self._stack.callback(store.close)
+        self._run_log = run_log = RunLog(settings.data, on_written=self._wake_lanes)
+        run_log.start()
+        self._stack.callback(run_log.close)
         self._key = admin_key(settings.data, settings.name)
         committer = Committer(store)
         self._stack.callback(committer.close)
@@ -137,9 +141,9 @@ class Server:
         self._system = system = SystemTransactions(store, commits)
         self._stack.callback(system.close)
         self._environment = DeploymentEnvironment(system, self._on_env_change)
-        host = Host(store, committer, commits, system, on_appended=self._wake_lanes)
+        host = Host(store, committer, commits, system, on_appended=self._wake_lanes, keeper=run_log)
         self._stack.callback(host.close)
-        self._lanes = LaneSupervisor(LaneBridge(host, store))
+        self._lanes = LaneSupervisor(LaneBridge(host, store, run_log))
         self._stack.push_async_callback(self._lanes.stop)
         self._deployer = Deployer(
             host,
@@ -153,6 +157,7 @@ class Server:
         self._lanes.start(settings.data, [], store.durable_ts)
         self._background(maintain(store, commits))
         await self._tell_address()
+        self._background(sweep_run_log(run_log))
         await self._serve(host, listener)
 
     async def _tell_address(self) -> None:
@@ -211,7 +216,9 @@ class Server:
 
     def _on_deployed(self, spec: AppSpec) -> None:
         self._spec = spec
-        self._lanes.configure(lane_components(spec, self._environment, self._system))
+        components = lane_components(spec, self._environment, self._system)
+        self._run_log.set_lanes(lane_keys(components))
+        self._lanes.configure(components)
 
     def _on_env_change(self) -> None:
         for changed in (self._env_changed, *self._watching_variables):

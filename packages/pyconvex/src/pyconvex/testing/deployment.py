@@ -15,6 +15,8 @@ from datetime import datetime
 from typing import Any, Self
 
 from pyconvex.identity import ANONYMOUS
+from pyconvex.runlog import RunRecord
+from pyconvex.runlog.report import decode_value
 from pyconvex.runtime.calls import EnvChange, Outcome
 from pyconvex.storage.reader import NO_LIMIT
 from pyconvex.testing.apps import App
@@ -63,6 +65,20 @@ class ConvexTest(Caller):
         Lines come when their function has ended; those of an attempt that met a conflict don't.
         """
         return self._engine.log_lines
+
+    @property
+    def run_records(self) -> list[RunRecord]:
+        """The record of each execution: how it ended, its lines and its metadata; may be cleared.
+
+        Attempts that met a conflict are there too, with `occ`; so are callers that were served from
+        a result which was there already, with `cached`.
+        """
+        return self._engine.records
+
+    def reported(self, kind: str) -> list[Any]:
+        """What runs gave to `ctx.report` under this word, in order, whether they failed or not."""
+        items = (item for record in self.run_records for item in record.report.items)
+        return [decode_value(item.value) for item in items if item.kind == kind]
 
     async def advance(self, seconds: float) -> None:
         """Move the virtual clock, and do what has become due: old replays and revisions go.

@@ -22,6 +22,7 @@ import msgspec
 
 from pyconvex.database import Committer
 from pyconvex.functions import RegisteredFunction
+from pyconvex.runlog import RunRecord
 from pyconvex.runtime import messages
 from pyconvex.runtime.analysis import AppImage
 from pyconvex.runtime.calls import EnvChange, FunctionCall, Outcome
@@ -51,6 +52,7 @@ class Engine:
         self.clock = clock
         self.raised = Raised()
         self.log_lines: list[str] = []
+        self.records = Records()
         #: How many of a mutation's next attempts shall conflict, by component and path.
         self.conflicts: Counter[tuple[str, str]] = Counter()
         self._app = app
@@ -108,6 +110,7 @@ class Engine:
             commits,
             self.system,
             log_lines=self.log_lines,
+            keeper=self.records,
             now_ms=self.clock.start_of_run_ms,
             new_seed=lambda: self._random.getrandbits(64),
             steady_s=lambda: self.clock.now_ms / 1000,
@@ -161,6 +164,13 @@ class Engine:
         return msgspec.structs.replace(finished, proposal=outdated.encode())
 
 
+class Records(list[RunRecord]):
+    """The records of all executions, as a run log gets them."""
+
+    def keep(self, record: RunRecord) -> None:
+        self.append(record)
+
+
 class _RecordingHost(Host):
     """The host, with the log lines of all outcomes in the order in which they came."""
 
@@ -172,6 +182,7 @@ class _RecordingHost(Host):
         system: SystemTransactions,
         *,
         log_lines: list[str],
+        keeper: Records,
         now_ms: Callable[[], float],
         new_seed: Callable[[], int],
         steady_s: Callable[[], float],
@@ -184,6 +195,7 @@ class _RecordingHost(Host):
             now_ms=now_ms,
             new_seed=new_seed,
             steady_s=steady_s,
+            keeper=keeper,
         )
         self._log_lines = log_lines
 

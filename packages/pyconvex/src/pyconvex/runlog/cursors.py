@@ -1,0 +1,83 @@
+"""How far each lane has come in the run log.
+
+Owns the cursors and the file that keeps them, beside the segments that they speak of. Never reads a
+segment. One invariant: a cursor never goes back while the server runs; one that a crash took back
+means that some entries are delivered again, with the ids that they had.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import msgspec
+
+from pyconvex.storage import Position
+
+FILE = "cursors.json"
+
+
+class Cursor(msgspec.Struct):
+    """One lane's place, and what it never got to see."""
+
+    position: Position
+    #: Entries that were swept before the lane had read them.
+    dropped: int = 0
+
+
+def cursor_key(component: str, lane: str) -> str:
+    """What a lane's cursor is filed under; `lane` is its import path.
+
+    >>> cursor_key("shop", "shop_mail.lanes:MailLane")
+    'shop|shop_mail.lanes:MailLane'
+    """
+    return f"{component}|{lane}"
+
+
+class Cursors:
+    """The cursors of one run log, by lane."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._cursors = _read(folder / FILE)
+
+    def get(self, lane: str) -> Cursor | None:
+        """A lane's cursor; None for one that is new here."""
+        return self._cursors.get(lane)
+
+    def begin(self, lane: str, position: Position) -> Cursor:
+        """A lane's cursor; a new lane's is `position`."""
+        if lane not in self._cursors:
+            self._cursors[lane] = Cursor(position)
+            self._save()
+        return self._cursors[lane]
+
+    def advance(self, lane: str, position: Position) -> None:
+        """A lane has delivered everything up to and including this position."""
+        cursor = self._cursors.setdefault(lane, Cursor(position))
+        cursor.position = max(cursor.position, position)
+        self._save()
+
+    def lose(self, lane: str, position: Position, entries: int) -> None:
+        """A lane won't see so many entries before this position: they are swept."""
+        cursor = self._cursors[lane]
+        cursor.position = max(cursor.position, position)
+        cursor.dropped += entries
+        self._save()
+
+    def _save(self) -> None:
+        # Not synced: a cursor that is lost is an old one, and ids are the same.
+        path = self._folder / FILE
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            new = path.with_suffix(".new")
+            new.write_bytes(msgspec.json.encode(self._cursors))
+            os.replace(new, path)
+
+
+def _read(path: Path) -> dict[str, Cursor]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Cursor])
+    except (OSError, msgspec.MsgspecError):
+        return {}

@@ -1,0 +1,111 @@
+"""The entries of a run's record: what lanes over the run log carry, one by one.
+
+Owns their kinds, their order within a record, their ids, and the row that stands for one. Never
+reads a file. One invariant: an entry's number and id depend on its record alone, so they are the
+same however often, by whomever and beside whatever it is read.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from pyconvex.runlog.exceptions import ExceptionReport
+from pyconvex.runlog.lines import LogLine
+from pyconvex.runlog.record import RunRecord
+from pyconvex.runlog.report import Report, decode_value
+
+#: Every execution; its `value` is None, and all there is to know is in `run`.
+EXECUTION = "execution"
+#: A log line; `value` is a `LogLine`.
+LOG = "log"
+#: An error that left its function; `value` is an `ExceptionReport`.
+EXCEPTION = "exception"
+
+_NAMESPACE = uuid.UUID("0d6f7d0c-8f0e-4d7c-9b0a-0b8a3d2f6c55")
+
+
+class RunEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that a run told.
+
+    `kind` is "execution", "log", "exception", or the word that `ctx.report` was given, and `value`
+    what belongs to it: None, a `LogLine`, an `ExceptionReport`, or the plain data that was
+    reported.
+    """
+
+    kind: str
+    #: The same at every attempt to deliver it, and no other entry's: a UUID.
+    id: str
+    #: The component whose function told it.
+    component: str
+    value: Any
+    #: The run; its `report` has the usage and the person, not the lines and items.
+    run: RunRecord
+
+
+class _Packed(msgspec.Struct, frozen=True, array_like=True):
+    number: int
+    kind: str
+    component: str
+    run: RunRecord
+    value: msgspec.Raw
+
+
+def rows_of(record: RunRecord, wanted: frozenset[str], after: int) -> Iterator[tuple[int, bytes]]:
+    """The numbers and packed entries of a record, of the kinds that are wanted, after a number."""
+    run: RunRecord | None = None
+    for number, kind, component, value in _numbered(record):
+        if number <= after or kind not in wanted:
+            continue
+        if run is None:
+            kept = Report(usage=record.report.usage, user_id=record.report.user_id)
+            run = replace(record, report=kept)
+        packed = _Packed(number, kind, component, run, msgspec.Raw(value))
+        yield number, _encode(packed)
+
+
+def unpack(body: bytes) -> RunEntry:
+    """The entry of a row."""
+    packed = _decode(body)
+    value: Any = None
+    match packed.kind:
+        case "log":
+            value = msgspec.msgpack.decode(packed.value, type=LogLine)
+        case "exception":
+            value = msgspec.msgpack.decode(packed.value, type=ExceptionReport)
+        case "execution":
+            pass
+        case _:
+            value = decode_value(packed.value)
+    return RunEntry(
+        kind=packed.kind,
+        id=str(uuid.uuid5(_NAMESPACE, f"{packed.run.execution_id}:{packed.number}")),
+        component=packed.component,
+        value=value,
+        run=packed.run,
+    )
+
+
+def _numbered(record: RunRecord) -> Iterator[tuple[int, str, str, bytes]]:
+    """All entries, counted from 1: lines, items, the error, and the execution as a whole."""
+    report = record.report
+    number = 0
+    for line in report.lines:
+        number += 1
+        yield number, LOG, line.component if line.path else record.component, _encode(line)
+    for item in report.items:
+        number += 1
+        yield number, item.kind, item.component, item.value
+    if report.exception:
+        number += 1
+        yield number, EXCEPTION, record.component, report.exception
+    yield number + 1, EXECUTION, record.component, _NIL
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Packed).decode
+_NIL = _encode(None)

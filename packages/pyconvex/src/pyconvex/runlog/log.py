@@ -1,0 +1,156 @@
+"""The run log of a deployment: where every run's record goes.
+
+Owns which records are kept on disk, the newest ones in memory, and the lanes' cursors. Never makes
+a record. One invariant: a run that has something to tell is in the log before its outcome leaves
+the server, and on the disk for good if it was promised to last.
+
+A run that returned and told nothing is kept in memory only, unless a lane wants every execution:
+most queries are such, and they cost the disk nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+
+from pyconvex.runlog.cursors import Cursor, Cursors
+from pyconvex.runlog.entries import EXECUTION, unpack
+from pyconvex.runlog.reader import RunLogReader
+from pyconvex.runlog.recent import RecentRuns
+from pyconvex.runlog.record import RunRecord, encode_record
+from pyconvex.runlog.report import Report
+from pyconvex.runlog.segments import MAX_BODY_BYTES, position
+from pyconvex.runlog.writer import Bounds, RunLogWriter
+from pyconvex.storage import Position
+
+#: The run log's folder in the data folder.
+FOLDER = "runlog"
+#: A file in it: entries that nobody would take, a JSON object a line; beyond its bound they are
+#: only logged.
+SET_ASIDE = "set_aside.jsonl"
+MAX_SET_ASIDE_BYTES = 16 * 1024 * 1024
+
+_LOG = logging.getLogger("pyconvex.runlog")
+#: More entries than a segment can hold.
+_ALL = 1 << 62
+
+
+class RunLog:
+    """The run log in one data folder; `start` it inside the event loop, `close` it at the end."""
+
+    def __init__(
+        self,
+        data: Path,
+        *,
+        bounds: Bounds | None = None,
+        now_ms: Callable[[], float] = lambda: time.time() * 1000,
+        on_written: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.folder = data / FOLDER
+        self.recent = RecentRuns(now_ms)
+        self._cursors = Cursors(self.folder)
+        self._on_written = on_written
+        self._writer = RunLogWriter(
+            self.folder, bounds=bounds, now_s=lambda: now_ms() / 1000, on_written=self._written
+        )
+        #: The kinds that each lane wants.
+        self._lanes: dict[str, frozenset[str]] = {}
+        self._wants_all = False
+
+    def start(self) -> None:
+        """Begin to keep records."""
+        self._writer.start()
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._writer.close()
+
+    @property
+    def dropped(self) -> int:
+        """Records that neither memory nor disk had room for, since the start."""
+        return self._writer.dropped
+
+    def keep(self, record: RunRecord) -> asyncio.Future[None] | None:
+        """Take the record of a run that ended; a future when its response has to wait."""
+        self.recent.add(record)
+        if not (self._wants_all or record.tells_something):
+            return None
+        body = encode_record(record)
+        if len(body) > MAX_BODY_BYTES:
+            kept = Report(exception=record.report.exception, user_id=record.report.user_id)
+            body = encode_record(msgspec.structs.replace(record, report=kept))
+        return self._writer.append(body, lasting=record.must_last)
+
+    # Lanes
+
+    def set_lanes(self, lanes: Iterable[str]) -> None:
+        """These lanes may read the log from now on.
+
+        One that is new begins with what is told from now on.
+        """
+        end = self._writer.end_position()
+        self._lanes = {lane: self._lanes.get(lane, frozenset()) for lane in lanes}
+        for lane in self._lanes:
+            self._cursors.begin(lane, end)
+        self._look_at_wishes()
+
+    def reads(self, lane: str, kinds: Iterable[str]) -> None:
+        """A lane reads these kinds."""
+        self._lanes[lane] = frozenset(kinds)
+        self._look_at_wishes()
+
+    def cursor(self, lane: str) -> Cursor | None:
+        """How far a lane is, and what it lost."""
+        return self._cursors.get(lane)
+
+    def acknowledge(self, lane: str, place: Position) -> None:
+        """A lane has delivered everything up to and including this place."""
+        self._cursors.advance(lane, place)
+
+    def set_aside(self, lane: str, body: bytes, reason: str) -> None:
+        """Keep an entry that no receiver takes, with the reason, for a person to look at."""
+        entry = msgspec.to_builtins({"lane": lane, "reason": reason, "entry": unpack(body)})
+        line = msgspec.json.encode(entry) + b"\n"
+        path = self.folder / SET_ASIDE
+        with contextlib.suppress(OSError):
+            if not path.exists() or path.stat().st_size + len(line) <= MAX_SET_ASIDE_BYTES:
+                with path.open("ab") as file:
+                    file.write(line)
+
+    async def sweep(self) -> None:
+        """Drop segments that are too many or too old; counts what lanes lose by it."""
+        in_thread = asyncio.get_running_loop().run_in_executor
+        for segment in await in_thread(None, self._writer.expired):
+            for lane, kinds in list(self._lanes.items()):
+                cursor = self._cursors.get(lane)
+                if cursor is None or cursor.position.ts > segment:
+                    continue
+                after = cursor.position
+                lost = await in_thread(None, self._count, kinds, after, segment)
+                self._cursors.lose(lane, position(segment + 1, 0), lost)
+                if lost:
+                    _LOG.error(
+                        "Lane %s lost %d entries of the run log that it had not delivered: the log "
+                        "is full, or they are too old.",
+                        lane,
+                        lost,
+                    )
+            await in_thread(None, self._writer.remove, segment)
+
+    def _count(self, kinds: frozenset[str], after: Position, segment: int) -> int:
+        reader = RunLogReader(self.folder, kinds, last_segment=segment)
+        rows, _ = reader.read(after, _ALL, _ALL)
+        return len(rows)
+
+    def _look_at_wishes(self) -> None:
+        self._wants_all = any(EXECUTION in kinds for kinds in self._lanes.values())
+
+    def _written(self) -> None:
+        if self._lanes:
+            self._on_written()

@@ -1,0 +1,82 @@
+"""One run as it is kept: what ran, for whom, how it ended, and what it reported.
+
+Owns the record and its encoding. Never decides whether a run is kept. One invariant: records are
+maps, and what a reader doesn't know it skips, so that old and new hosts read each other's logs.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from pyconvex.runlog.report import Report
+
+
+class Occ(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The conflict that an attempt of a mutation met."""
+
+    table: str = ""
+    document_id: str = ""
+    #: The function whose commit changed what this attempt had read, where that is known.
+    write_source: str = ""
+    #: Attempts before this one.
+    retry_count: int = 0
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One execution of a function.
+
+    Most are the run whose outcome was returned. An attempt of a mutation that met a conflict has a
+    record of its own with `occ`; `will_retry` says that another attempt follows, so whoever counts
+    runs leaves it out. A query answered from a result that was there has one with `cached`, when
+    that result has something to tell each caller.
+    """
+
+    #: When it ended, in milliseconds since 1970.
+    ts_ms: float
+    #: When it began.
+    began_ms: float
+    #: Shared by everything that one request of a client caused.
+    request_id: str
+    #: This execution's own.
+    execution_id: str
+    #: "query", "mutation", "action" or "http_action".
+    kind: str
+    path: str
+    component: str = ""
+    #: Why it ran, in Convex's words: "webSocket", "httpApi", "dataChange", "scheduler", …
+    reason: str = ""
+    #: The execution that called it: of an action.
+    parent: str = ""
+    #: How it failed, for developers; "" when it returned.
+    error: str = ""
+    cached: bool = False
+    will_retry: bool = False
+    occ: Occ | None = None
+    #: The scheduled job that it was.
+    job_id: str = ""
+    #: "anonymous", "user" or "admin".
+    identity: str = "anonymous"
+    args_bytes: int = 0
+    result_bytes: int = 0
+    report: Report = Report()
+
+    @property
+    def failed(self) -> bool:
+        """Whether the function did not return."""
+        return self.error != ""
+
+    @property
+    def tells_something(self) -> bool:
+        """Whether there is more to it than that a function returned."""
+        report = self.report
+        return bool(report.lines or report.items or self.error or self.occ)
+
+    @property
+    def must_last(self) -> bool:
+        """Whether the response waits until this would survive a power cut."""
+        report = self.report
+        return bool(report.exception) or any(item.durable for item in report.items)
+
+
+encode_record = msgspec.msgpack.Encoder().encode
+decode_record = msgspec.msgpack.Decoder(RunRecord).decode

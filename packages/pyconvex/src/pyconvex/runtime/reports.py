@@ -1,0 +1,205 @@
+"""From how a run ended to its record.
+
+Owns what is written down of each execution: of the one whose outcome is returned, of attempts that
+met a conflict, of results that were there already. Never keeps a record itself. One invariant: an
+execution has one record, and only that of the returned outcome reports an error.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import msgspec
+
+from pyconvex.database import Conflict
+from pyconvex.identity import Admin, Identity, User
+from pyconvex.runlog import ExceptionReport, Occ, Report, RunRecord, Usage
+from pyconvex.runlog.exceptions import error_id
+from pyconvex.runlog.report import Item, encode_value
+from pyconvex.runtime import messages
+from pyconvex.runtime.calls import FunctionCall
+from pyconvex.runtime.system_queries import is_system
+
+
+class Keeper(Protocol):
+    """What takes records."""
+
+    def keep(self, record: RunRecord) -> Awaitable[None] | None:
+        """Take a record; what is returned is awaited before the outcome leaves the server."""
+
+
+class KeepsNothing:
+    """For hosts without a run log."""
+
+    def keep(self, record: RunRecord) -> None:
+        """Forget it."""
+
+
+def new_execution_id() -> str:
+    """A name for one execution."""
+    return str(uuid.uuid4())
+
+
+class RunReports:
+    """Makes the records of one host's runs and gives them to its keeper."""
+
+    def __init__(
+        self,
+        keeper: Keeper,
+        now_ms: Callable[[], float],
+        new_execution_id: Callable[[], str] = new_execution_id,
+    ) -> None:
+        self._keeper = keeper
+        self._now_ms = now_ms
+        self.new_execution_id = new_execution_id
+
+    def ended(
+        self,
+        call: FunctionCall,
+        start: messages.Start,
+        finished: messages.Finished,
+        *,
+        reason: str | None = None,
+    ) -> RunRecord:
+        """The record of a run whose outcome is returned."""
+        return RunRecord(
+            ts_ms=self._now_ms(),
+            began_ms=start.now_ms,
+            request_id=call.request_id,
+            execution_id=start.execution_id,
+            kind=call.kind,
+            path=call.path,
+            component=call.component,
+            reason=reason or call.origin,
+            parent=call.parent,
+            error=finished.error if finished.value is None else "",
+            job_id=call.job_id,
+            identity=_kind_of(call.identity),
+            args_bytes=len(call.args),
+            result_bytes=0 if finished.value is None else len(finished.value),
+            report=finished.report,
+        )
+
+    def conflicted(
+        self,
+        call: FunctionCall,
+        start: messages.Start,
+        finished: messages.Finished,
+        conflict: Conflict,
+        *,
+        retries: int,
+        will_retry: bool,
+    ) -> RunRecord:
+        """The record of an attempt that returned and could not commit.
+
+        Its lines are kept and its metadata is not: of several attempts one counts.
+        """
+        occ = Occ(conflict.table or "", conflict.document or "", "", retries)
+        report = finished.report
+        exception = b""
+        if not will_retry:
+            exception = _described(
+                start.execution_id, "OptimisticConcurrencyControlFailure", conflict.message()
+            )
+        return msgspec.structs.replace(
+            self.ended(call, start, finished),
+            error=conflict.message(),
+            occ=occ,
+            will_retry=will_retry,
+            report=Report(report.usage, report.lines, (), exception, report.user_id),
+        )
+
+    def lost(
+        self, call: FunctionCall, why: str, *, began_ms: float, reason: str | None = None
+    ) -> RunRecord:
+        """The record of a run whose isolate ended before it did."""
+        execution_id = self.new_execution_id()
+        now_ms = self._now_ms()
+        name = "FunctionTimedOut" if "timed out" in why else "FunctionProcessEnded"
+        return RunRecord(
+            ts_ms=now_ms,
+            began_ms=began_ms,
+            request_id=call.request_id,
+            execution_id=execution_id,
+            kind=call.kind,
+            path=call.path,
+            component=call.component,
+            reason=reason or call.origin,
+            parent=call.parent,
+            error=why,
+            job_id=call.job_id,
+            identity=_kind_of(call.identity),
+            args_bytes=len(call.args),
+            report=Report(
+                Usage(wall_ms=now_ms - began_ms), exception=_described(execution_id, name, why)
+            ),
+        )
+
+    def served(
+        self, call: FunctionCall, offers: tuple[Item, ...], user_id: str | None
+    ) -> RunRecord:
+        """The record of a caller that was given a result which was there already."""
+        now_ms = self._now_ms()
+        return RunRecord(
+            ts_ms=now_ms,
+            began_ms=now_ms,
+            request_id=call.request_id,
+            execution_id=self.new_execution_id(),
+            kind=call.kind,
+            path=call.path,
+            component=call.component,
+            reason=query_reason(call),
+            parent=call.parent,
+            cached=True,
+            identity=_kind_of(call.identity),
+            args_bytes=len(call.args),
+            report=Report(items=offers, user_id=user_id),
+        )
+
+    def tell(self, record: RunRecord) -> None:
+        """Give a record away that no outcome waits for."""
+        if not is_system(record.path):
+            self._keeper.keep(record)
+
+    async def keep(self, record: RunRecord) -> None:
+        """Give a record away; returns when the outcome may leave the server."""
+        if is_system(record.path):
+            return  # what tools ask is nobody's run
+        waiting = self._keeper.keep(record)
+        if waiting is not None:
+            await waiting
+
+
+def query_reason(call: FunctionCall, *, again: bool = False) -> str:
+    """Why a query runs, in Convex's words."""
+    if again:
+        return "dataChange"
+    return "initialSubscription" if call.origin == "webSocket" else call.origin
+
+
+def offers_of(report: Report) -> tuple[Item, ...]:
+    """The metadata that each caller of a kept result is worth."""
+    return tuple(item for item in report.items if item.each_caller) if report.items else ()
+
+
+def id_of_error(report: Report) -> str:
+    """The id of the error that left a function; "" when none did."""
+    if not report.exception:
+        return ""
+    return msgspec.msgpack.decode(report.exception, type=_Identified).id
+
+
+class _Identified(msgspec.Struct):
+    id: str
+
+
+def _described(execution_id: str, name: str, message: str) -> bytes:
+    return encode_value(ExceptionReport(error_id(execution_id), name, message))
+
+
+def _kind_of(who: Identity) -> str:
+    if isinstance(who, Admin):
+        return "admin"
+    return "user" if isinstance(who, User) else "anonymous"

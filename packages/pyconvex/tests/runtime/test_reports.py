@@ -1,0 +1,166 @@
+"""Which executions have a record, and what stands in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import pytest
+
+from pyconvex.runlog import ExceptionReport, RunRecord
+from pyconvex.testing import ConvexTest, FunctionFailed, convex_test
+
+APP = {
+    "shop.py": """
+from pyconvex import *
+
+@query
+async def shown(ctx: QueryCtx) -> int:
+    ctx.report("shop.shown", "seen", each_caller=True)
+    ctx.report("shop.ran", "run")
+    return len(await ctx.db.query("things").collect())
+
+@query
+async def mine(ctx: QueryCtx) -> int:
+    ctx.report("shop.shown", ctx.user_id, each_caller=True)
+    return 1
+
+@mutation
+async def add(ctx: MutationCtx, fail: bool = False) -> None:
+    ctx.report("shop.added", 1)
+    print("adding")
+    await ctx.db.insert("things", {"n": len(await ctx.db.query("things").collect())})
+    if fail:
+        raise ConvexError("no")
+
+@action
+async def act(ctx: ActionCtx, fail: bool = False) -> None:
+    ctx.log("warn", "acting")
+    await ctx.run_mutation(add, fail=fail)
+"""
+}
+
+
+def play(test: Callable[[ConvexTest], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with convex_test(APP) as t:
+            await test(t)
+
+    asyncio.run(main())
+
+
+def exception(record: RunRecord) -> ExceptionReport:
+    return msgspec.msgpack.decode(record.report.exception, type=ExceptionReport)
+
+
+def test_a_mutation_that_returned() -> None:
+    async def test(t: ConvexTest) -> None:
+        await t.with_identity(subject="ada").mutation("shop:add")
+        (record,) = t.run_records
+        assert (record.kind, record.path, record.reason) == ("mutation", "shop:add", "tester")
+        assert (record.error, record.identity, record.report.user_id) == ("", "user", "ada")
+        assert [line.text for line in record.report.lines] == ["adding"]
+        assert t.reported("shop.added") == [1]
+        assert record.result_bytes == len("null")
+        assert record.args_bytes == len("{}")
+
+    play(test)
+
+
+def test_each_attempt_has_a_record_and_only_the_last_ones_metadata_counts() -> None:
+    async def test(t: ConvexTest) -> None:
+        t.conflict_next("shop:add", times=2)
+        await t.mutation("shop:add")
+        first, second, third = t.run_records
+        assert [r.will_retry for r in t.run_records] == [True, True, False]
+        assert [r.occ.retry_count for r in (first, second) if r.occ] == [0, 1]
+        assert third.occ is None
+        assert first.failed
+        assert len({r.execution_id for r in t.run_records}) == 3
+        assert len({r.request_id for r in t.run_records}) == 1
+        assert t.reported("shop.added") == [1]
+        assert [len(r.report.lines) for r in t.run_records] == [1, 1, 1], "lines are kept"
+        assert first.report.exception == b""
+
+    play(test)
+
+
+def test_a_mutation_that_fails_reports_its_error_and_its_metadata() -> None:
+    async def test(t: ConvexTest) -> None:
+        with pytest.raises(Exception, match="no"):
+            await t.mutation("shop:add", fail=True)
+        (record,) = t.run_records
+        assert record.error.startswith("Uncaught ConvexError: no\n    at add (")
+        told = exception(record)
+        assert (told.type, told.data) == ("ConvexError", b'"no"')
+        assert [(f.module, f.function, f.in_app) for f in told.frames] == [("shop", "add", True)]
+        assert t.reported("shop.added") == [1]
+
+    play(test)
+
+
+def test_what_an_action_calls_shares_its_request_and_its_error() -> None:
+    async def test(t: ConvexTest) -> None:
+        with pytest.raises(Exception, match="no"):
+            await t.action("shop:act", fail=True)
+        mutation, action = t.run_records
+        assert (mutation.reason, mutation.parent) == ("action", action.execution_id)
+        assert mutation.request_id == action.request_id
+        assert action.parent == ""
+        assert exception(mutation).id == exception(action).id
+        assert [line.as_client() for line in action.report.lines] == ["[WARN] 'acting'"]
+
+    play(test)
+
+
+def test_who_gets_a_result_that_was_there_is_told_of_what_each_caller_is_worth() -> None:
+    async def test(t: ConvexTest) -> None:
+        await t.query("shop:shown")
+        await t.query("shop:shown")
+        ran, served = t.run_records
+        assert (ran.cached, served.cached) == (False, True)
+        assert ran.request_id != served.request_id
+        assert t.reported("shop.shown") == ["seen", "seen"]
+        assert t.reported("shop.ran") == ["run"]
+        assert served.report.user_id is None
+
+    play(test)
+
+
+def test_each_subscriber_is_told_of_once_and_a_re_run_once_for_all() -> None:
+    async def test(t: ConvexTest) -> None:
+        async with t.subscribe("shop:shown") as one, t.subscribe("shop:shown") as two:
+            assert (await anext(one), await anext(two)) == (0, 0)
+            assert t.reported("shop.shown") == ["seen"] * 2
+            assert t.reported("shop.ran") == ["run"]
+            t.run_records.clear()
+            await t.mutation("shop:add")
+            assert (await anext(one), await anext(two)) == (1, 1)
+            assert t.reported("shop.shown") == ["seen"]
+            assert [r.reason for r in t.run_records] == ["tester", "dataChange"]
+
+    play(test)
+
+
+def test_a_result_that_looked_at_its_caller_is_that_callers() -> None:
+    async def test(t: ConvexTest) -> None:
+        ada, bea = t.with_identity(subject="ada"), t.with_identity(subject="bea")
+        for who in (ada, bea, ada):
+            await who.query("shop:mine")
+        assert t.reported("shop.shown") == ["ada", "bea", "ada"]
+        assert [r.report.user_id for r in t.run_records] == ["ada", "bea", "ada"]
+        assert [r.cached for r in t.run_records] == [False, False, True]
+
+    play(test)
+
+
+def test_a_function_that_is_not_there_fails_with_no_frames() -> None:
+    async def test(t: ConvexTest) -> None:
+        with pytest.raises(FunctionFailed):
+            await t.query("shop:nope")
+        (record,) = t.run_records
+        assert "Could not find function" in record.error
+        assert exception(record).frames == ()
+
+    play(test)
