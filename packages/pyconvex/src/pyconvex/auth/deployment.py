@@ -60,7 +60,7 @@ def user_to_act_as(identity_json: bytes) -> User:
     try:
         names = msgspec.json.decode(identity_json, type=_Names)
         attributes = codec.decode(identity_json)
-    except (msgspec.DecodeError, ValueError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         raise _not_an_identity("is not a JSON object of attributes") from None
     identifier = names.tokenIdentifier or f"{names.issuer}|{names.subject}"
     if not names.tokenIdentifier and not (names.issuer and names.subject):

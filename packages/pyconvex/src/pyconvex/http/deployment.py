@@ -66,7 +66,7 @@ class DeploymentRoutes:
         body = await request.body(_MAX_CHANGES_BYTES)
         try:
             changes = msgspec.json.decode(body, type=_Changes).changes
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise RequestError(
                 400, "BadJsonBody", f"Could not read the body as changes: {error}."
             ) from None

@@ -207,7 +207,7 @@ class FunctionRoutes:
         try:
             # The decoder passes over raw parts without looking at their encoding.
             return decoder.decode(str(encoded, "utf-8"))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             _bad_json(str(error))
 
 

@@ -162,7 +162,7 @@ class SyncProtocol:
             return
         try:
             message = messages.decode(frame)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return self._fail(f"Received a message that is not in the protocol: {error}", now)
         if len(self._inbox) >= MAX_QUEUED:
             return self._close(CLOSE_TRY_AGAIN, "TooManyConcurrentRequests")
