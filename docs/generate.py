@@ -102,8 +102,9 @@ def routes() -> str:
             if file.stem in CALLERS:
                 continue
             paths = sorted({text for text in strings(file) if PATH.fullmatch(text)})
-            if paths and EDGES & set(file.parts):
-                name = f"{package}/{file.relative_to(source).as_posix()}"
+            inside = file.relative_to(source)
+            if paths and EDGES & {package, *inside.parts}:
+                name = f"{package}/{inside.as_posix()}"
                 lines.append(f"| `{name}` | {', '.join(f'`{path}`' for path in paths)} |")
     return "\n".join(lines)
 
