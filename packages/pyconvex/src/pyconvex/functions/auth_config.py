@@ -20,6 +20,9 @@ from pyconvex.functions.errors import DefinitionError
 SITE_URL = "CONVEX_SITE_URL"
 #: The audience of tokens that a deployment issues itself, as `@convex-dev/auth` has it.
 OWN_APPLICATION_ID = "convex"
+#: The issuer of identities that a test or an administrator makes up; nobody can be it for real,
+#: since `.test` is no domain.
+TEST_ISSUER = "https://convex.test"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

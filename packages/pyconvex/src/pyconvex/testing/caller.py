@@ -17,6 +17,7 @@ from pyconvex.functions import (
     ModuleReference,
     MutationCtx,
 )
+from pyconvex.functions.auth_config import TEST_ISSUER
 from pyconvex.functions.registration import (
     ActionFunction,
     FunctionKind,
@@ -35,8 +36,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 #: A function by path or by reference; its types are not known, so results are `Any`.
 Named: TypeAlias = str | FunctionReference | ModuleReference
-
-ISSUER = "https://convex.test"
 
 _numbers = itertools.count(1)
 
@@ -74,7 +73,7 @@ class Caller:
         self._component = component
 
     def with_identity(
-        self, *, subject: str | None = None, issuer: str = ISSUER, **attributes: Value
+        self, *, subject: str | None = None, issuer: str = TEST_ISSUER, **attributes: Value
     ) -> Caller:
         """A caller with this identity; functions get the attributes as they are given.
 
