@@ -23,14 +23,15 @@ DEADLINE_S = 30.0
 class HostProcess:
     """`pyconvex dev`, then `pyconvex start`, over one data folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, functions: Path = FUNCTIONS) -> None:
         self._folder = folder
+        self._functions = functions
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
 
     def deploy(self, variables: dict[str, str]) -> None:
         """Start, set variables, and wait until the app is deployed."""
-        self._spawn("dev", "--no-watch", "--functions", str(FUNCTIONS))
+        self._spawn("dev", "--no-watch", "--functions", str(self._functions))
         changes = [{"name": name, "value": value} for name, value in variables.items()]
         self._post("/api/update_environment_variables", {"changes": changes}, admin=True)
         self._line_with("deployed")
@@ -46,6 +47,22 @@ class HostProcess:
     def query(self, path: str, **args: Any) -> Any:
         """A query's value."""
         return self._post("/api/query", {"path": path, "args": args, "format": "json"})["value"]
+
+    @property
+    def pid(self) -> int:
+        """The server's process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def call(self, kind: str, path: str, **args: Any) -> dict[str, Any]:
+        """Run a function of any kind; the envelope, also of a failure or a refusal."""
+        try:
+            return self._post(f"/api/{kind}", {"path": path, "args": args, "format": "json"})
+        except ConnectionError as error:
+            if isinstance(error.__cause__, urllib.error.HTTPError):
+                refusal: dict[str, Any] = json.loads(error.__cause__.read())
+                return refusal
+            raise
 
     def kill(self) -> None:
         """kill -9."""
@@ -100,7 +117,7 @@ class HostProcess:
             with urllib.request.urlopen(request, timeout=DEADLINE_S) as answer:
                 content = answer.read()
         except (HTTPException, urllib.error.URLError, ConnectionError, TimeoutError) as error:
-            raise ConnectionError(str(error)) from None
+            raise ConnectionError(str(error)) from error
         return json.loads(content) if content else {}
 
 

@@ -143,9 +143,11 @@ class Bench:
 class Deployment:
     """A host with its store, real isolates and a deployer; `async with` starts and ends it."""
 
-    def __init__(self, folder: Path, *, minimum: int = 1, maximum: int = 3) -> None:
+    def __init__(
+        self, folder: Path, *, minimum: int = 1, maximum: int = 3, fresh: bool = False
+    ) -> None:
         self.folder = folder
-        self.minimum, self.maximum = minimum, maximum
+        self.minimum, self.maximum, self.fresh = minimum, maximum, fresh
         self.pools: list[IsolatePool] = []
         self.env_changes = 0
 
@@ -173,7 +175,9 @@ class Deployment:
         self.store.close()
 
     def _new_pool(self, on_lost: Callable[[], None]) -> IsolatePool:
-        pool = IsolatePool(minimum=self.minimum, maximum=self.maximum, on_lost=on_lost)
+        pool = IsolatePool(
+            minimum=self.minimum, maximum=self.maximum, fresh=self.fresh, on_lost=on_lost
+        )
         self.pools.append(pool)
         return pool
 

@@ -57,6 +57,7 @@ _ISOLATES = click.option(
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port; 0 takes a free one.")
 @_ISOLATES
+@click.option("--fresh", is_flag=True, help="Run every call in a process in which nothing ran yet.")
 @click.option("--watch/--no-watch", default=True, help="Deploy again when a file changes.")
 @click.option(
     "--codegen/--no-codegen",
@@ -71,6 +72,7 @@ def dev(
     host: str,
     port: int,
     isolates: int,
+    fresh: bool,
     watch: bool,
     types: bool,
     as_json: bool,
@@ -80,8 +82,16 @@ def dev(
     Writes into .env.local where the deployment is, for the frontend and for other commands, and
     those of the deployment's variables that begin with VITE_ or NEXT_PUBLIC_.
     """
+    if fresh and isolates == 0:
+        raise click.UsageError("--fresh needs processes: leave out --isolates 0.")
     settings = Settings(
-        functions=functions, data=data, host=host, port=port, isolates=isolates, watch=watch
+        functions=functions,
+        data=data,
+        host=host,
+        port=port,
+        isolates=isolates,
+        fresh=fresh,
+        watch=watch,
     )
     _run(_dev(settings, Report(as_json), types=types))
 

@@ -24,6 +24,8 @@ from pyconvex.runtime.runs import IsolateGoneError, Run, Work
 
 #: How often isolates that run actions are asked whether they still answer, in seconds.
 WATCH_INTERVAL_S = 0.25
+#: Blocked isolates beside which others are forked.
+MAX_USELESS = 16
 #: How long an action that is told to stop may take for it, in seconds.
 GRACE_S = 2.0
 
@@ -96,7 +98,9 @@ class ActionIsolates:
 
     def answered(self, isolate: Isolate) -> None:
         """An isolate's loop turns: what waited for that begins."""
-        shift = self._shifts[isolate]
+        shift = self._shifts.get(isolate)
+        if shift is None:
+            return
         shift.asked_s, shift.stalled, shift.blocker = None, False, None
         while shift.asking:
             self._begin(isolate, shift.asking.popleft())
@@ -104,9 +108,8 @@ class ActionIsolates:
 
     def blocked(self, isolate: Isolate, told: messages.Blocked) -> None:
         """A stalled isolate could tell who blocks it."""
-        shift = self._shifts[isolate]
-        run = isolate.runs.get(told.run_id)
-        if run is None or shift.blocker is not None:
+        shift, run = self._shifts.get(isolate), isolate.runs.get(told.run_id)
+        if shift is None or run is None or shift.blocker is not None:
             return
         shift.blocker = (told.run_id, told.where)
         _log.warning(
@@ -130,7 +133,7 @@ class ActionIsolates:
             isolate = self._freest()
             if isolate is None:
                 coming = any(i.channel is None and i.wanted for i in self._shifts)
-                if not coming and self._count() < self._maximum:
+                if not coming and self._may_add():
                     self._add()
                 return
             run = self.backlog.pop()
@@ -152,15 +155,21 @@ class ActionIsolates:
         ]
         return min(free)[2] if free else None
 
-    def _count(self) -> int:
-        """The isolates that count towards the maximum.
+    def _may_add(self) -> bool:
+        """Whether one more isolate may be forked.
 
-        One that runs once never has a free place again: while its action waits for another, it must
-        not keep that one from coming.
+        Some don't count, because nothing can be given to them: those that are blocked, and of those
+        that run once the ones whose action waits for another, which must not be kept from coming.
         """
-        if self._runs_each > 1:
-            return len(self._shifts)
-        return sum(1 for isolate in self._shifts if isolate.places_taken or not isolate.runs)
+        counted = [
+            isolate
+            for isolate, shift in self._shifts.items()
+            if not shift.stalled
+            and (self._runs_each > 1 or isolate.places_taken or not isolate.runs)
+        ]
+        if len(self._shifts) - len(counted) >= MAX_USELESS and self._runs_each > 1:
+            return False
+        return len(counted) < self._maximum
 
     def _ask(self, isolate: Isolate, run: Run) -> None:
         """Give it a run once it has shown that its other actions don't block it."""

@@ -22,6 +22,8 @@ from pyconvex.functions import (
 from pyconvex.functions.documents import plain
 from pyconvex.runtime.analysis import AppImage, ComponentImage
 from pyconvex.values import InvalidValue, TableNumbers, ValidationFailed, Value, codec
+from pyconvex.values.limits import MAX_RESULT_BYTES
+from pyconvex.values.sizes import format_size, size_of
 
 #: Calls within calls, the first included (Convex's limit).
 MAX_CALL_DEPTH = 8
@@ -147,9 +149,16 @@ def encode_result(callee: Callee, result: object, tables: TableNumbers) -> bytes
     value = plain(result)
     try:
         callee.function.returns.check(value, tables)
-        return codec.encode(value)
+        encoded = codec.encode(value)
     except (ValidationFailed, InvalidValue) as error:
         raise FunctionCallError(f"ReturnsValidationError: {error}") from None
+    # An element such as `0.0,` has four bytes of text and counts for nine.
+    if len(encoded) > MAX_RESULT_BYTES // 4 and (size := size_of(value)) > MAX_RESULT_BYTES:
+        raise FunctionCallError(
+            f"Function {callee.path} return value is too large (actual: {format_size(size)}, "
+            f"limit: {format_size(MAX_RESULT_BYTES)})"
+        )
+    return encoded
 
 
 def crossing(arguments: Mapping[str, Any]) -> Value:

@@ -15,6 +15,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from types import FrameType
 
+import msgspec
+
 from pyconvex import identity
 from pyconvex.database import Catalog
 from pyconvex.runlog import Report
@@ -46,9 +48,7 @@ def run_isolate(image: AppImage, data_path: str, sock: socket.socket, *, actions
 
 def _serve_pure(image: AppImage, reader: Reader, channel: BlockingChannel) -> None:
     catalog = Catalog()
-    out_of_memory = False
-    # After a run that used up the memory allowed, nobody knows what else of it failed.
-    while not out_of_memory and (body := channel.receive()) is not None:
+    while (body := channel.receive()) is not None:
         start = messages.decode_to_isolate(body)
         assert isinstance(start, messages.Start)
         head = reader.begin()
@@ -60,13 +60,17 @@ def _serve_pure(image: AppImage, reader: Reader, channel: BlockingChannel) -> No
             else:
                 run = PureRun(image, reader, catalog, start, identity.decode(start.identity))
                 finished = run.execute()
-                out_of_memory = isinstance(run.raised, MemoryError)
+                if isinstance(run.raised, MemoryError):  # nobody knows what else of it failed
+                    finished = msgspec.structs.replace(finished, leaves=True)
         finally:
             reader.end()
         channel.send(messages.encode(finished))
+        if finished.leaves:
+            return
 
 
 async def _serve_actions(image: AppImage, reader: Reader, sock: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
     closed = asyncio.Event()
     tasks: dict[int, asyncio.Task[None]] = {}
 
@@ -83,7 +87,8 @@ async def _serve_actions(image: AppImage, reader: Reader, sock: socket.socket) -
             case messages.CallBack() as reply:
                 runner.call_back(reply)
             case messages.Ping():
-                channel.send(messages.encode(messages.Pong()))
+                # After the first steps of what has just been started: one of them may block.
+                loop.call_soon(channel.send, messages.encode(messages.Pong()))
             case messages.Cancel(run_id):
                 if run_id in tasks:
                     tasks[run_id].cancel()

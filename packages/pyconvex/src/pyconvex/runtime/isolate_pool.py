@@ -43,7 +43,7 @@ class IsolatePool:
         self,
         *,
         minimum: int = 2,
-        maximum: int = 8,
+        maximum: int = 16,
         max_action_isolates: int = 4,
         fresh: bool = False,
         on_lost: Callable[[], None] = lambda: None,
@@ -243,6 +243,9 @@ class IsolatePool:
         run.finish(finished)
         if isolate.actions:
             self._actions.freed(isolate, finished.run_id)
+        elif finished.leaves:
+            isolate.retiring = True
+            self._pure.lost(isolate)
         else:
             self._pure.freed(isolate)
         self._ended.set()

@@ -205,7 +205,10 @@ class Server:
         if self.settings.isolates == 0:
             return InProcessPool()
         return IsolatePool(
-            minimum=self.settings.isolates, maximum=self.settings.max_isolates, on_lost=on_lost
+            minimum=self.settings.isolates,
+            maximum=self.settings.max_isolates,
+            fresh=self.settings.fresh,
+            on_lost=on_lost,
         )
 
     def _trust(self) -> Trust:

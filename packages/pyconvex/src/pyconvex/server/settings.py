@@ -27,8 +27,10 @@ class Settings:
     #: Isolates kept ready for queries and mutations. 0 runs functions in the server's own process,
     #: where a debugger finds them and nothing ends one that loops.
     isolates: int = 2
-    #: At most so many when runs are slow.
-    max_isolates: int = 8
+    #: At most so many when runs are slow: what Convex's smallest deployments run at once.
+    max_isolates: int = 16
+    #: Every run gets a process in which nothing has run, so that no module's state outlives a call.
+    fresh: bool = False
     #: Deploy again when a file of the functions folder changes.
     watch: bool = False
     #: Short name of the deployment, part of its admin key.
