@@ -20,6 +20,7 @@ import msgspec
 from starlette.applications import Starlette
 
 from posthog_local import __version__
+from posthog_local.api.routes import api_endpoints
 from posthog_local.browser.brought import PLAYER, brought_scripts
 from posthog_local.browser.routes import BrowserRoutes
 from posthog_local.control.guard import Guard
@@ -30,11 +31,11 @@ from posthog_local.http import server as http_server
 from posthog_local.http.exchange import Request, Response
 from posthog_local.http.faults import FaultBook
 from posthog_local.http.router import Router
+from posthog_local.http.secrets import Secrets
 from posthog_local.ingest.routes import capture_endpoints
 from posthog_local.ingest.warning import Note, body_text
 from posthog_local.logs.routes import log_endpoints
 from posthog_local.query.analyst import Analyst
-from posthog_local.query.routes import ReadRoutes
 from posthog_local.replay.routes import replay_endpoints
 from posthog_local.store.folder import Folder, Keys
 from posthog_local.store.retention import Limits
@@ -159,7 +160,7 @@ def build_app(
         allowed_hosts=frozenset((settings.host, *settings.allowed_hosts)),
         allow_remote=settings.allow_remote,
     )
-    secrets = (keys.secret_key, keys.personal_api_key)
+    secrets = Secrets((keys.secret_key, keys.personal_api_key))
     flag_routes = FlagRoutes(_Facts(store), secrets)
     endpoints = [
         *capture_endpoints(store.add_events),
@@ -168,7 +169,7 @@ def build_app(
         *replay_endpoints(store.add_recording),
         *BrowserRoutes(scripts, lambda: bool(store.flags.flags)).endpoints(),
         *flag_routes.endpoints(),
-        *ReadRoutes(store, analyst, secrets, keys.project_token).endpoints(),
+        *api_endpoints(store, analyst, secrets, keys.project_token),
     ]
     return Router(endpoints, guarded, faults, _Refusals(store).note)
 

@@ -133,13 +133,7 @@ class ControlRoutes:
         return _json({"persons": [person_json(person) for person in found]})
 
     def logs(self, view: View, request: Request) -> Response:
-        wanted = LogFilter(
-            severity=request.query_params.get("severity"),
-            service_name=request.query_params.get("service_name"),
-            search=request.query_params.get("search"),
-            trace_id=request.query_params.get("trace_id"),
-            distinct_id=request.query_params.get("distinct_id"),
-        )
+        wanted = LogFilter.of(request.query_params)
         limit = int(_number(request, "limit", 100, _MAX_EVENTS))
         return _json({"logs": [log_json(one) for one in view.logs.latest(wanted, limit)]})
 

@@ -71,7 +71,7 @@ class FlagBook:
                 "flags": [flag for flag in self.flags if not flag.get("deleted")],
                 "group_type_mapping": {str(index): name for index, name in group_types.items()},
                 "cohorts": {
-                    str(number): cohort
+                    str(number): {name: cohort[name] for name in cohort if name != "name"}
                     for number, cohort in self.cohorts.items()
                     # Members of a static cohort never leave the server.
                     if with_cohorts and "distinct_ids" not in cohort

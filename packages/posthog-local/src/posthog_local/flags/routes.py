@@ -6,7 +6,6 @@ as of the latest commit, overridden by what the request says.
 
 from __future__ import annotations
 
-import hmac
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from posthog_local.flags.evaluate import Evaluation, Subject
 from posthog_local.flags.question import Question, read_question
 from posthog_local.http.exchange import Request, Response, json_response
 from posthog_local.http.router import Endpoint
+from posthog_local.http.secrets import Secrets
 from posthog_local.ingest.routes import payload_of
 
 _MAX_BODY_BYTES = 2 * 1024 * 1024
@@ -28,6 +28,7 @@ _DEFINITIONS = (
     "/flags/definitions",
     "/api/feature_flag/local_evaluation",
     "/api/projects/{project}/feature_flags/local_evaluation",
+    "/api/environments/{project}/feature_flags/local_evaluation",
 )
 
 
@@ -46,9 +47,9 @@ class FlagFacts(Protocol):
 class FlagRoutes:
     """Handlers over the store's facts; `secrets` open the definitions."""
 
-    def __init__(self, facts: FlagFacts, secrets: Sequence[str]) -> None:
+    def __init__(self, facts: FlagFacts, secrets: Secrets) -> None:
         self._facts = facts
-        self._secrets = tuple(secret.encode() for secret in secrets)
+        self._secrets = secrets
 
     def endpoints(self) -> Iterable[Endpoint]:
         """The routes of the flags service."""
@@ -65,7 +66,10 @@ class FlagRoutes:
         )
 
         yield Endpoint(
-            paths=("/api/projects/{project}/feature_flags/{key}/remote_config",),
+            paths=(
+                "/api/projects/{project}/feature_flags/{key}/remote_config",
+                "/api/environments/{project}/feature_flags/{key}/remote_config",
+            ),
             handler=self.remote_config,
             max_body_bytes=0,
             methods=frozenset(["GET"]),
@@ -94,7 +98,7 @@ class FlagRoutes:
 
     async def definitions(self, request: Request) -> Response:
         """Definitions for local evaluation; 304 when the caller has them already."""
-        if not self._is_secret(request.header("authorization")):
+        if not self._secrets.open(request.header("authorization")):
             return _unauthorized()
         if request.quota_limited:
             return _over_quota()
@@ -108,7 +112,7 @@ class FlagRoutes:
 
     async def remote_config(self, request: Request) -> Response:
         """The payload of a flag that only carries configuration."""
-        if not self._is_secret(request.header("authorization")):
+        if not self._secrets.open(request.header("authorization")):
             return _unauthorized()
         key = request.path_values["key"]
         flag = self._facts.flags.get(key)
@@ -171,11 +175,6 @@ class FlagRoutes:
             }
             for name, key in question.group_keys.items()
         }
-
-    def _is_secret(self, authorization: str) -> bool:
-        given = authorization.removeprefix("Bearer ").strip().encode()
-        # No early end: the time must not tell which key was nearly right.
-        return sum(hmac.compare_digest(given, secret) for secret in self._secrets) > 0
 
 
 def _version(request: Request, default: int) -> int:

@@ -6,7 +6,7 @@ saving the same definition again changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import apsw
@@ -15,6 +15,18 @@ import msgspec
 from posthog_local.flags.definition import complete
 from posthog_local.store.transaction import Transaction
 from posthog_local.store.writer import Job
+
+
+class StoredFlag(msgspec.Struct, frozen=True, kw_only=True):
+    """A flag's full definition with when it was made and changed."""
+
+    definition: dict[str, Any]
+    created_at_us: int
+    updated_at_us: int
+
+
+class StaleVersion(Exception):
+    """The flag was changed since the caller saw it; nothing was changed now."""
 
 
 def load(connection: apsw.Connection) -> tuple[list[dict[str, Any]], dict[int, dict[str, Any]]]:
@@ -27,11 +39,43 @@ def load(connection: apsw.Connection) -> tuple[list[dict[str, Any]], dict[int, d
     return flags, {number: msgspec.json.decode(text) for number, text in rows}
 
 
+def stored(connection: apsw.Connection) -> list[StoredFlag]:
+    """Every flag in the order of its id."""
+    return list(_stored(connection, "true", ()))
+
+
+def stored_one(connection: apsw.Connection, flag_id: int) -> StoredFlag | None:
+    """The flag with this number."""
+    return next(_stored(connection, "id = ?", (flag_id,)), None)
+
+
 def save(given: dict[str, Any], now_us: int) -> Job[dict[str, Any]]:
     """A job that saves one flag and gives its full definition; may raise `InvalidDefinition`."""
 
     def job(transaction: Transaction) -> dict[str, Any]:
         return _save(transaction.connection, given, now_us)
+
+    return job
+
+
+def change(
+    flag_id: int, changes: Mapping[str, Any], version: object, now_us: int
+) -> Job[StoredFlag | None]:
+    """A job that changes fields of a flag and gives it; None when there is no such flag.
+
+    The job raises `StaleVersion` when `version` is given and older than the flag's.
+    """
+
+    def job(transaction: Transaction) -> StoredFlag | None:
+        connection = transaction.connection
+        known = stored_one(connection, flag_id)
+        if known is None:
+            return None
+        current = known.definition["version"]
+        if isinstance(version, int) and version < current:
+            raise StaleVersion(f"the flag is at version {current}, not {version}; read it again")
+        _update(connection, flag_id, current, {**known.definition, **changes}, now_us)
+        return stored_one(connection, flag_id)
 
     return job
 
@@ -98,20 +142,39 @@ def hash_keys(connection: apsw.Connection, distinct_ids: Sequence[str]) -> dict[
 
 def _save(connection: apsw.Connection, given: dict[str, Any], now_us: int) -> dict[str, Any]:
     known = connection.execute(
-        "SELECT id, version, definition FROM flags WHERE key = ?", (str(given.get("key")),)
+        "SELECT id, version FROM flags WHERE key = ?", (str(given.get("key")),)
     ).fetchone()
     if known is None:
         return _insert(connection, given, now_us)
-    flag_id, version, text = known
+    flag_id, version = known
+    return _update(connection, flag_id, version, given, now_us)
+
+
+def _update(
+    connection: apsw.Connection, flag_id: int, version: int, given: dict[str, Any], now_us: int
+) -> dict[str, Any]:
+    text = connection.execute("SELECT definition FROM flags WHERE id = ?", (flag_id,)).get
     same = complete(given, flag_id=flag_id, version=version)
     if same == msgspec.json.decode(text):
         return same
     flag = complete(given, flag_id=flag_id, version=version + 1)
     connection.execute(
-        "UPDATE flags SET version = ?, definition = ?, updated_at_us = ? WHERE id = ?",
-        (flag["version"], msgspec.json.encode(flag).decode(), now_us, flag_id),
+        "UPDATE flags SET key = ?, version = ?, definition = ?, updated_at_us = ? WHERE id = ?",
+        (flag["key"], flag["version"], msgspec.json.encode(flag).decode(), now_us, flag_id),
     )
     return flag
+
+
+def _stored(
+    connection: apsw.Connection, where: str, values: tuple[int, ...]
+) -> Iterator[StoredFlag]:
+    sql = f"SELECT definition, created_at_us, updated_at_us FROM flags WHERE {where} ORDER BY id"  # noqa: S608
+    for text, created_at_us, updated_at_us in connection.execute(sql, values):
+        yield StoredFlag(
+            definition=msgspec.json.decode(text),
+            created_at_us=created_at_us,
+            updated_at_us=updated_at_us,
+        )
 
 
 def _insert(connection: apsw.Connection, given: dict[str, Any], now_us: int) -> dict[str, Any]:
@@ -120,8 +183,9 @@ def _insert(connection: apsw.Connection, given: dict[str, Any], now_us: int) -> 
     flag_id = wanted if isinstance(wanted, int) and not taken else _next_id(connection)
     flag = complete(given, flag_id=flag_id, version=1)
     connection.execute(
-        "INSERT INTO flags (id, key, version, definition, updated_at_us) VALUES (?,?,?,?,?)",
-        (flag_id, flag["key"], 1, msgspec.json.encode(flag).decode(), now_us),
+        "INSERT INTO flags (id, key, version, definition, created_at_us, updated_at_us)"
+        " VALUES (?,?,?,?,?,?)",
+        (flag_id, flag["key"], 1, msgspec.json.encode(flag).decode(), now_us, now_us),
     )
     return flag
 

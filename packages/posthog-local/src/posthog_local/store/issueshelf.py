@@ -6,7 +6,7 @@ takes no more events.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import apsw
@@ -51,9 +51,14 @@ def add_occurrence(connection: apsw.Connection, issue_id: str, seq: int) -> None
     connection.execute("INSERT INTO issue_events (issue_id, seq) VALUES (?,?)", (issue_id, seq))
 
 
-def set_status(connection: apsw.Connection, issue_id: str, status: IssueStatus) -> bool:
-    """Changes an issue's status; false when there is no such issue."""
-    connection.execute("UPDATE issues SET status = ? WHERE id = ?", (status, issue_id))
+def change(connection: apsw.Connection, issue_id: str, changes: Mapping[str, str]) -> bool:
+    """Changes status, name or description; false when there is no such issue."""
+    known = {name: changes.get(name) for name in ("status", "name", "description")}
+    connection.execute(
+        "UPDATE issues SET status = coalesce(:status, status), name = coalesce(:name, name),"
+        " description = coalesce(:description, description) WHERE id = :id",
+        {**known, "id": issue_id},
+    )
     return connection.changes() > 0
 
 
@@ -71,6 +76,11 @@ class IssueReader:
         """One issue."""
         found = self._issues("i.id = :id", {"id": issue_id, "limit": 1})
         return next(found, None)
+
+    def count(self, status: str | None = None) -> int:
+        """How many issues there are, of one status if asked."""
+        sql = "SELECT count(*) FROM issues WHERE :status IS NULL OR status = :status"
+        return int(self._connection.execute(sql, {"status": status}).get or 0)
 
     def occurrences(self, issue_id: str, limit: int) -> list[int]:
         """The numbers of the issue's latest events, the latest first."""

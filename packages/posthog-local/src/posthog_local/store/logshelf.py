@@ -5,7 +5,7 @@ Owns every SQL statement on logs. Whose line it is gets resolved at query time, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import apsw
@@ -35,11 +35,24 @@ class StoredLog(msgspec.Struct, frozen=True, kw_only=True):
 class LogFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which lines to read; `search` is any part of the body, in any case."""
 
-    severity: str | None = None
-    service_name: str | None = None
+    severities: tuple[str, ...] = ()
+    service_names: tuple[str, ...] = ()
+    after_us: int | None = None
+    before_us: int | None = None
     search: str | None = None
     trace_id: str | None = None
     distinct_id: str | None = None
+
+    @classmethod
+    def of(cls, wanted: Mapping[str, str]) -> LogFilter:
+        """The filter that parameters of an address mean; an empty one asks for nothing."""
+        return cls(
+            severities=tuple(filter(None, [wanted.get("severity")])),
+            service_names=tuple(filter(None, [wanted.get("service_name")])),
+            search=wanted.get("search") or None,
+            trace_id=wanted.get("trace_id") or None,
+            distinct_id=wanted.get("distinct_id") or None,
+        )
 
 
 def append(records: Sequence[LogRecord]) -> Job[None]:
@@ -70,9 +83,11 @@ class LogReader:
     def latest(self, wanted: LogFilter, limit: int) -> list[StoredLog]:
         """Matching lines, the latest first."""
         parts, bindings = ["true"], {"limit": limit}
-        conditions: dict[str, tuple[str | None, str]] = {
-            "severity": (wanted.severity, "e.severity = :severity"),
-            "service": (wanted.service_name, "e.service_name = :service"),
+        conditions: dict[str, tuple[str | int | None, str]] = {
+            "severities": (_listed(wanted.severities), _one_of("severity", "severities")),
+            "services": (_listed(wanted.service_names), _one_of("service_name", "services")),
+            "after_us": (wanted.after_us, "e.timestamp_us >= :after_us"),
+            "before_us": (wanted.before_us, "e.timestamp_us < :before_us"),
             "search": (wanted.search, "instr(lower(e.body), lower(:search)) > 0"),
             "trace_id": (wanted.trace_id, "e.trace_id = :trace_id"),
             "distinct_id": (wanted.distinct_id, SAME_PERSON),
@@ -87,6 +102,11 @@ class LogReader:
             " ORDER BY e.timestamp_us DESC, e.seq DESC LIMIT :limit"
         )
         return list(self._logs(sql, values))
+
+    def service_names(self) -> list[str]:
+        """Every service that wrote a line."""
+        rows = self._connection.execute("SELECT DISTINCT service_name FROM logs ORDER BY 1")
+        return [name for (name,) in rows if name]
 
     def timeline(self, distinct_id: str, limit: int) -> list[StoredLog]:
         """The last `limit` lines of the person who holds this id, the latest first."""
@@ -119,3 +139,11 @@ class LogReader:
                     session_id=row[14],
                 ),
             )
+
+
+def _listed(values: Sequence[str]) -> str | None:
+    return _encode(values).decode() if values else None
+
+
+def _one_of(column: str, name: str) -> str:
+    return f"e.{column} IN (SELECT value FROM json_each(:{name}))"  # noqa: S608  # our own names

@@ -31,6 +31,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     console_errors: int
     start_url: str | None
     pieces: int
+    source: str
 
 
 def append(piece: RecordingPiece) -> Job[None]:
@@ -103,7 +104,8 @@ class RecordingReader:
     def _recordings(self, where: str, bindings: dict[str, Any]) -> Iterator[Recording]:
         sql = (
             "SELECT session_id, max(distinct_id), min(nullif(first_ms, 0)), max(last_ms),"  # noqa: S608
-            " sum(clicks), sum(keypresses), sum(console_errors), min(start_url), count(*)"
+            " sum(clicks), sum(keypresses), sum(console_errors), min(start_url), count(*),"
+            " max(source)"
             f" FROM recording_pieces WHERE {where} GROUP BY session_id"
             " ORDER BY 4 DESC LIMIT :limit"
         )
@@ -118,6 +120,7 @@ class RecordingReader:
                 console_errors=row[6],
                 start_url=row[7],
                 pieces=row[8],
+                source=row[9],
             )
 
 

@@ -165,6 +165,8 @@ CREATE INDEX person_distinct_ids_by_version ON person_distinct_ids (version);
 """,
     """
 ALTER TABLE warnings ADD COLUMN payload TEXT;
+ALTER TABLE flags ADD COLUMN created_at_us INTEGER NOT NULL DEFAULT 0;
+UPDATE flags SET created_at_us = updated_at_us;
 """,
 )
 # Written to `user_version`.

@@ -16,10 +16,16 @@ from posthog_local.ingest.event import IncomingEvent
 from posthog_local.ingest.warning import Note
 from posthog_local.logs.record import LogRecord
 from posthog_local.replay.snapshot import RecordingPiece
-from posthog_local.store import flagshelf, logshelf, recordingshelf, warningshelf
+from posthog_local.store import (
+    flagshelf,
+    issueshelf,
+    logshelf,
+    persons,
+    recordingshelf,
+    warningshelf,
+)
 from posthog_local.store.changes import Changes
 from posthog_local.store.folder import Folder
-from posthog_local.store.issueshelf import IssueStatus, set_status
 from posthog_local.store.reader import EventFilter, Reader, StoredEvent
 from posthog_local.store.retention import Limits, sweep_step
 from posthog_local.store.transaction import Transaction
@@ -88,11 +94,15 @@ class Store:
         """Notes what to bucket a person by from now on."""
         await self._writer.submit(flagshelf.keep_hash_keys(distinct_id, hash_keys))
 
-    async def set_issue_status(self, issue_id: str, status: IssueStatus) -> bool:
-        """Changes an issue's status; false when there is no such issue."""
+    async def change_issue(self, issue_id: str, changes: Mapping[str, str]) -> bool:
+        """Changes an issue's status, name or description; false when there is no such issue."""
         return await self._writer.submit(
-            lambda transaction: set_status(transaction.connection, issue_id, status)
+            lambda transaction: issueshelf.change(transaction.connection, issue_id, changes)
         )
+
+    async def delete_person(self, person_id: str, *, with_events: bool) -> bool:
+        """Deletes a person, with their events if asked; false when there is none."""
+        return await self._writer.submit(persons.delete(person_id, with_events=with_events))
 
     async def sweep(self, limits: Limits, now_us: int) -> int:
         """Drops what is beyond the limits, in small portions; gives the number of rows."""

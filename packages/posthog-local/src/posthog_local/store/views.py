@@ -17,6 +17,7 @@ import apsw
 from posthog_local.store.folder import Folder
 from posthog_local.store.issueshelf import IssueReader
 from posthog_local.store.logshelf import LogReader
+from posthog_local.store.persons import PersonList
 from posthog_local.store.reader import Reader
 from posthog_local.store.recordingshelf import RecordingReader
 
@@ -34,6 +35,7 @@ class View:
         self.logs = LogReader(connection)
         self.issues = IssueReader(connection)
         self.recordings = RecordingReader(connection)
+        self.persons = PersonList(connection)
 
 
 class Views:

@@ -17,11 +17,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from posthog_local.flags.definition import InvalidDefinition
-from posthog_local.flags.evaluate import Evaluation, Subject
+from posthog_local.flags.evaluate import Evaluation
 from posthog_local.flags.operators import OPERATOR_NAMES
 from posthog_local.store import flagshelf
 from posthog_local.store.reader import Reader
 from posthog_local.store.store import Store
+from posthog_local.store.subject import subject_of
 from posthog_local.ui.flagform import FlagForm, definition_of, form_of
 from posthog_local.ui.forms import first, form_fields, see_other
 from posthog_local.ui.render import Renderer
@@ -110,9 +111,7 @@ class FlagPages:
 
 def evaluations(store: Store, reader: Reader, distinct_id: str) -> list[Evaluation]:
     """Every flag for the person with this id, from what `reader` knows of them."""
-    subject = Subject(
-        distinct_id=distinct_id, person_properties=reader.person_properties(distinct_id) or {}
-    )
+    subject = subject_of(reader, distinct_id)
     return store.flags.evaluate(subject, reader.group_types(), datetime.now(UTC))
 
 

@@ -137,10 +137,14 @@ class Pages:
 
     def logs(self, view: View, request: Request) -> Response:
         wanted = {name: request.query_params.get(name, "").strip() for name in _LOG_FIELDS}
-        given = {name: value for name, value in wanted.items() if value}
-        found = view.logs.latest(LogFilter(**given), _LIST_ROWS)
-        severities = ("trace", "debug", "info", "warn", "error", "fatal")
-        return self._page("logs.html", "logs", logs=found, wanted=wanted, severities=severities)
+        return self._page(
+            "logs.html",
+            "logs",
+            logs=view.logs.latest(LogFilter.of(wanted), _LIST_ROWS),
+            wanted=wanted,
+            severities=("trace", "debug", "info", "warn", "error", "fatal"),
+            services=view.logs.service_names(),
+        )
 
     def issues(self, view: View, request: Request) -> Response:
         return self._page("issues.html", "errors", issues=view.issues.latest(_LIST_ROWS))
@@ -161,7 +165,7 @@ class Pages:
         issue_id, status = first(fields, "id"), first(fields, "status")
         if status not in _STATUSES:
             return Response("there is no such status", 400)
-        await self._store.set_issue_status(issue_id, status)
+        await self._store.change_issue(issue_id, {"status": status})
         return see_other(f"/error_tracking/{quote(issue_id, safe='')}")
 
     def traces(self, view: View, request: Request) -> Response:

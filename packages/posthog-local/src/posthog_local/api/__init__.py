@@ -1,0 +1,1 @@
+"""PostHog's management API, over the one project there is."""

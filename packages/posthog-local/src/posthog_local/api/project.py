@@ -1,0 +1,120 @@
+"""Who asks, which project this is, and queries of its SQL.
+
+Owns the routes that command lines and agents call first. There is one user, one organization and
+one project, and they never change.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from posthog_local.api.door import ApiError, Door, body_of, page
+from posthog_local.http.exchange import Request, Response, json_response
+from posthog_local.http.router import Endpoint
+from posthog_local.ingest.clock import format_time
+from posthog_local.persons.ids import PROJECT_ID
+from posthog_local.query.analyst import Analyst
+from posthog_local.query.console import answer
+
+_UUID = "00000000-0000-4000-8000-000000000001"
+_EXAMPLE = '{"query": {"kind": "HogQLQuery", "query": "SELECT …"}}'
+USER = {
+    "id": 1,
+    "uuid": _UUID,
+    "distinct_id": "posthog-local",
+    "first_name": "Local",
+    "email": "local@localhost",
+}
+_ORGANIZATION: dict[str, Any] = {"id": _UUID, "name": "PostHog Local", "slug": "posthog-local"}
+
+
+class _Query(msgspec.Struct, frozen=True):
+    kind: str
+    query: str = ""
+    values: dict[str, str | int | float | bool | None] = {}
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    query: _Query
+
+
+class ProjectApi:
+    """Handlers over the project's token and its SQL."""
+
+    def __init__(self, analyst: Analyst, project_token: str) -> None:
+        self._analyst = analyst
+        self._project = {
+            "id": PROJECT_ID,
+            "uuid": _UUID,
+            "organization": _UUID,
+            "name": "PostHog Local",
+            "api_token": project_token,
+            "timezone": "UTC",
+            "is_demo": False,
+        }
+
+    def endpoints(self, door: Door) -> Iterable[Endpoint]:
+        """Every route."""
+        yield door.endpoint(("/api/users/@me",), {"GET": self.me})
+        yield door.endpoint(("/api/projects", "/api/environments"), {"GET": self.projects})
+        yield door.endpoint(("/api/organizations",), {"GET": self.organizations})
+        yield door.endpoint(("/api/organizations/{organization}",), {"GET": self.organization})
+        yield door.of_project("", GET=self.project)
+        yield door.of_project("/query", POST=self.query)
+
+    async def me(self, request: Request) -> Response:
+        """The one user."""
+        there = {"team": self._project, "organization": self._organization()}
+        return json_response({**USER, **there, "organizations": [_ORGANIZATION]})
+
+    async def projects(self, request: Request) -> Response:
+        """The list of projects."""
+        return page(request, [self._project])
+
+    async def project(self, request: Request) -> Response:
+        """The project."""
+        return json_response(self._project)
+
+    async def organizations(self, request: Request) -> Response:
+        """The list of organizations."""
+        return page(request, [self._organization()])
+
+    async def organization(self, request: Request) -> Response:
+        """The organization."""
+        return json_response(self._organization())
+
+    async def query(self, request: Request) -> Response:
+        """One query of PostHog's SQL."""
+        try:
+            asked = body_of(request, _Asked).query
+        except ApiError as error:
+            raise ApiError(
+                400, error.code, f"the body must be {_EXAMPLE}: {error.detail}"
+            ) from None
+        if asked.kind != "HogQLQuery":
+            raise ValueError(f"queries of kind {asked.kind!r} are not supported; HogQLQuery is")
+        result = await answer(self._analyst, asked.query, asked.values)
+        return json_response(
+            {
+                "results": result.results,
+                "columns": result.columns,
+                "types": result.types,
+                "query": asked.query,
+                "hogql": asked.query,
+                "clickhouse": result.sql,
+                "hasMore": result.has_more,
+                "limit": result.limit,
+                "offset": result.offset,
+                "timings": [],
+                "is_cached": False,
+                "last_refresh": format_time(time.time_ns() // 1000),
+                "error": None,
+            }
+        )
+
+    def _organization(self) -> dict[str, Any]:
+        return {**_ORGANIZATION, "teams": [self._project], "projects": [self._project]}
