@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from textwrap import dedent
 from typing import Any
 
@@ -23,6 +24,7 @@ from pyconvex.runtime.environment import DeploymentEnvironment
 from pyconvex.runtime.host import Host
 from pyconvex.runtime.isolate_pool import IsolatePool
 from pyconvex.runtime.run import PureRun
+from pyconvex.runtime.scheduler import Scheduler
 from pyconvex.runtime.system import SystemTransactions
 from pyconvex.storage import Proposal, Store
 from pyconvex.values import codec
@@ -163,11 +165,21 @@ class Deployment:
             self.system,
             database=self.store.database,
             new_pool=self._new_pool,
-            on_deployed=lambda spec: None,
+            on_deployed=lambda spec: self.scheduler.put_in_force(),
         )
+        self.job_failures: list[str] = []
+        self.scheduler = Scheduler(
+            self.host,
+            self.system,
+            self.committer.subscriptions,
+            source=Random(0),
+            on_failure=lambda call, failure: self.job_failures.append(failure.message),
+        )
+        self.scheduler.start()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        await self.scheduler.stop()
         await self.deployer.stop()
         self.host.close()
         self.system.close()

@@ -83,6 +83,7 @@ async def test_with_a_fixture(t, text):
 def test_it_runs_under_anyios_pytest_plugin(tmp_path: Path) -> None:
     (tmp_path / "test_app.py").write_text(PLUGIN)
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_app.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command += ["-p", "no:asyncio", "test_app.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert "2 passed" in done.stdout, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""The guide's examples and the docstrings' are true."""
+"""The examples of the guides and of the docstrings are true."""
 
 from __future__ import annotations
 
@@ -13,25 +13,39 @@ from pathlib import Path
 
 import pytest
 
-GUIDE = Path(__file__).parents[4] / "docs" / "testing.md"
+DOCS = Path(__file__).parents[4] / "docs"
 FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-APP, *EXAMPLES = FENCE.findall(GUIDE.read_text())
+FILE = re.compile(r"# (convex/\w+\.py)\n")
 
 
-def names_in_the_guide() -> Iterator[str]:
-    for node in ast.walk(ast.parse("\n".join(EXAMPLES))):
-        if isinstance(node, ast.AsyncFunctionDef) and node.name.startswith("test_"):
-            yield node.name
+def blocks(guide: str) -> tuple[dict[str, str], str]:
+    """A guide's app, by file, and its examples as one module."""
+    files, examples = {}, []
+    for block in FENCE.findall((DOCS / guide).read_text()):
+        file = FILE.match(block)
+        if file:
+            files[file[1]] = block
+        else:
+            examples.append(block)
+    return files, "\n".join(examples)
 
 
-@pytest.mark.parametrize("name", sorted(names_in_the_guide()))
-def test_example(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert APP.startswith("# convex/users.py\n")
+def examples() -> Iterator[tuple[str, str]]:
+    for guide in ("testing.md", "scheduling.md"):
+        for node in ast.walk(ast.parse(blocks(guide)[1])):
+            if isinstance(node, ast.AsyncFunctionDef) and node.name.startswith("test_"):
+                yield guide, node.name
+
+
+@pytest.mark.parametrize(("guide", "name"), sorted(examples()))
+def test_example(guide: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, code = blocks(guide)
     (tmp_path / "convex").mkdir()
-    (tmp_path / "convex" / "users.py").write_text(APP)
+    for file, text in files.items():
+        (tmp_path / file).write_text(text)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "guide"}
-    exec(compile("\n".join(EXAMPLES), str(GUIDE), "exec"), names)
+    exec(compile(code, str(DOCS / guide), "exec"), names)
     example = names[name]
     assert inspect.iscoroutinefunction(example)
     asyncio.run(example())

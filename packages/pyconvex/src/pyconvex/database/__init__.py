@@ -4,6 +4,7 @@
 re-run.
 """
 
+from pyconvex.database import jobs
 from pyconvex.database.bounds import EVERYTHING, Bound, Bounds
 from pyconvex.database.catalog import Catalog
 from pyconvex.database.committer import CommitOutcome, Committed, Committer, Conflict
@@ -38,4 +39,5 @@ __all__ = [
     "Usage",
     "WriteLog",
     "all_components",
+    "jobs",
 ]

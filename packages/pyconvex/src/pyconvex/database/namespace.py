@@ -97,7 +97,7 @@ class Namespace:
 
     def delete(self, id: str, table: str | None = None) -> None:
         info, found, _ = self._existing("db.delete", "Delete", id, table)
-        self._tx.usage.count_write(len(found.doc or b""))
+        self._count_write(len(found.doc or b""))
         self._tx.put(info, found.id, found, None)
 
     def scan(
@@ -346,8 +346,13 @@ class Namespace:
             return  # changing nothing wakes nobody and meets no schema
         if self._tx.check is not None:
             self._tx.check(self, info.name, document)
-        self._tx.usage.count_write(size)
+        self._count_write(size)
         self._tx.put(info, internal, before, (doc, document))
+
+    def _count_write(self, size: int) -> None:
+        """Count a write against the function's limits; the host's own are not its business."""
+        if not self._system:
+            self._tx.usage.count_write(size)
 
     def _table_to_read(self, table: str) -> TableInfo | None:
         if table.startswith("_") and not self._system:

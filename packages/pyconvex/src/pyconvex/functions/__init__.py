@@ -13,6 +13,7 @@ from pyconvex.functions.component import (
     define_component,
 )
 from pyconvex.functions.context import ActionCtx, MutationCtx, QueryCtx
+from pyconvex.functions.crons import CronJobs, cron_jobs
 from pyconvex.functions.db import DatabaseReader, DatabaseWriter
 from pyconvex.functions.documents import Document
 from pyconvex.functions.environment import EnvironmentView
@@ -38,6 +39,7 @@ from pyconvex.functions.registration import (
     mutation,
     query,
 )
+from pyconvex.functions.scheduler import Retry, ScheduledId, Scheduler
 from pyconvex.functions.schema import Schema, Table, define_schema, define_table
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "ComponentDefinition",
     "ComponentReference",
     "ConvexError",
+    "CronJobs",
     "CustomJwtProvider",
     "DatabaseReader",
     "DatabaseWriter",
@@ -65,11 +68,15 @@ __all__ = [
     "PaginationResult",
     "QueryCtx",
     "RegisteredFunction",
+    "Retry",
+    "ScheduledId",
+    "Scheduler",
     "Schema",
     "Table",
     "action",
     "api",
     "components",
+    "cron_jobs",
     "define_app",
     "define_component",
     "define_schema",

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
 
+from pyconvex.functions.arguments import named_arguments
 from pyconvex.functions.db import DatabaseReader, DatabaseWriter
 from pyconvex.functions.environment import EnvironmentView
 from pyconvex.functions.references import FunctionReference, ModuleReference
+from pyconvex.functions.scheduler import Scheduler, SchedulingRun
 from pyconvex.runlog import ExceptionReport
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Run(Protocol):
+class Run(SchedulingRun, Protocol):
     """What the runtime gives a context: the services of one run, in one component."""
 
     @property
@@ -178,6 +180,11 @@ class MutationCtx(QueryCtx):
     def __init__(self, run: Run, db: DatabaseWriter) -> None:
         super().__init__(run, db)
 
+    @property
+    def scheduler(self) -> Scheduler:
+        """Runs functions later, if this mutation commits."""
+        return Scheduler(self._run)
+
     @overload
     def run_mutation(
         self, function: MutationFunction[P, R], /, *args: P.args, **kwargs: P.kwargs
@@ -200,6 +207,11 @@ class MutationCtx(QueryCtx):
 
 class ActionCtx(_Ctx):
     """What an action gets: calls of other functions; each is a transaction of its own."""
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """Runs functions later; each call is durable when it returns, whatever the action does."""
+        return Scheduler(self._run)
 
     @overload
     def run_mutation(
@@ -230,27 +242,3 @@ class ActionCtx(_Ctx):
     def run_action(self, function: Any, /, *args: Any, **kwargs: Any) -> Awaitable[Any]:
         """Run another action, with limits of its own."""
         return self._run.call("action", function, named_arguments(function, args, kwargs))
-
-
-def named_arguments(
-    function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> Mapping[str, Any]:
-    """The arguments by wire name, from either calling form."""
-    if isinstance(function, (FunctionReference, ModuleReference)):
-        if len(args) > 1 or (args and kwargs):
-            raise TypeError(f"{function}: give the arguments as one dictionary, or by name.")
-        return args[0] if args and args[0] is not None else kwargs
-    if not hasattr(function, "to_wire"):
-        raise TypeError(
-            f"{function!r} is no function to run: pass the decorated function itself, or a "
-            "reference such as api.module.name."
-        )
-    names = [p.name for p in function.parameters]
-    if len(args) > len(names):
-        raise TypeError(f"{function!r} takes {len(names)} arguments, {len(args)} were given.")
-    positional = dict(zip(names, args, strict=False))
-    twice = sorted(positional.keys() & kwargs.keys())
-    if twice:
-        raise TypeError(f"{function!r} got argument {twice[0]!r} twice.")
-    named: Mapping[str, Any] = function.to_wire({**positional, **kwargs})
-    return named

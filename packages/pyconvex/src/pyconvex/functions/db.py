@@ -10,7 +10,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, Generic, Self, TypeVar, overload
 
-from pyconvex.database import Bound, Bounds, DatabaseError, Namespace
+from pyconvex.database import Bound, Bounds, DatabaseError, Namespace, jobs
 from pyconvex.functions.documents import Document, plain
 from pyconvex.functions.pages import PageQuery, Pager
 from pyconvex.functions.pagination import PaginationOptions, PaginationResult
@@ -155,7 +155,7 @@ class DatabaseWriter(DatabaseReader):
 
 
 #: The host's tables that functions may read; its others are nobody's business.
-SYSTEM_TABLES = frozenset({"_scheduled_functions", "_storage"})
+SYSTEM_TABLES = frozenset({jobs.FUNCTIONS, "_storage"})
 
 
 class SystemReader(DatabaseReader):
@@ -167,8 +167,9 @@ class SystemReader(DatabaseReader):
         if name is not None:
             _check_system(name)
         if name is None and isinstance(id, str) and (own := self._table_of(id)) is not None:
-            _check_system(own)
-        return self._namespace.get(id, name)
+            name = _check_system(own)
+        fields = self._namespace.get(id, name)
+        return None if fields is None else self._load(name, fields)
 
     def query(self, table: Any) -> TableQuery[Any]:
         """Start a query over a system table: `ctx.db.system.query("_scheduled_functions")`."""
@@ -177,6 +178,9 @@ class SystemReader(DatabaseReader):
     def normalize_id(self, table: Any, text: str) -> Id[Any] | None:
         """`text` as an id of a system table, or None when it is not one."""
         return super().normalize_id(_check_system(_name(table)), text)
+
+    def _load(self, name: str | None, fields: dict[str, Any]) -> Any:
+        return jobs.visible(self._namespace, fields) if name == jobs.FUNCTIONS else fields
 
     def _table_of(self, id: str) -> str | None:
         try:

@@ -24,11 +24,12 @@ from pyconvex.functions import (
     FunctionCallError,
     FunctionKind,
 )
+from pyconvex.functions.scheduler import Retry, When
 from pyconvex.identity import Identity
 from pyconvex.runlog import ExceptionReport, LogLines, Report, Usage
 from pyconvex.runlog.exceptions import Describer, ErrorIds
 from pyconvex.runlog.report import Items
-from pyconvex.runtime import messages, purity
+from pyconvex.runtime import messages, purity, scheduling
 from pyconvex.runtime.analysis import AppImage
 from pyconvex.runtime.calling import (
     Callee,
@@ -37,6 +38,7 @@ from pyconvex.runtime.calling import (
     encode_result,
     find_for_client,
     find_for_function,
+    find_to_schedule,
 )
 from pyconvex.runtime.person import Person, nobody_in
 from pyconvex.runtime.run import (
@@ -47,7 +49,7 @@ from pyconvex.runtime.run import (
     environment_of,
 )
 from pyconvex.storage import Reader
-from pyconvex.values import codec
+from pyconvex.values import Value, codec
 
 
 class ActionRunner:
@@ -133,18 +135,50 @@ class ActionRunner:
         errors: ErrorIds,
     ) -> Any:
         """Ask the server to run another function, and wait for its result."""
+        component = callee.component.path
+        value = await self._ask(
+            run_id, kind, component, callee.path, codec.encode(crossing(arguments)), errors
+        )
+        with self._snapshot() as transaction:
+            tables = transaction.namespace(component)
+            return callee.function.returns.check(value, tables)
+
+    async def schedule(
+        self,
+        run_id: int,
+        caller: Callee,
+        when: When,
+        target: Any,
+        arguments: Mapping[str, Any],
+        retry: Retry | None,
+        errors: ErrorIds,
+    ) -> str:
+        """Ask the server to have a function run later; the job's id."""
+        callee = find_to_schedule(self.image, caller, target)
+        with self._snapshot() as transaction:
+            tables = transaction.namespace(callee.component.path)
+            request = scheduling.request(caller, callee, when, arguments, retry, tables)
+        scheduling.Budget().count(request)
+        encoded = scheduling.encode(request)
+        return str(await self._ask(run_id, messages.SCHEDULING, "", "", encoded, errors))
+
+    async def cancel_scheduled(
+        self, run_id: int, caller: Callee, id: str, errors: ErrorIds
+    ) -> None:
+        """Ask the server to cancel a job of the caller's component."""
+        encoded = scheduling.encode(scheduling.Cancel(caller.component.path, id))
+        await self._ask(run_id, messages.SCHEDULING, "", "", encoded, errors)
+
+    async def _ask(
+        self, run_id: int, kind: str, component: str, path: str, args: bytes, errors: ErrorIds
+    ) -> Value:
         call_id = next(self._call_ids)
         future: asyncio.Future[messages.CallBack] = asyncio.get_running_loop().create_future()
         self._pending[call_id] = future
-        encoded = codec.encode(crossing(arguments))
-        self._send(
-            messages.CallOut(run_id, call_id, kind, callee.component.path, callee.path, encoded)
-        )
+        self._send(messages.CallOut(run_id, call_id, kind, component, path, args))
         reply = await future
         if reply.value is not None:
-            with self._snapshot() as transaction:
-                tables = transaction.namespace(callee.component.path)
-                return callee.function.returns.check(codec.decode(reply.value), tables)
+            return codec.decode(reply.value)
         error = (
             FunctionCallError(reply.error)
             if reply.data is None
@@ -240,6 +274,17 @@ class ActionFrame:
         raise FunctionCallError(
             "An action can't append to a queue itself: call a mutation of this component that does."
         )
+
+    def schedule(
+        self, when: When, target: Any, arguments: Mapping[str, Any], retry: Retry | None
+    ) -> Awaitable[str]:
+        errors = self._reporting.errors
+        return self._runner.schedule(
+            self._run_id, self._callee, when, target, arguments, retry, errors
+        )
+
+    def cancel_scheduled(self, id: str) -> Awaitable[None]:
+        return self._runner.cancel_scheduled(self._run_id, self._callee, id, self._reporting.errors)
 
     def log(self, level: str, message: Any) -> None:
         self._reporting.log.add(level, message)

@@ -30,6 +30,7 @@ from pyconvex.functions import (
 from pyconvex.functions.auth_config import AuthProvider, OidcProvider, providers_of
 from pyconvex.functions.component import RESERVED_VARIABLES, UserIdRule
 from pyconvex.functions.schema import Table, collect_schema
+from pyconvex.runtime.cron_analysis import cron_specs
 from pyconvex.runtime.loader import APP_PACKAGE, load_app
 from pyconvex.runtime.spec import (
     AppSpec,
@@ -218,6 +219,7 @@ def _add(
             ],
             queues=list(definition.queues),
             lanes=list(definition.lanes),
+            crons=cron_specs(modules, functions),
         )
     )
 

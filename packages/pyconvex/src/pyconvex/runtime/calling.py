@@ -98,6 +98,21 @@ def find_for_function(
     return callee
 
 
+def find_to_schedule(
+    image: AppImage,
+    caller: Callee,
+    target: RegisteredFunction[..., Any] | FunctionReference | ModuleReference,
+) -> Callee:
+    """The function that code in `caller` wants to run later, if it may be scheduled."""
+    callee = _resolve(image, caller.component, target)
+    if callee.function.kind not in (FunctionKind.MUTATION, FunctionKind.ACTION):
+        raise FunctionCallError(
+            f"'{callee.path}' is a {callee.function.kind.value}: only mutations and actions can be "
+            "scheduled."
+        )
+    return callee
+
+
 def _resolve(
     image: AppImage,
     component: ComponentImage,

@@ -26,6 +26,19 @@ _EXPORT = re.compile(r"(?!_+\Z)[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
 _MODULE = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_./-]*\Z")
 
 
+class JobRef(msgspec.Struct, frozen=True, array_like=True):
+    """The scheduled function or cron job that a run belongs to.
+
+    `home` is the component whose table has it. With `itself` the run is the job; otherwise it is a
+    run that the job has called.
+    """
+
+    kind: Literal["job", "cron"]
+    home: str
+    id: str
+    itself: bool
+
+
 class FunctionCall(msgspec.Struct, frozen=True, kw_only=True):
     """One function to run, for whom, and why.
 
@@ -51,8 +64,12 @@ class FunctionCall(msgspec.Struct, frozen=True, kw_only=True):
     client: str = ""
     #: The execution that made the call, of an action; "" for who calls from outside.
     parent: str = ""
-    #: The scheduled job that it is; "" for other calls.
-    job_id: str = ""
+    job: JobRef | None = None
+
+    @property
+    def job_id(self) -> str:
+        """The scheduled function that it is, or that called it; "" for other calls."""
+        return self.job.id if self.job is not None and self.job.kind == "job" else ""
 
 
 class Replay(NamedTuple):
@@ -80,7 +97,8 @@ class Failure(msgspec.Struct, frozen=True):
 
     `message` is the error text alone, such as `Uncaught ValueError: no` and frames, without the
     `[Request ID: …] Server Error` line, which `error_text` adds. `data` is the tagged JSON of a
-    `ConvexError` (`b"null"` is data too) and None for every other error.
+    `ConvexError` (`b"null"` is data too) and None for every other error. `lost` says that the run's
+    process was gone before the run ended: it is not known what the function would have done.
     """
 
     message: str
@@ -88,6 +106,7 @@ class Failure(msgspec.Struct, frozen=True):
     log_lines: tuple[str, ...] = ()
     #: The error's id in the run's report; "" for what no run reported.
     error_id: str = ""
+    lost: bool = False
 
 
 Outcome = Success | Failure

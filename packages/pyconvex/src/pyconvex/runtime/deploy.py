@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
-from pyconvex.database import Namespace, Transaction, all_components
-from pyconvex.runtime import cursor_secret, trust
+from pyconvex.database import Namespace, Transaction, all_components, jobs
+from pyconvex.runtime import cron_jobs, cursor_secret, trust
 from pyconvex.runtime.calls import HostError
 from pyconvex.runtime.environment import MissingVariablesError, check_variables
 from pyconvex.runtime.host import Host
@@ -195,6 +195,8 @@ def _record(tx: Transaction, spec: AppSpec, sources: dict[str, str], folder: Pat
         _drop_indexes(namespace, {table.name for table in component.tables})
         for queue in component.queues:
             namespace.declare_queue(queue)
+    jobs.declare(tx, in_force)
+    cron_jobs.deploy(tx, spec.components)
     _store_sources(tx, sources, folder)
     cursor_secret.ensure(tx)
 

@@ -23,10 +23,12 @@ from pyconvex.database import (
     Committed,
     Committer,
     Conflict,
+    DatabaseError,
     ReadSet,
     Transaction,
 )
-from pyconvex.runtime import calls, cursor_secret, messages
+from pyconvex.functions import FunctionCallError
+from pyconvex.runtime import calls, cursor_secret, messages, scheduling
 from pyconvex.runtime.cache import TIMED_RESULT_AGE_S, Execution, ResultCache
 from pyconvex.runtime.calling import MAX_CALL_DEPTH, too_deep
 from pyconvex.runtime.calls import (
@@ -34,6 +36,7 @@ from pyconvex.runtime.calls import (
     FunctionCall,
     FunctionKind,
     HostError,
+    JobRef,
     Outcome,
     QueryResult,
     Replay,
@@ -58,6 +61,7 @@ from pyconvex.runtime.spec import AppSpec, FunctionSpec
 from pyconvex.runtime.system import SystemTransactions
 from pyconvex.storage import Proposal, Rejected, Replayed, Store, StoredReplay
 from pyconvex.storage import Replay as ReplayRecord
+from pyconvex.values import codec
 
 #: Runs of one mutation before its caller is told of the conflict. From the second on it runs alone
 #: among those that conflict over the same document, so that more tries seldom help.
@@ -205,7 +209,7 @@ class Host:
     async def _gone(self, call: FunctionCall, gone: IsolateGoneError, began_ms: float) -> Failure:
         """A mutation or action whose isolate is gone."""
         await self._reports.keep(self._reports.lost(call, str(gone), began_ms=began_ms))
-        return Failure(str(gone))
+        return Failure(str(gone), lost=gone.lost)
 
     # Mutations
 
@@ -412,6 +416,8 @@ class Host:
     ) -> messages.CallBack:
         if out.kind == "action" and action.depth >= MAX_CALL_DEPTH:
             return messages.CallBack(out.call_id, None, too_deep(out.path), None)
+        if out.kind == messages.SCHEDULING:
+            return await self._schedule_for(action, out)
         call = FunctionCall(
             kind=_KINDS[out.kind.capitalize()],
             path=out.path,
@@ -423,6 +429,7 @@ class Host:
             public_only=False,
             depth=action.depth + 1,
             parent=execution_id,
+            job=_caller_of(action.job),
         )
         try:
             outcome = await self._run(call)
@@ -431,6 +438,15 @@ class Host:
         if isinstance(outcome, Success):
             return messages.CallBack(out.call_id, outcome.value, "", None)
         return messages.CallBack(out.call_id, None, outcome.message, outcome.data, outcome.error_id)
+
+    async def _schedule_for(self, action: FunctionCall, out: messages.CallOut) -> messages.CallBack:
+        """Schedule or cancel for an action: a transaction of its own."""
+        wanted, job = scheduling.decode(out.args), _caller_of(action.job)
+        try:
+            id = await self._system.write(lambda tx: scheduling.apply(tx, wanted, job))
+        except (HostError, FunctionCallError, DatabaseError) as error:
+            return messages.CallBack(out.call_id, None, str(error), None)
+        return messages.CallBack(out.call_id, codec.encode(id), "", None)
 
     async def _run(self, call: FunctionCall) -> Outcome:
         match call.kind:
@@ -467,6 +483,7 @@ class Host:
             cursor_secret=self._cursor_secret,
             journal=journal,
             execution_id=self._reports.new_execution_id(),
+            job=call.job,
         )
         if self._pool is None:
             return self._no_app.submit(start)
@@ -487,6 +504,11 @@ async def _swap(replaced: asyncio.Event) -> None:
             await replaced.wait()
     except TimeoutError:
         raise _busy_deploying() from None
+
+
+def _caller_of(job: JobRef | None) -> JobRef | None:
+    """The job as those see it that it calls."""
+    return None if job is None else msgspec.structs.replace(job, itself=False)
 
 
 def _busy_deploying() -> HostError:

@@ -209,8 +209,9 @@ class IsolatePool:
             return
         paths = [run.start.path for run in isolate.runs.values()]
         reason = isolate.ending or how_it_ended(isolate.status, paths)
+        gone = IsolateGoneError(reason, lost=isolate.ending is None)
         for run in isolate.runs.values():
-            run.fail(_stopping() if self._stopping else IsolateGoneError(reason))
+            run.fail(_stopping() if self._stopping else gone)
         isolate.runs.clear()
         self._ended.set()
 

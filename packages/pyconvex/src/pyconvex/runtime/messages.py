@@ -11,6 +11,10 @@ from typing import Any
 import msgspec
 
 from pyconvex.runlog import Report
+from pyconvex.runtime.calls import JobRef
+
+#: The kind of a `CallOut` that schedules or cancels.
+SCHEDULING = "scheduling"
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -81,6 +85,8 @@ class Start(Frame, frozen=True, array_like=True, tag=True):
     journal: str | None
     #: Names this run in reports; no two runs share it.
     execution_id: str = ""
+    #: The scheduled function or cron job that this run belongs to.
+    job: JobRef | None = None
 
 
 class Opened(Frame, frozen=True, array_like=True, tag=True):
@@ -121,7 +127,11 @@ class Finished(Frame, frozen=True, array_like=True, tag=True):
 
 
 class CallOut(Frame, frozen=True, array_like=True, tag=True):
-    """Action isolate to server: an action calls another function."""
+    """Action isolate to server: an action calls another function.
+
+    With the kind `SCHEDULING` it asks to schedule or cancel one: `args` is a request of
+    `pyconvex.runtime.scheduling`.
+    """
 
     run_id: int
     call_id: int

@@ -27,12 +27,21 @@ from pyconvex.functions import (
 from pyconvex.functions.component import RESERVED_VARIABLES
 from pyconvex.functions.db import DatabaseReader, DatabaseWriter
 from pyconvex.functions.pages import Pager
+from pyconvex.functions.scheduler import Retry, When
 from pyconvex.functions.schema import schema_check
 from pyconvex.identity import Identity
 from pyconvex.runlog import ExceptionReport, LogLines, Report, Usage
 from pyconvex.runlog.exceptions import Describer, ErrorIds
 from pyconvex.runlog.report import Items, encode_value
-from pyconvex.runtime import addresses, limits, messages, purity, system_queries
+from pyconvex.runtime import (
+    addresses,
+    job_run,
+    limits,
+    messages,
+    purity,
+    scheduling,
+    system_queries,
+)
 from pyconvex.runtime.analysis import AppImage, ComponentImage
 from pyconvex.runtime.calling import (
     MAX_CALL_DEPTH,
@@ -42,6 +51,7 @@ from pyconvex.runtime.calling import (
     encode_result,
     find_for_client,
     find_for_function,
+    find_to_schedule,
     too_deep,
 )
 from pyconvex.runtime.loader import APP_PACKAGE
@@ -79,6 +89,7 @@ class PureRun:
         self.raised: BaseException | None = None
         self._stale = False
         self._person = Person(who, image.user_id)
+        self._scheduled = scheduling.Budget()
         self._pager = Pager(start.cursor_secret, start.journal)
         entropy = purity.Entropy(start.seed)
         self._active = purity.ActiveRun(start.now_ms, entropy)
@@ -162,10 +173,16 @@ class PureRun:
             return await self._system_query()
         # Before anything is looked up: also "there is no such function" is true for this code only.
         self._check_version(start.component)
+        job = start.job if start.job is not None and start.job.itself else None
+        if job is not None and not job_run.begin(self.transaction, job):
+            return job_run.NOTHING
         callee = find_for_client(
             self.image, start.component, start.path, start.kind, public_only=start.public_only
         )
-        return await self.invoke(callee, codec.decode(start.args), depth=1)
+        result = await self.invoke(callee, codec.decode(start.args), depth=1)
+        if job is not None:
+            job_run.succeed(self.transaction, job, result, self.log.as_list())
+        return result
 
     async def _system_query(self) -> bytes:
         """Run one of the host's own queries: with whatever app in force, or none."""
@@ -207,6 +224,19 @@ class PureRun:
             self._stale = True  # kept, in case a handler catches the error
             raise StaleImageError
         return namespace
+
+    def schedule(self, caller: Callee, when: When, target: Any, arguments: Any, retry: Any) -> str:
+        """Have a function run later, if this run commits."""
+        callee = find_to_schedule(self.image, caller, target)
+        tables = self.transaction.namespace(callee.component.path)
+        request = scheduling.request(caller, callee, when, arguments, retry, tables)
+        self._scheduled.count(request)
+        return scheduling.apply(self.transaction, request, self.start.job)
+
+    def cancel_scheduled(self, caller: Callee, id: str) -> None:
+        """Cancel a job of the caller's component, if this run commits."""
+        request = scheduling.Cancel(caller.component.path, id)
+        scheduling.apply(self.transaction, request, self.start.job)
 
     def pager_for(self, component: ComponentImage, depth: int) -> Pager | None:
         """What a function call may paginate with: the journal is the first call's alone."""
@@ -279,6 +309,14 @@ class Frame:
 
     async def enqueue(self, queue: str, value: Any) -> None:
         self.namespace.enqueue(queue, codec.encode(value))
+
+    async def schedule(
+        self, when: When, target: Any, arguments: Mapping[str, Any], retry: Retry | None
+    ) -> str:
+        return self._run.schedule(self._callee, when, target, arguments, retry)
+
+    async def cancel_scheduled(self, id: str) -> None:
+        self._run.cancel_scheduled(self._callee, id)
 
     def log(self, level: str, message: Any) -> None:
         self.lines.add(level, message)

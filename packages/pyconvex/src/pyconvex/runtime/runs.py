@@ -28,7 +28,14 @@ class Work(enum.Enum):
 
 
 class IsolateGoneError(Exception):
-    """The isolate ended before the run did; the message says how."""
+    """The isolate ended before the run did; the message says how.
+
+    `lost` is True when it was not the server that ended it, for what the run did.
+    """
+
+    def __init__(self, message: str, *, lost: bool = False) -> None:
+        super().__init__(message)
+        self.lost = lost
 
 
 @dataclass(slots=True, eq=False)

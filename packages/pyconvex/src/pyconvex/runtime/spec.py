@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from pyconvex.functions.auth_config import SITE_URL
+from pyconvex.functions.schedules import Schedule
 
 
 class FunctionSpec(msgspec.Struct, frozen=True):
@@ -48,6 +49,17 @@ class TableSpec(msgspec.Struct, frozen=True):
     document: dict[str, Any] = {}
 
 
+class CronSpec(msgspec.Struct, frozen=True):
+    """One cron job: what it runs, with which arguments, and when."""
+
+    name: str
+    schedule: Schedule
+    path: str
+    kind: str
+    #: Tagged JSON of the arguments object.
+    arguments: str
+
+
 class ComponentSpec(msgspec.Struct, frozen=True):
     """One component instance; the app itself has the path ""."""
 
@@ -58,6 +70,7 @@ class ComponentSpec(msgspec.Struct, frozen=True):
     tables: list[TableSpec]
     queues: list[str]
     lanes: list[str]
+    crons: list[CronSpec] = []
 
 
 class SettingSpec(msgspec.Struct, frozen=True):

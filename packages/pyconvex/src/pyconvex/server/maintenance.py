@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from pyconvex.database import Transaction, jobs
 from pyconvex.runlog.log import RunLog
+from pyconvex.runtime.calls import HostError
 from pyconvex.runtime.commits import CommitQueue
+from pyconvex.runtime.system import SystemTransactions
 from pyconvex.storage import StorageFailure, Store
 from pyconvex.storage.layout import PAGE_BYTES
 
@@ -40,9 +44,29 @@ class Pace:
     last_wait_s: float = 16.0
 
 
-async def maintain(store: Store, commits: CommitQueue, pace: Pace | None = None) -> None:
+#: Takes one bite of what is to be forgotten; True when there may be more.
+Sweep = Callable[[], Awaitable[bool]]
+
+#: Scheduled functions that one transaction forgets: a few milliseconds of the server's time.
+FORGOTTEN_AT_ONCE = 100
+
+
+async def maintain(
+    store: Store, commits: CommitQueue, pace: Pace | None = None, *, sweeps: Sequence[Sweep] = ()
+) -> None:
     """Look after the store until cancelled."""
-    await _Maintenance(store, commits, pace or Pace()).run()
+    await _Maintenance(store, commits, pace or Pace(), sweeps).run()
+
+
+async def forget_jobs(system: SystemTransactions) -> bool:
+    """Forget some scheduled functions that ended a week ago; True when there may be more."""
+
+    def forget(tx: Transaction) -> int:
+        return jobs.forget(tx, tx.now_ms, FORGOTTEN_AT_ONCE)
+
+    if not system.read(lambda tx: jobs.has_old(tx, tx.now_ms)):
+        return False
+    return await system.write(forget) == FORGOTTEN_AT_ONCE
 
 
 async def sweep_run_log(run_log: RunLog, every_s: float = RUN_LOG_SWEEP_S) -> None:
@@ -53,10 +77,13 @@ async def sweep_run_log(run_log: RunLog, every_s: float = RUN_LOG_SWEEP_S) -> No
 
 
 class _Maintenance:
-    def __init__(self, store: Store, commits: CommitQueue, pace: Pace) -> None:
+    def __init__(
+        self, store: Store, commits: CommitQueue, pace: Pace, sweeps: Sequence[Sweep]
+    ) -> None:
         self._store = store
         self._commits = commits
         self._pace = pace
+        self._sweeps = sweeps
         self._wait_s = pace.first_wait_s
         self._next_try_s = 0.0
 
@@ -70,7 +97,7 @@ class _Maintenance:
                 await self._look(idle=idle)
                 if looks % self._pace.sweep_every == 0:
                     await self._sweep()
-            except StorageFailure as failure:
+            except (StorageFailure, HostError) as failure:
                 # Commits fail with it too and tell their callers; what is due stays due.
                 _LOG.error("%s", failure)
 
@@ -107,3 +134,6 @@ class _Maintenance:
     async def _sweep(self) -> None:
         while await self._commits.between(self._store.sweep):
             pass  # commits have their turn between two bites
+        for sweep in self._sweeps:
+            while await sweep():
+                pass

@@ -11,6 +11,7 @@ import contextlib
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,12 @@ from pyconvex.runtime.in_process import InProcessPool
 from pyconvex.runtime.isolate_pool import IsolatePool
 from pyconvex.runtime.loader import read_sources
 from pyconvex.runtime.pool import Pool
+from pyconvex.runtime.scheduler import Scheduler
 from pyconvex.runtime.spec import AppSpec
 from pyconvex.runtime.system import SystemTransactions
 from pyconvex.server.keys import admin_key
 from pyconvex.server.lanes import LaneBridge, lane_components, lane_keys
-from pyconvex.server.maintenance import maintain, sweep_run_log
+from pyconvex.server.maintenance import forget_jobs, maintain, sweep_run_log
 from pyconvex.server.settings import Settings
 from pyconvex.storage import Store
 from pyconvex.sync import SyncEndpoint
@@ -153,9 +155,12 @@ class Server:
             on_deployed=self._on_deployed,
         )
         self._stack.push_async_callback(self._deployer.stop)
+        self._scheduler = Scheduler(host, system, committer.subscriptions)
+        self._scheduler.start()
+        self._stack.push_async_callback(self._scheduler.stop)
         self._spec: AppSpec | None = None
         self._lanes.start(settings.data, [], store.durable_ts)
-        self._background(maintain(store, commits))
+        self._background(maintain(store, commits, sweeps=[partial(forget_jobs, system)]))
         await self._tell_address()
         self._background(sweep_run_log(run_log))
         await self._serve(host, listener)
@@ -219,6 +224,7 @@ class Server:
 
     def _on_deployed(self, spec: AppSpec) -> None:
         self._spec = spec
+        self._scheduler.put_in_force()
         components = lane_components(spec, self._environment, self._system)
         self._run_log.set_lanes(lane_keys(components))
         self._lanes.configure(components)

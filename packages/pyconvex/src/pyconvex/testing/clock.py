@@ -42,3 +42,9 @@ class VirtualClock:
         if seconds < 0:
             raise ValueError(f"the clock can't go back: advance({seconds})")
         self._now_ns += int(seconds * 1e9)
+
+    def move_to(self, moment_ms: float) -> None:
+        """Move the clock to a moment, unless it is there or past it."""
+        self._now_ns = max(self._now_ns, int(moment_ms * 1e6))
+        while self.now_ms < moment_ms:
+            self._now_ns += 1  # what milliseconds as a double can't tell apart

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Any, Self
 
+from pyconvex.database import Transaction, jobs
 from pyconvex.identity import ANONYMOUS
 from pyconvex.runlog import RunRecord
 from pyconvex.runlog.report import decode_value
+from pyconvex.runtime import cron_jobs
 from pyconvex.runtime.calls import EnvChange, Outcome
 from pyconvex.storage.reader import NO_LIMIT
 from pyconvex.testing.apps import App
@@ -27,8 +29,12 @@ from pyconvex.testing.subscription import Subscription
 from pyconvex.testing.targets import Target, find
 from pyconvex.values import Value, codec
 
-#: How long `drain` waits, in real seconds: a test that waits for itself must not hang.
+#: How long `drain` waits, and `advance` for each function, in real seconds: a test that waits for
+#: itself must not hang.
 DRAIN_PATIENCE_S = 10.0
+#: Scheduled functions that one `drain` and one `advance` run: more is a mistake, as a rule.
+DRAIN_RUNS = 1_000
+ADVANCE_RUNS = 10_000
 
 
 class ConvexTest(Caller):
@@ -80,29 +86,64 @@ class ConvexTest(Caller):
         items = (item for record in self.run_records for item in record.report.items)
         return [decode_value(item.value) for item in items if item.kind == kind]
 
-    async def advance(self, seconds: float) -> None:
-        """Move the virtual clock, and do what has become due: old replays and revisions go.
+    async def advance(
+        self, seconds: float, *, raise_failures: bool = True, max_runs: int = ADVANCE_RUNS
+    ) -> None:
+        """Move the virtual clock, and do what becomes due on the way, each thing at its time.
 
-        Functions that look at the clock see the new time when they run next.
+        Scheduled functions and cron jobs run, those included that they schedule themselves; jobs
+        that ended a week ago, old replays and revisions go. What raises for good is raised here,
+        unless `raise_failures` is False. Functions that look at the clock see the new time.
+
+        Raises `TimeoutError` when something doesn't end, and `RuntimeError` when more than
+        `max_runs` functions would run.
         """
-        await self.engine.advance(seconds)
+        async with self._patience():
+            await self.engine.advance(seconds, max_runs, DRAIN_PATIENCE_S)
+        self._raise_failures(raise_failures)
 
-    async def drain(self) -> None:
-        """Return once nothing is under way: calls in other tasks, and what they left behind.
+    async def drain(self, *, raise_failures: bool = True, max_runs: int = DRAIN_RUNS) -> None:
+        """Return once nothing is under way or due: calls in other tasks, what they left behind,
+        and scheduled functions whose time has come, with those that they schedule for at once.
 
-        Raises `TimeoutError` when something doesn't end, and says what.
+        A scheduled function that raises for good is raised here, unless `raise_failures` is False.
+        Raises `TimeoutError` when something doesn't end, and says what, and `RuntimeError` when
+        more than `max_runs` functions would run.
         """
-        try:
-            async with asyncio.timeout(DRAIN_PATIENCE_S):
-                await asyncio.sleep(0)  # tasks that were just made begin
+        async with self._patience(), asyncio.timeout(DRAIN_PATIENCE_S):
+            await asyncio.sleep(0)  # tasks that were just made begin
+            busy = True
+            while busy:
                 while self._calls:
                     await asyncio.wait(self._calls)
                 await self.engine.drain()
-        except TimeoutError:
-            raise TimeoutError(
-                f"Still under way after {DRAIN_PATIENCE_S:g} s: "
-                f"{', '.join(sorted(self._calls.values())) or 'runs whose callers have left'}."
-            ) from None
+                busy = bool(await self.engine.settle(max_runs, DRAIN_PATIENCE_S) or self._calls)
+        self._raise_failures(raise_failures)
+
+    def scheduled(self, *, component: str = "") -> list[dict[str, Any]]:
+        """The scheduled functions of the app, or of a component, as functions see them in
+        `_scheduled_functions`, in the order in which they were scheduled.
+        """
+
+        def read(tx: Transaction) -> list[dict[str, Any]]:
+            tables = tx.namespace(component).system
+            return [jobs.visible(tables, row) for row in tables.scan(jobs.FUNCTIONS)]
+
+        return self.engine.system.read(read)
+
+    def cron_runs(self, name: str, *, component: str = "") -> list[dict[str, Any]]:
+        """What the last five runs of a cron job came to, the newest first.
+
+        Raises `ValueError` when there is no such job.
+        """
+
+        def read(tx: Transaction) -> list[dict[str, Any]]:
+            for cron in cron_jobs.everything(tx):
+                if (cron.component, cron.name) == (component, name):
+                    return cron_jobs.runs(tx, cron)
+            raise ValueError(f"Component {component!r} has no cron job {name!r}.")
+
+        return self.engine.system.read(read)
 
     async def set_env(self, **variables: str | None) -> None:
         """Set the app's variables, or with None remove them, as `pyconvex env set` does."""
@@ -138,6 +179,32 @@ class ConvexTest(Caller):
         if function is None or function.kind != "mutation":
             raise ValueError(f"{path} is no mutation of the app.")
         engine.conflicts[component, path] += times
+
+    @asynccontextmanager
+    async def _patience(self) -> AsyncIterator[None]:
+        """Say in a `TimeoutError` what did not end."""
+        try:
+            yield
+        except TimeoutError:
+            known = sorted([*self._calls.values(), *self.engine.jobs_under_way])
+            raise TimeoutError(
+                f"Still under way after {DRAIN_PATIENCE_S:g} s: "
+                f"{', '.join(known) or 'runs whose callers have left'}."
+            ) from None
+
+    def _raise_failures(self, wanted: bool) -> None:
+        """Raise the first failure of a scheduled function since the last time, and forget all."""
+        failures = list(self.engine.job_failures)
+        self.engine.job_failures.clear()
+        if not failures or not wanted:
+            return
+        call, failure = failures[0]
+        more = f", and {len(failures) - 1} more failed" if len(failures) > 1 else ""
+        try:
+            self.engine.raised.reraise(failure)
+        except Exception as error:
+            error.add_note(f"This is the scheduled {call.kind} {call.path}{more}.")
+            raise
 
     # What callers of this deployment share (`pyconvex.testing.caller.Deployed`).
 

@@ -13,8 +13,8 @@ import random
 import shutil
 import tempfile
 from collections import ChainMap, Counter
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,14 +25,16 @@ from pyconvex.functions import RegisteredFunction
 from pyconvex.runlog import RunRecord
 from pyconvex.runtime import messages
 from pyconvex.runtime.analysis import AppImage
-from pyconvex.runtime.calls import EnvChange, FunctionCall, Outcome
+from pyconvex.runtime.calls import EnvChange, Failure, FunctionCall, Outcome
 from pyconvex.runtime.calls import Replay as ReplayKey
 from pyconvex.runtime.commits import CommitQueue
 from pyconvex.runtime.deploy import Deployer
 from pyconvex.runtime.environment import DeploymentEnvironment
 from pyconvex.runtime.host import Host
 from pyconvex.runtime.in_process import InProcessPool
+from pyconvex.runtime.scheduler import Scheduler
 from pyconvex.runtime.system import SystemTransactions
+from pyconvex.server.maintenance import forget_jobs
 from pyconvex.storage import Proposal, Store
 from pyconvex.testing.apps import App, app_source
 from pyconvex.testing.clock import VirtualClock
@@ -55,6 +57,10 @@ class Engine:
         self.records = Records()
         #: How many of a mutation's next attempts shall conflict, by component and path.
         self.conflicts: Counter[tuple[str, str]] = Counter()
+        #: Scheduled functions that failed for good, in the order of their failures.
+        self.job_failures: list[tuple[FunctionCall, Failure]] = []
+        #: Scheduled functions and cron jobs that run, by path.
+        self.jobs_under_way: Counter[str] = Counter()
         self._app = app
         self._env = dict(env)
         self._random = random.Random(seed)  # noqa: S311  # reproducible on purpose
@@ -79,11 +85,44 @@ class Engine:
         await self.pool.drain()
         await self.host.drain()
 
-    async def advance(self, seconds: float) -> None:
-        """Move the clock, then let everything happen that has become due."""
-        self.clock.advance(seconds)
+    async def settle(self, max_runs: int, patience_s: float) -> int:
+        """Run the scheduled functions and cron jobs that are due, and those that become so
+        meanwhile; how many there were. Raises `RuntimeError` beyond `max_runs`, and
+        `TimeoutError` when none of those that run ends within `patience_s` real seconds.
+        """
+        runs, paths = 0, Counter[str]()
+        while True:
+            runs += self.scheduler.look().started
+            if runs > max_runs:
+                raise RuntimeError(
+                    f"More than {max_runs} scheduled functions were due: does one schedule itself "
+                    f"without a delay? Most often ran {_most_common(paths)}. Give max_runs to "
+                    "allow more."
+                )
+            await asyncio.sleep(0)
+            paths.update(self.jobs_under_way.keys())
+            async with asyncio.timeout(patience_s):
+                if not await self.scheduler.wait():
+                    return runs
+
+    async def advance(self, seconds: float, max_runs: int, patience_s: float) -> None:
+        """Move the clock from one thing that is due to the next, and let each happen."""
+        if seconds < 0:
+            raise ValueError(f"the clock can't go back: advance({seconds})")
+        target_ms = self.clock.now_ms + seconds * 1000
+        left = max_runs
+        while True:
+            left -= await self.settle(left, patience_s)
+            next_ms = self.scheduler.look().next_ms
+            if next_ms is None or next_ms > target_ms:
+                break
+            self.clock.move_to(next_ms)
+        self.clock.move_to(target_ms)
+        await self.settle(left, patience_s)
         while self.store.sweep():  # noqa: ASYNC110  # others run between two bites
             await asyncio.sleep(0)
+        while await forget_jobs(self.system):
+            pass
 
     def inline(self, component: str) -> Functions:
         """Functions of the test's own, by path, that run as if the component had them."""
@@ -111,6 +150,7 @@ class Engine:
             self.system,
             log_lines=self.log_lines,
             keeper=self.records,
+            under_way=self.jobs_under_way,
             now_ms=self.clock.start_of_run_ms,
             new_seed=lambda: self._random.getrandbits(64),
             steady_s=lambda: self.clock.now_ms / 1000,
@@ -129,6 +169,16 @@ class Engine:
             on_deployed=lambda spec: None,
         )
         self._stack.push_async_callback(deployer.stop)
+        self.scheduler = Scheduler(
+            self.host,
+            self.system,
+            committer.subscriptions,
+            now_ms=lambda: self.clock.now_ms,
+            source=self._random,
+            pause=lambda seconds: asyncio.sleep(0),
+            on_failure=lambda call, failure: self.job_failures.append((call, failure)),
+        )
+        self._stack.push_async_callback(self.scheduler.stop)
         if self._env:
             await self.environment.apply([EnvChange(*item) for item in self._env.items()])
         await deployer.deploy(source.sources, source.folder)
@@ -183,6 +233,7 @@ class _RecordingHost(Host):
         *,
         log_lines: list[str],
         keeper: Records,
+        under_way: Counter[str],
         now_ms: Callable[[], float],
         new_seed: Callable[[], int],
         steady_s: Callable[[], float],
@@ -198,6 +249,7 @@ class _RecordingHost(Host):
             keeper=keeper,
         )
         self._log_lines = log_lines
+        self._under_way_jobs = under_way
 
     async def run_query(self, call: FunctionCall) -> Outcome:
         return self._recorded(await super().run_query(call))
@@ -208,14 +260,34 @@ class _RecordingHost(Host):
         replay: ReplayKey | None = None,
         on_visible: Callable[[int], None] | None = None,
     ) -> Outcome:
-        return self._recorded(await super().run_mutation(call, replay, on_visible))
+        with self._counted(call):
+            return self._recorded(await super().run_mutation(call, replay, on_visible))
 
     async def run_action(self, call: FunctionCall) -> Outcome:
-        return self._recorded(await super().run_action(call))
+        with self._counted(call):
+            return self._recorded(await super().run_action(call))
+
+    @contextmanager
+    def _counted(self, call: FunctionCall) -> Iterator[None]:
+        """Note which scheduled functions are under way."""
+        if call.job is None or not call.job.itself:
+            yield
+            return
+        self._under_way_jobs[call.path] += 1
+        try:
+            yield
+        finally:
+            self._under_way_jobs[call.path] -= 1
+            if not self._under_way_jobs[call.path]:
+                del self._under_way_jobs[call.path]
 
     def _recorded(self, outcome: Outcome) -> Outcome:
         self._log_lines.extend(outcome.log_lines)
         return outcome
+
+
+def _most_common(paths: Counter[str]) -> str:
+    return ", ".join(path for path, _ in paths.most_common(3)) or "nothing"
 
 
 def _make_folder() -> Path:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from pyconvex.functions import FunctionReference, ModuleReference, RegisteredFunction
-from pyconvex.functions.context import named_arguments
+from pyconvex.functions.arguments import named_arguments
 from pyconvex.functions.documents import plain
 from pyconvex.runtime.analysis import AppImage
 from pyconvex.runtime.calls import canonical_path
