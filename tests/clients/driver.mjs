@@ -72,6 +72,18 @@ const commands = {
   setAdminAuth: ({ key, actingAs }) => client().client.setAdminAuth(key, actingAs),
   // A fetcher that has the one token, as an app with a session would; says what became of it.
   setAuth: ({ token }) => client().setAuth(async () => token, (ok) => say({ authenticated: ok })),
+  // A fetcher that gives the next of these tokens whenever a fresh one is asked for, and stays with the last.
+  setTokens: ({ tokens }) => {
+    let current = 0;
+    const fetch = async ({ forceRefreshToken }) => {
+      if (forceRefreshToken) current = Math.min(current + 1, tokens.length - 1);
+      say({ fetched: forceRefreshToken ? current : "cached" });
+      return tokens[current];
+    };
+    client().setAuth(fetch, (ok) => say({ authenticated: ok }));
+  },
+  clearAuth: () => client().client.clearAuth(),
+  httpClearAuth: () => http.clearAuth(),
   // Says after each Transition whether a query has a result, which is what a page renders.
   watchLoading: ({ path, args }) => {
     const base = client().client;

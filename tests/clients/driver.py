@@ -56,6 +56,9 @@ class Clients:
     def httpSetAuth(self, token: str) -> None:
         self.http.set_auth(token)
 
+    def setAuth(self, token: str) -> None:
+        self.live.set_auth(token)
+
     def setAdminAuth(self, key: str) -> None:
         self.live.set_admin_auth(key)
 

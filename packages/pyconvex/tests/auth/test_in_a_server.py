@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -14,6 +15,7 @@ import pytest
 import websockets
 from issuing import Issuer, public_jwk, rsa_key, serving
 
+from pyconvex.auth.verifier import LEEWAY_S
 from pyconvex.runtime import trust
 from pyconvex.runtime.calls import EnvChange
 from pyconvex.runtime.template_process import AppLoadError
@@ -123,10 +125,10 @@ class Socket:
     async def say(self, **message: Any) -> None:
         await self.connection.send(json.dumps(message))
 
-    async def hear(self, type: str) -> dict[str, Any]:
+    async def hear(self, *types: str) -> dict[str, Any]:
         while True:
             message: dict[str, Any] = json.loads(await self.connection.recv())
-            if message["type"] == type:
+            if message["type"] in types:
                 return message
 
     async def authenticate(self, token: str | None) -> None:
@@ -191,11 +193,18 @@ def test_a_token_that_is_refused_or_expires_on_a_socket(tmp_path: Path, issuer: 
                 await connection.recv()
         async with connect(server) as connection:
             socket = await opened(connection)
-            # Good for as long as clocks may be apart, and expired when it is next looked at.
-            await socket.authenticate(issuer.token(exp=int(time.time()) - 1))
-            error = await socket.hear("AuthError")
-            assert error["authUpdateAttempted"] is False
-            assert error["baseVersion"] == 0
+            # Good for as long as clocks may be apart, which is little more than a second here.
+            await socket.authenticate(issuer.token(exp=int(time.time() - LEEWAY_S) + 2))
+            await socket.sees("user_2abc")
+            mutation = {"type": "Mutation", "udfPath": "who:note", "args": [{}]}
+            for number in itertools.count():
+                await socket.say(**mutation, requestId=number)
+                answer = await socket.hear("MutationResponse", "AuthError")
+                if answer["type"] == "AuthError":
+                    break
+                assert answer["result"] == "user_2abc"
+            assert answer["authUpdateAttempted"] is False
+            assert answer["baseVersion"] == 1
 
     run(tmp_path, scenario)
 

@@ -102,7 +102,7 @@ def test_a_token_of_clerk(setting: Setting) -> None:
     assert isinstance(verified.identity, User)
     assert verified.identity.token_identifier == f"{CLERK}|user_2abc"
     assert verified.identity.person == "user_2abc"
-    assert verified.expires_at_s == clerk()["exp"]
+    assert verified.expires_at_s == clerk()["exp"] + LEEWAY_S
 
 
 def test_an_issuer_with_a_slash_and_a_person_with_a_bar(setting: Setting) -> None:

@@ -77,7 +77,9 @@ class TokenVerifier:
             attributes=attributes(token.claims),
             user_id=token.subject.partition("|")[0] if own else "",
         )
-        return Verified(user, expires_at_s)
+        # No sooner than a new token with this `exp` would be refused, or a client that comes back
+        # with it is let in and thrown out in turns.
+        return Verified(user, expires_at_s + LEEWAY_S)
 
     async def _check_signature(self, trust: Trust, provider: Resolved, token: Token) -> None:
         if _is_own(trust, provider):

@@ -1,0 +1,3 @@
+from pyconvex.accounts import password_auth
+
+auth = password_auth()
