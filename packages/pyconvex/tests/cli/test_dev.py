@@ -196,13 +196,6 @@ def test_a_missing_functions_folder(project: Path) -> None:
 
 
 @pytest.mark.usefixtures("_here")
-def test_nothing_was_ever_deployed() -> None:
-    status, output = command("start", "--port", "0")
-    assert status == 1
-    assert "Nothing was ever deployed to .pyconvex. Run `pyconvex dev`" in output
-
-
-@pytest.mark.usefixtures("_here")
 def test_an_app_that_start_can_not_deploy(project: Path) -> None:
     save(project, "def broken(:")
     status, output = command("start", "--functions", "convex", "--port", "0")

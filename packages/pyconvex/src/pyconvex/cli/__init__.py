@@ -15,8 +15,12 @@ import click
 _COMMANDS = {
     "dev": "serve",
     "start": "serve",
-    "env": "env",
+    "deploy": "deploy",
     "run": "run",
+    "env": "env",
+    "data": "data",
+    "logs": "logs",
+    "function-spec": "function_spec",
     "backup": "backup",
     "restore": "backup",
     "codegen": "codegen",
@@ -33,7 +37,7 @@ class _Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(f"pyconvex.cli.{_COMMANDS[cmd_name]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
 

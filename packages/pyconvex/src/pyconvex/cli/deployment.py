@@ -7,67 +7,136 @@ none shows the key.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import httpx2
 import msgspec
 
+import pyconvex
 from pyconvex.cli import env_local
 
 #: A deployment on this machine answers in milliseconds; a function may take longer.
 TIMEOUT_S = 60.0
+#: Who acts when an identity doesn't say who issued it; the official CLI's word.
+_TEST_ISSUER = "https://convex.test"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class DeploymentError(click.ClickException):
+    """The deployment answered that it can't, or not at all."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Deployment:
-    """Address and admin key of a deployment."""
+    """Address and admin key of a deployment, and where each was found."""
 
     url: str
     admin_key: str
+    origin: str = "the command line"
 
     @classmethod
-    def find(cls) -> Deployment:
-        """From the environment, else from `.env.local` of this folder."""
-        found = {**env_local.read(Path.cwd()), **os.environ}
-        url, key = found.get(env_local.URL_VARIABLE), found.get(env_local.KEY_VARIABLE)
+    def find(cls, url: str | None = None, admin_key: str | None = None) -> Deployment:
+        """From the command line, else from the environment, else from `.env.local` of this folder.
+
+        A key is taken with its own address only: the one in `.env.local` goes nowhere else.
+        """
+        environment, file = os.environ, env_local.read(Path.cwd())
+        key_name, url_name = env_local.KEY_VARIABLE, env_local.URL_VARIABLE
+        if url is not None:
+            key = admin_key or environment.get(key_name)
+            if not key and file.get(url_name, "").rstrip("/") == url.rstrip("/"):
+                key = file.get(key_name)
+            if not key:
+                raise click.ClickException(
+                    f"The admin key of {url} is not known: give --admin-key, or set {key_name}."
+                )
+            return cls(url.rstrip("/"), key)
+        found = {**file, **environment}
+        url, key = found.get(url_name), admin_key or found.get(key_name)
         if not url or not key:
             raise click.ClickException(
                 f"No deployment is known here: {env_local.FILE_NAME} names none. Run `pyconvex "
-                f"dev` in this folder, or set {env_local.URL_VARIABLE} and "
-                f"{env_local.KEY_VARIABLE}."
+                f"dev` in this folder, or set {url_name} and {key_name}."
             )
-        return cls(url.rstrip("/"), key)
+        origin = "the environment" if url_name in environment else env_local.FILE_NAME
+        return cls(url.rstrip("/"), key, origin)
 
-    def get(self, path: str) -> Any:
+    def acting_as(self, identity: str) -> Deployment:
+        """The same, for calls in the name of a user whom a JSON object describes."""
+        try:
+            described = msgspec.json.decode(identity, type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            raise click.UsageError(f"The identity is no JSON object: {error}") from None
+        digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
+        whole = {"issuer": _TEST_ISSUER, "subject": digest, **described}
+        suffix = base64.b64encode(msgspec.json.encode(whole)).decode()
+        return replace(self, admin_key=f"{self.admin_key}:{suffix}")
+
+    def get(self, path: str, *, timeout_s: float = TIMEOUT_S) -> Any:
         """GET a JSON answer."""
-        return self._request("GET", path, None)
+        return self._request("GET", path, None, timeout_s)
 
-    def post(self, path: str, body: Any) -> Any:
+    def post(self, path: str, body: Any, *, timeout_s: float = TIMEOUT_S) -> Any:
         """POST JSON and return the JSON answer, None when it is empty."""
-        return self._request("POST", path, msgspec.json.encode(body))
+        return self._request("POST", path, msgspec.json.encode(body), timeout_s)
 
-    def _request(self, method: str, path: str, body: bytes | None) -> Any:
+    def call(self, path: str, arguments: Any, component: str = "") -> Any:
+        """Call a function of any kind: the envelope of its outcome."""
+        body = {"path": path, "args": arguments, "format": "json", "componentPath": component}
+        return self.post("/api/function", body)
+
+    def ask(self, path: str, arguments: Any | None = None, component: str = "") -> Any:
+        """The result of a query of the host itself, such as `cli/tables`."""
+        answer = self.call(f"_system/{path}", arguments or {}, component)
+        if answer["status"] != "success":
+            # The first line names the request, which helps nobody at a terminal.
+            text = answer["errorMessage"].partition("\n")[2].strip()
+            raise DeploymentError(text or answer["errorMessage"])
+        return answer["value"]
+
+    def _request(self, method: str, path: str, body: bytes | None, timeout_s: float) -> Any:
         headers = {
             "Authorization": f"Convex {self.admin_key}",
             "Content-Type": "application/json",
-            "Convex-Client": "pyconvex-cli-0.1.0",
+            "Convex-Client": f"pyconvex-cli-{pyconvex.__version__}",
         }
         try:
             answer = httpx2.request(
-                method, self.url + path, content=body, headers=headers, timeout=TIMEOUT_S
+                method, self.url + path, content=body, headers=headers, timeout=timeout_s
             )
+        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
+            raise click.UsageError(
+                f"{self.url} is no address of a deployment, such as http://127.0.0.1:3210."
+            ) from None
         except httpx2.TransportError as error:
-            raise click.ClickException(
+            raise DeploymentError(
                 f"The deployment at {self.url} does not answer ({type(error).__name__}). "
                 "Is `pyconvex dev` running?"
             ) from None
         if answer.status_code >= 400:
-            raise click.ClickException(_message(answer.content, answer.status_code))
-        return msgspec.json.decode(answer.content) if answer.content else None
+            raise DeploymentError(_message(answer.content, answer.status_code))
+        try:
+            return msgspec.json.decode(answer.content) if answer.content else None
+        except msgspec.DecodeError:
+            raise DeploymentError(f"What answers at {self.url} is no deployment.") from None
+
+
+def deployment_options(command: F) -> F:
+    """Options that name a deployment, for commands that take `url` and `admin_key`."""
+    command = click.option("--admin-key", help="Its admin key; better set in the environment.")(
+        command
+    )
+    return click.option("--url", help="The deployment, when it is not the one of this folder.")(
+        command
+    )
 
 
 def _message(content: bytes, status: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pyconvex.cli.deployment import Deployment
+from pyconvex.cli.deployment import Deployment, deployment_options
 
 _CHANGE = "/api/update_environment_variables"
 _LIST = "/api/list_environment_variables"
@@ -18,37 +18,41 @@ def env() -> None:
 @env.command("set")
 @click.argument("name")
 @click.argument("value", required=False)
-def set_variable(name: str, value: str | None) -> None:
+@deployment_options
+def set_variable(name: str, value: str | None, url: str | None, admin_key: str | None) -> None:
     """Set variable NAME to VALUE (or NAME=VALUE); functions that read it run again."""
     if value is None:
         name, equals, value = name.partition("=")
         if not equals:
             raise click.UsageError("Give a value: pyconvex env set NAME VALUE")
-    Deployment.find().post(_CHANGE, {"changes": [{"name": name, "value": value}]})
+    Deployment.find(url, admin_key).post(_CHANGE, {"changes": [{"name": name, "value": value}]})
     click.echo(f"Set {name}.")
 
 
 @env.command("remove")
 @click.argument("name")
-def remove(name: str) -> None:
+@deployment_options
+def remove(name: str, url: str | None, admin_key: str | None) -> None:
     """Remove variable NAME."""
-    Deployment.find().post(_CHANGE, {"changes": [{"name": name, "value": None}]})
+    Deployment.find(url, admin_key).post(_CHANGE, {"changes": [{"name": name, "value": None}]})
     click.echo(f"Removed {name}.")
 
 
 @env.command("get")
 @click.argument("name")
-def get(name: str) -> None:
+@deployment_options
+def get(name: str, url: str | None, admin_key: str | None) -> None:
     """Print the value of variable NAME."""
-    variables = Deployment.find().get(_LIST)["environmentVariables"]
+    variables = Deployment.find(url, admin_key).get(_LIST)["environmentVariables"]
     if name not in variables:
         raise click.ClickException(f"{name} is not set. Set it with: pyconvex env set {name} VALUE")
     click.echo(variables[name])
 
 
 @env.command("list")
-def list_variables() -> None:
+@deployment_options
+def list_variables(url: str | None, admin_key: str | None) -> None:
     """Print all variables as NAME=VALUE lines."""
-    variables = Deployment.find().get(_LIST)["environmentVariables"]
+    variables = Deployment.find(url, admin_key).get(_LIST)["environmentVariables"]
     for name, value in sorted(variables.items()):
         click.echo(f"{name}={value}")

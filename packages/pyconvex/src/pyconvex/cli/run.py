@@ -1,34 +1,87 @@
-"""`pyconvex run`: call one function."""
+"""`pyconvex run`: call one function, or watch a query."""
 
 from __future__ import annotations
 
-import base64
 import sys
+from typing import Any
 
 import click
 import msgspec
 
-from pyconvex.cli.deployment import Deployment
+from pyconvex.cli.deployment import Deployment, deployment_options
+from pyconvex.cli.watching import watch as watch_query
 
 
 @click.command()
 @click.argument("function")
 @click.argument("arguments", default="{}")
-@click.option("--identity", help="Act as this user: a JSON object with issuer and subject.")
-def run(function: str, arguments: str, identity: str | None) -> None:
-    """Call FUNCTION (such as users:get) with ARGUMENTS, a JSON object, and print its result."""
+@click.option("--watch", is_flag=True, help="Print a query's result again whenever it changes.")
+@click.option("--identity", help='Act as this user: a JSON object, such as {"subject": "ann"}.')
+@click.option("--component", default="", help="Path of the component whose function it is.")
+@deployment_options
+def run(
+    function: str,
+    arguments: str,
+    watch: bool,
+    identity: str | None,
+    component: str,
+    url: str | None,
+    admin_key: str | None,
+) -> None:
+    """Call FUNCTION (such as users:get) with ARGUMENTS, a JSON object, and print its result.
+
+    Queries, mutations and actions, internal ones too. The result is JSON on standard output, log
+    lines go to standard error.
+    """
     try:
         parsed = msgspec.json.decode(arguments)
     except msgspec.DecodeError as error:
         raise click.UsageError(f"The arguments are not JSON: {error}") from None
-    deployment = Deployment.find()
+    deployment = Deployment.find(url, admin_key)
     if identity is not None:
-        suffix = base64.b64encode(identity.encode()).decode()
-        deployment = Deployment(deployment.url, f"{deployment.admin_key}:{suffix}")
-    answer = deployment.post("/api/function", {"path": function, "args": parsed, "format": "json"})
+        deployment = deployment.acting_as(identity)
+    function = _wire_path(function)
+    if watch:
+        _watch(deployment, function, parsed, component)
+        return
+    answer = deployment.call(function, parsed, component)
     for line in answer.get("logLines", ()):
         click.echo(line, err=True)
     if answer["status"] != "success":
         click.echo(answer["errorMessage"].rstrip(), err=True)
         sys.exit(1)
-    click.echo(msgspec.json.format(msgspec.json.encode(answer["value"]), indent=2).decode())
+    _print(answer["value"])
+
+
+def _wire_path(function: str) -> str:
+    """The path of a function in any of the spellings that people use for one.
+
+    >>> _wire_path("api.messages.list"), _wire_path("convex/messages.py:list")
+    ('messages:list', 'messages:list')
+    """
+    if function.startswith(("api.", "internal.")):
+        module, _, name = function.partition(".")[2].rpartition(".")
+        return f"{module.replace('.', '/')}:{name}" if module else function
+    module, colon, name = function.partition(":")
+    return module.removeprefix("convex/").removesuffix(".py") + colon + name
+
+
+def _watch(deployment: Deployment, function: str, arguments: Any, component: str) -> None:
+    shown = False
+    try:
+        for result in watch_query(deployment, function, arguments, component):
+            for line in result.log_lines:
+                click.echo(line, err=True)
+            if result.error is None:
+                _print(result.value)
+            else:
+                click.echo(result.error.rstrip(), err=True)
+                if not shown:
+                    sys.exit(1)  # what never worked is a mistake of the command line
+            shown = True
+    except KeyboardInterrupt:
+        click.echo(err=True)
+
+
+def _print(value: Any) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())

@@ -25,8 +25,10 @@ from pyconvex.database import DatabaseError
 from pyconvex.runtime.calls import HostError
 from pyconvex.runtime.environment import MissingVariablesError
 from pyconvex.runtime.loader import SourceError, check_folder
+from pyconvex.runtime.spec import AppSpec
 from pyconvex.runtime.template_process import AppLoadError
 from pyconvex.server import DEFAULT_PORT, PortTakenError, Server, Settings
+from pyconvex.server.keys import key_file
 from pyconvex.storage import FolderRefused
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -117,7 +119,10 @@ def dev(
 def start(
     data: Path, functions: Path | None, host: str, port: int, isolates: int, as_json: bool
 ) -> None:
-    """Run what was deployed last."""
+    """Run what was deployed last, and what `pyconvex deploy` brings.
+
+    The first start in a data folder makes the deployment's admin key and says where it is.
+    """
     settings = Settings(data=data, functions=functions, host=host, port=port, isolates=isolates)
     _run(_start(settings, Report(as_json)))
 
@@ -261,20 +266,39 @@ async def _watch(folder: Path, saved: asyncio.Event) -> None:
 
 async def _start(settings: Settings, report: Report) -> None:
     stopping = _stop_on_signals()
+    new = not key_file(settings.data).exists()
     async with Server(settings) as server:
+        if new:
+            _tell_key(server, report)
         if settings.functions is not None:
-            spec = await server.deploy(settings.functions)
+            spec: AppSpec | None = await server.deploy(settings.functions)
         else:
-            stored = await server.redeploy()
-            if stored is None:
-                raise SourceError(
-                    f"Nothing was ever deployed to {settings.data}. Run `pyconvex dev` there "
-                    "first, or give --functions."
-                )
-            spec = stored
-        count = len(spec.root.functions)
-        report.say(f"Serving {_functions(count)} at {server.url}", url=server.url, deployed=count)
+            spec = await server.redeploy()
+        if spec is None:
+            report.say(
+                f"Serving at {server.url}. Nothing is deployed yet: `pyconvex deploy` does that.",
+                url=server.url,
+                deployed=0,
+            )
+        else:
+            count = len(spec.root.functions)
+            report.say(
+                f"Serving {_functions(count)} at {server.url}", url=server.url, deployed=count
+            )
         await stopping.wait()
+        report.say("Stopping: requests under way are finished first.", stopping=True)
+
+
+def _tell_key(server: Server, report: Report) -> None:
+    """Say the new deployment's key, once, to a person; what is piped may be kept by anybody."""
+    file = key_file(server.settings.data)
+    if sys.stdout.isatty():
+        report.say(
+            f"Admin key, shown this once and kept in {file}:\n  {server.admin_key}",
+            key_file=str(file),
+        )
+    else:
+        report.say(f"The admin key is in {file}.", key_file=str(file))
 
 
 def _functions(count: int) -> str:

@@ -19,6 +19,7 @@ from pyconvex.http.caller import Callers
 from pyconvex.http.deployment import DeploymentRoutes
 from pyconvex.http.exchange import Gone, Request, RequestError, Response, refusal, text
 from pyconvex.http.functions import FunctionRoutes
+from pyconvex.http.operations import OperationRoutes, Operator
 from pyconvex.identity import AuthenticationError, Authenticator
 from pyconvex.runtime.calls import Environment, Host, HostError
 
@@ -74,18 +75,25 @@ def create_app(
     environment: Environment,
     sync: ASGIApp,
     deployment: Deployment,
+    operator: Operator | None = None,
     new_request_id: Callable[[], str] = lambda: secrets.token_hex(8),
 ) -> ASGIApp:
     """The application that official clients and tools talk to; serve it at the root of an origin.
 
-    `sync` gets the WebSockets. Nothing is started or stopped here: the host lives longer.
+    `sync` gets the WebSockets, `operator` the deploys. Nothing is started or stopped here: the
+    host lives longer.
     """
     callers = Callers(authenticator)
     functions = FunctionRoutes(
         host, callers, redact=deployment.redact, new_request_id=new_request_id
     )
     tools = DeploymentRoutes(callers, environment, name=deployment.name, version=deployment.version)
-    return _Application(_routes(functions, tools), functions.run, sync)
+    routes = _routes(functions, tools)
+    if operator is not None:
+        operations = OperationRoutes(callers, operator)
+        routes["/api/pyconvex/deploy"] = {"POST": operations.deploy}
+        routes["/api/pyconvex/status"] = {"GET": operations.status}
+    return _Application(routes, functions.run, sync)
 
 
 def _routes(functions: FunctionRoutes, tools: DeploymentRoutes) -> dict[str, dict[str, Endpoint]]:

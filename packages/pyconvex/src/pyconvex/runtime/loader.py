@@ -38,20 +38,30 @@ def read_sources(folder: Path) -> dict[str, str]:
             part.startswith((".", "__pycache__")) or part == "_generated" for part in relative.parts
         ):
             continue
-        if path.name == "__init__.py":
-            raise SourceError(
-                f"Remove {path}: the functions folder is loaded under a private name and must not "
-                "be an importable package, or its modules could be loaded twice."
-            )
         try:
             sources[relative.as_posix()] = path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             raise SourceError(f"{path} is not UTF-8: {error.reason}. Save it as UTF-8.") from None
-    for name in (path.removesuffix(".py") for path in sources):
-        _check_module_path(name, sources, folder)
+    check_sources(sources, folder)
+    return sources
+
+
+def check_sources(sources: Mapping[str, str], folder: Path | str) -> None:
+    """Raise `SourceError` when files with these paths can't be the modules of an app."""
+    for path in sources:
+        parts = PurePosixPath(path).parts
+        if PurePosixPath(path).as_posix() != path or ".." in parts or path.startswith("/"):
+            raise SourceError(f"{path!r} is no path of a module below the functions folder.")
+        if not path.endswith(".py"):
+            raise SourceError(f"{path} is no Python file.")
+        if parts[-1] == "__init__.py":
+            raise SourceError(
+                f"Remove {folder}/{path}: the functions folder is loaded under a private name and "
+                "must not be an importable package, or its modules could be loaded twice."
+            )
+        _check_module_path(path.removesuffix(".py"), sources, folder)
     if not sources:
         raise SourceError(f"{folder} has no Python files yet. Add one with a @query or @mutation.")
-    return sources
 
 
 def check_folder(folder: Path) -> None:
@@ -60,7 +70,7 @@ def check_folder(folder: Path) -> None:
         raise SourceError(f"There is no functions folder at {folder}. `pyconvex init` makes one.")
 
 
-def _check_module_path(name: str, sources: Mapping[str, str], folder: Path) -> None:
+def _check_module_path(name: str, sources: Mapping[str, str], folder: Path | str) -> None:
     if "." in name:
         raise SourceError(f"Rename {folder}/{name}.py: a module's name can't hold a dot.")
     if any(other.startswith(name + "/") for other in sources):

@@ -15,9 +15,14 @@ from pyconvex.auth.admin_key import SECRET_BYTES, AdminKey
 _FILE = "admin_key"
 
 
+def key_file(data: Path) -> Path:
+    """Where the key of the deployment in `data` is kept."""
+    return data / _FILE
+
+
 def admin_key(data: Path, name: str) -> AdminKey:
     """The key of the deployment in `data`; makes one when there is none."""
-    path = data / _FILE
+    path = key_file(data)
     if path.exists():
         return AdminKey(path.read_text().strip())
     key = AdminKey.generate(name, secrets.token_bytes(SECRET_BYTES))

@@ -39,6 +39,7 @@ from pyconvex.runtime.system import SystemTransactions
 from pyconvex.server.keys import admin_key
 from pyconvex.server.lanes import LaneBridge, lane_components, lane_keys
 from pyconvex.server.maintenance import forget_jobs, maintain, sweep_run_log
+from pyconvex.server.operations import ServerOperations
 from pyconvex.server.settings import Settings
 from pyconvex.storage import Store
 from pyconvex.sync import SyncEndpoint
@@ -182,6 +183,13 @@ class Server:
             environment=self._environment,
             sync=SyncEndpoint(host, authenticator),
             deployment=Deployment(name=self.settings.name, version=pyconvex.__version__),
+            operator=ServerOperations(
+                self._deployer,
+                self._store,
+                data=self.settings.data,
+                lanes=self.lane_status,
+                app=lambda: self._spec,
+            ),
         )
         config = uvicorn.Config(
             app,

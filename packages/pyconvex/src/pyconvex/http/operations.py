@@ -1,0 +1,59 @@
+"""What operators ask of a running deployment: to take a new app, and how it is doing.
+
+Owns these two endpoints, which are this project's own. Never deploys by itself. One invariant: both
+answer administrators only.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+
+from pyconvex.http.caller import Callers
+from pyconvex.http.exchange import Request, RequestError, Response, json
+
+#: The source of one app, text as JSON; far more than an app of a thousand modules has.
+_MAX_SOURCE_BYTES = 32 * 1024 * 1024
+
+
+class Upload(msgspec.Struct, frozen=True):
+    """The source of an app: texts by path, such as `messages/list.py`, and their folder's name."""
+
+    sources: dict[str, str]
+    folder: str = "convex"
+
+
+class Operator(Protocol):
+    """Who carries out what operators ask."""
+
+    async def deploy(self, upload: Upload) -> dict[str, Any]:
+        """Put an app into force and describe it; raises `HostError` (400) when it can't be."""
+
+    def status(self) -> dict[str, Any]:
+        """How the deployment is doing, as plain data without secrets."""
+
+
+class OperationRoutes:
+    """Answers operators."""
+
+    def __init__(self, callers: Callers, operator: Operator) -> None:
+        self._callers = callers
+        self._operator = operator
+
+    async def deploy(self, request: Request) -> Response:
+        """`POST /api/pyconvex/deploy`: answered when the app is in force."""
+        await self._callers.admin(request)
+        body = await request.body(_MAX_SOURCE_BYTES)
+        try:
+            upload = msgspec.json.decode(body, type=Upload)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise RequestError(
+                400, "BadJsonBody", f"Could not read the body as an app's source: {error}."
+            ) from None
+        return json(await self._operator.deploy(upload))
+
+    async def status(self, request: Request) -> Response:
+        """`GET /api/pyconvex/status`."""
+        await self._callers.admin(request)
+        return json(self._operator.status())
