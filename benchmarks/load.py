@@ -101,7 +101,7 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer = self._buffer + data if self._buffer else data
-        size = _answer_size(self._buffer)
+        size = message_size(self._buffer)
         if size is None or len(self._buffer) < size:
             return
         answer, self._buffer = self._buffer[:size], self._buffer[size:]
@@ -131,15 +131,15 @@ class _Connection(asyncio.Protocol):
         self._transport.write(self._run.next_request())
 
 
-def _answer_size(buffer: bytes) -> int | None:
-    """Bytes of the whole answer that `buffer` begins with, or None while its head is not whole."""
+def message_size(buffer: bytes) -> int | None:
+    """Bytes of the whole message that `buffer` begins with, or None while its head is not whole."""
     end = buffer.find(b"\r\n\r\n")
     if end < 0:
         return None
     head = buffer[:end].lower()
     at = head.find(b"content-length:")
     if at < 0:
-        raise WrongAnswer(f"an answer without content-length: {buffer[:200]!r}")
+        raise WrongAnswer(f"a message without content-length: {buffer[:200]!r}")
     line_end = head.find(b"\r\n", at)
     length = head[at + 15 : line_end if line_end >= 0 else end]
     return end + 4 + int(length)

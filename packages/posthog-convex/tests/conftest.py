@@ -21,7 +21,6 @@ from posthog_local.testing import running as running_local
 from pyconvex.identity import ANONYMOUS, User
 from pyconvex.runtime.calls import EnvChange, FunctionCall, QueryResult, Success
 from pyconvex.server import Server, Settings
-from pyconvex.server.lanes import LaneBridge
 from pyconvex.values import codec
 
 PATIENCE_S = 20.0
@@ -37,6 +36,7 @@ app = define_app(
         "POSTHOG_PERSONAL_API_KEY": v.optional(v.string()),
         "POSTHOG_FLAGS_POLLING_INTERVAL_SECONDS": v.optional(v.string()),
         "POSTHOG_DISABLE_LOCAL_EVALUATION": v.optional(v.string()),
+        "POSTHOG_DISABLE_EXCEPTION_AUTOCAPTURE": v.optional(v.string()),
     }
 )
 app.use(posthog_component, env=app.env)
@@ -60,6 +60,9 @@ def hook(event):
     return event
 
 
+silent = PostHog(components.posthog, before_send=lambda event: None)
+showing = PostHog(components.posthog, capture_exception_code_variables=True)
+quiet = PostHog(components.posthog, send_feature_flag_events=False)
 hooked = PostHog(components.posthog, identify=lambda ctx: "callback", before_send=[hook])
 """
 
@@ -70,7 +73,7 @@ import msgspec
 
 from pyconvex import ActionCtx, MutationCtx, QueryCtx, action, internal_mutation, mutation, query
 
-from .posthog import hooked, posthog
+from .posthog import hooked, posthog, quiet, showing, silent
 
 
 @mutation
@@ -141,6 +144,8 @@ async def flag_in_action(ctx: ActionCtx, key: str) -> Any:
 
 
 async def call(ctx: Any, method: str, arguments: Any, options: Any) -> Any:
+    if method == "capture_exception":
+        arguments = [ValueError("made")]
     result = await getattr(posthog, method)(ctx, *arguments, **options)
     if isinstance(result, msgspec.Struct):
         derived = {n: getattr(result, n) for n in ("has_verdict", "enabled", "variant")
@@ -176,6 +181,118 @@ async def capture_with_flags(ctx: MutationCtx, wanted: Any) -> str:
     )
 
 
+def pay(order: int) -> None:
+    api_key = "phx_abcdefghijklmnop"
+    raise ValueError(f"declined {order}, {len(api_key)}")
+
+
+async def report(ctx: Any, client: Any, then: str, options: Any) -> str:
+    # then: raise it on, raise another, or go on
+    try:
+        pay(7)
+    except ValueError as error:
+        uuid = await client.capture_exception(ctx, error, **options)
+        if then == "raise":
+            raise
+        if then == "another":
+            raise RuntimeError("gave up") from error
+        return uuid
+    raise AssertionError
+
+
+@query
+async def fail_in_query(ctx: QueryCtx, then: str, options: Any) -> str:
+    return await report(ctx, posthog, then, options)
+
+
+@query
+async def fail_in_own_query(ctx: QueryCtx, then: str, options: Any) -> str:
+    assert ctx.user_id is None or ctx.user_id
+    return await report(ctx, posthog, then, options)
+
+
+@mutation
+async def fail_in_mutation(ctx: MutationCtx, then: str, options: Any) -> str:
+    await posthog.capture(ctx, "tried", distinct_id="u")
+    return await report(ctx, posthog, then, options)
+
+
+@action
+async def fail_in_action(ctx: ActionCtx, then: str, options: Any) -> str:
+    return await report(ctx, posthog, then, options)
+
+
+@mutation
+async def fail_hooked(ctx: MutationCtx, then: str, options: Any) -> str:
+    return await report(ctx, silent, then, options)
+
+
+@mutation
+async def fail_shown(ctx: MutationCtx, then: str, options: Any) -> str:
+    return await report(ctx, showing, then, options)
+
+
+@mutation
+async def report_what_is_handled(ctx: MutationCtx) -> str:
+    try:
+        pay(8)
+    except ValueError:
+        return await posthog.capture_exception(ctx)
+    raise AssertionError
+
+
+@mutation
+async def report_nothing(ctx: MutationCtx) -> str:
+    return await posthog.capture_exception(ctx)
+
+
+@mutation
+async def report_unraised(ctx: MutationCtx) -> str:
+    return await posthog.capture_exception(ctx, LookupError("made"))
+
+
+@action
+async def call_failing(ctx: ActionCtx, path: str) -> None:
+    from pyconvex.functions import api
+
+    await ctx.run_mutation(api.shop.fail_in_mutation, {"then": path, "options": {}})
+
+
+@query
+async def plain_failure(ctx: QueryCtx) -> None:
+    pay(9)
+
+
+@query
+async def flag_often(ctx: QueryCtx, key: str) -> Any:
+    found = [await posthog.get_feature_flag(ctx, key, distinct_id="u") for _ in range(3)]
+    return found[0]
+
+
+@query
+async def quiet_flag(ctx: QueryCtx, key: str) -> Any:
+    return await quiet.get_feature_flag(ctx, key, distinct_id="u")
+
+
+@query
+async def hooked_flag(ctx: QueryCtx, key: str) -> Any:
+    return await hooked.get_feature_flag(ctx, key)
+
+
+@mutation
+async def expose_by_hand(ctx: MutationCtx, key: str, fail: bool) -> str:
+    value = await posthog.get_feature_flag(
+        ctx, key, distinct_id="u", send_feature_flag_events=False
+    )
+    properties = {"$feature_flag": key, "$feature_flag_response": value}
+    uuid = await posthog.capture(
+        ctx, "$feature_flag_called", distinct_id="u", properties=properties
+    )
+    if fail:
+        raise ValueError("rolled back")
+    return uuid
+
+
 @query
 async def evaluation(ctx: QueryCtx, arguments: Any) -> Any:
     from pyconvex import components
@@ -201,7 +318,7 @@ class Deployed:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._host = server._deployer._host
-        self._lanes = LaneBridge(self._host, server._store)
+        self._lanes = server._lanes._host
 
     @property
     def url(self) -> str:
@@ -227,6 +344,12 @@ class Deployed:
     async def action(self, path: str, args: Mapping[str, Any] | None = None) -> Any:
         """Run an action of the app."""
         return await self._outcome(self._host.run_action(_call("action", path, args)))
+
+    async def fails(self, kind: str, path: str, args: Mapping[str, Any]) -> str:
+        """Run a function that fails; returns what its client sees."""
+        with pytest.raises(Failed) as caught:
+            await getattr(self, kind)(path, args)
+        return str(caught.value)
 
     async def call(self, kind: str, method: str, *arguments: Any, **options: Any) -> Any:
         """Call a method of `PostHog` inside a function of that kind."""

@@ -36,13 +36,14 @@ One invariant: the component runs as in production; only what it would send, or 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any
 
 from posthog_convex.component.connections import standing_in
-from posthog_convex.events import Event
+from posthog_convex.component.report_lane import ReportLane, event_texts
+from posthog_convex.events import EXCEPTION, Event
 from posthog_convex.flags import (
     Surroundings,
     Verdict,
@@ -52,6 +53,7 @@ from posthog_convex.flags import (
     parse_flag,
 )
 from pyconvex.delivery import Request, Response, Unreachable
+from pyconvex.runlog.entries import rows_of, unpack
 from pyconvex.testing import ConvexTest
 
 __all__ = ["ENV", "PostHogTest", "posthog_test"]
@@ -94,9 +96,26 @@ class PostHogTest:
         rows = self._t.queue("events", component=self._component)
         return [json.loads(str(row)) for row in rows[self._cleared :]]
 
+    @property
+    def exceptions(self) -> list[Event]:
+        """The errors that PostHog would get, in order: reported by hand, or uncaught.
+
+        Those of a query, and of a mutation that failed, are among them.
+        """
+        return [event for event in self._reported() if event["event"] == EXCEPTION]
+
+    @property
+    def exposures(self) -> list[Event]:
+        """The `$feature_flag_called` events of flags that were read, each once, in order.
+
+        One that a function captures itself is among `events`.
+        """
+        return [event for event in self._reported() if event["event"] != EXCEPTION]
+
     def clear(self) -> None:
-        """Forget the events so far."""
+        """Forget the events, errors and exposures so far."""
         self._cleared = len(self._t.queue("events", component=self._component))
+        self._t.run_records.clear()
 
     async def set_flag(
         self,
@@ -123,6 +142,16 @@ class PostHogTest:
     def fail(self, reason: str | None = "no answer within 3 s") -> None:
         """Let actions that ask PostHog find it unreachable; with None, let them reach it again."""
         self._answers.trouble = reason
+
+    def _reported(self) -> Iterator[Event]:
+        """What the component's lane would make of the reports so far."""
+        lane = ReportLane()
+        lane.component = self._component
+        kinds = frozenset(lane.reads)
+        for record in self._t.run_records:
+            for entry in map(unpack, (row for _, row in rows_of(record, kinds, 0))):
+                if lane.admit(entry):
+                    yield from map(json.loads, event_texts(entry, ENV))
 
     async def _store(self) -> None:
         text = json.dumps({"flags": list(self._flags.values())})

@@ -41,6 +41,7 @@ METHODS: dict[str, tuple[list[Any], tuple[str | None, str | None, str | None]]] 
     "set_once": ([{"plan": "pro"}], (WRITES, None, None)),
     "alias": (["anon-1"], (WRITES, None, None)),
     "group_identify": (["company", "acme"], (WRITES, None, None)),
+    "capture_exception": ([], (None, None, None)),
     "get_feature_flag": (["match"], (None, None, None)),
     "is_feature_enabled": (["match"], (None, None, None)),
     "get_feature_flag_payload": (["match"], (None, None, None)),

@@ -97,6 +97,7 @@ def test_values_payloads_and_failures() -> None:
             "multi": RemoteFlag("a", '{"a":1}', 3, 4, "condition_match"),
         },
         ("torn",),
+        request_id="r",
     )
     assert wire.slept == []
 

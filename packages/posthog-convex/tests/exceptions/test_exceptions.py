@@ -204,7 +204,7 @@ def test_what_only_carries_the_call_is_left_out_outside_and_kept_inside() -> Non
     outside = error.with_traceback(error.__traceback__.tb_next)  # without this test's own frame
     frames = describe(outside, rules=RULES)[0]["stacktrace"]["frames"]
     assert [f["function"] for f in frames] == ["<lambda>", "go", "carry", "fails"]
-    assert [f["in_app"] for f in frames] == [True, True, False, True]
+    assert [f["in_app"] for f in frames] == [False, True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -220,10 +220,11 @@ def test_what_only_carries_the_call_is_left_out_outside_and_kept_inside() -> Non
     ],
 )
 def test_which_frames_are_the_apps(name: str, path: str, in_app: bool) -> None:
+    rules = FrameRules(in_app_modules=("ours",), carriers=("carrier",))
     made = module(name, "def go():\n    raise AppError\n", path)
     with pytest.raises(AppError) as caught:
         made.go()
-    assert describe(caught.value, rules=RULES)[0]["stacktrace"]["frames"][-1]["in_app"] is in_app
+    assert describe(caught.value, rules=rules)[0]["stacktrace"]["frames"][-1]["in_app"] is in_app
 
 
 def test_a_frame_that_asks_to_be_hidden_is() -> None:

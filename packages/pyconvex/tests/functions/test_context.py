@@ -31,7 +31,7 @@ class RecordedRun:
     def set_user_id(self, user_id: str | None) -> None:
         self.asked.append(("set_user_id", user_id))
 
-    async def enqueue(self, queue: str, value: Any) -> None:
+    async def enqueue(self, queue: str, value: Any, mount: str | None) -> None:
         self.asked.append(("enqueue", queue, value))
 
     def log(self, level: str, message: Any) -> None:

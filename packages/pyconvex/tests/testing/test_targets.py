@@ -197,6 +197,42 @@ app.use(counter)
     asyncio.run(main())
 
 
+OUTSIDE = """
+from pyconvex import MutationCtx, components, mutation
+
+@mutation
+async def append(ctx: MutationCtx, mount: str, queue: str, fail: bool = False) -> None:
+    await ctx.enqueue(queue, {"from": "outside"}, component=getattr(components, mount))
+    if fail:
+        raise ValueError("no")
+"""
+
+
+def test_an_open_queue_takes_rows_of_whoever_mounts_the_component(counter: Any) -> None:
+    config = """
+from pyconvex import define_app, define_component
+counter = define_component("counter", functions="kit_counter")
+counter.queue("changes")
+counter.queue("notices", open=True)
+app = define_app()
+app.use(counter)
+"""
+
+    async def main() -> None:
+        async with convex_test({"m.py": OUTSIDE, "convex_config.py": config}) as t:
+            await t.mutation("m:append", mount="counter", queue="notices")
+            with pytest.raises(FunctionFailed):
+                await t.mutation("m:append", mount="counter", queue="notices", fail=True)
+            assert t.queue("notices", component="counter") == [{"from": "outside"}]
+            with pytest.raises(FunctionFailed, match="has no open queue 'changes'"):
+                await t.mutation("m:append", mount="counter", queue="changes")
+            with pytest.raises(FunctionFailed, match="no component mounted as 'none'"):
+                await t.mutation("m:append", mount="none", queue="notices")
+            assert t.queue("changes", component="counter") == []
+
+    asyncio.run(main())
+
+
 def test_convex_errors_keep_their_data_when_their_class_is_unknown(notes: Notes) -> None:
     async def main() -> None:
         async with convex_test(notes) as t:

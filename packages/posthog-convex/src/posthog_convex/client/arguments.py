@@ -7,6 +7,7 @@ call has is an error that names it, at run time as for a type checker.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
@@ -55,6 +56,13 @@ class About(TypedDict, total=False):
     group_properties: Mapping[str, Properties] | None
 
 
+class OneFlag(About, total=False):
+    """The same for a call that reads one flag."""
+
+    #: Whether the read is an exposure (`$feature_flag_called`); as the client has it, if left out.
+    send_feature_flag_events: bool | None
+
+
 class SendFeatureFlags(msgspec.Struct, frozen=True, kw_only=True):
     """Which flags an event carries, and with what they are evaluated."""
 
@@ -69,10 +77,22 @@ def stamp_of(given: Stamped) -> events.Stamp:
     check(given, Stamped)
     now_ms = int(time.time() * 1000)
     uuid, timestamp = given.get("uuid"), given.get("timestamp")
-    return events.Stamp.of(
-        events.event_uuid(now_ms, uuid4().int) if uuid is None else uuid,
-        now_ms if timestamp is None else timestamp,
+    return events.Stamp(
+        events.event_uuid(now_ms, uuid4().int) if uuid is None else events.checked_uuid(uuid),
+        events.iso_timestamp(now_ms if timestamp is None else timestamp),
     )
+
+
+def apart(one: OneFlag) -> tuple[About, bool | None]:
+    """Whom a flag is asked for, and whether the answer is an exposure."""
+    check(one, OneFlag)
+    about = OneFlag(**one)
+    return about, about.pop("send_feature_flag_events", None)
+
+
+def unobserved_now_ms() -> float:
+    """The time, as a line of the log gets it: a query that reports has not looked at the clock."""
+    return logging.makeLogRecord({}).created * 1000
 
 
 def question(person: str, about: About) -> dict[str, Any]:
@@ -91,15 +111,19 @@ def remote_question(
 ) -> Question:
     """The same for PostHog itself. Raises `EventError` for properties that have no JSON form."""
     check(about, About)
-    groups = {kind: str(key) for kind, key in (about.get("groups") or {}).items()}
     return Question(
         distinct_id=person,
         person_properties=events.plain(about.get("person_properties"), "person_properties"),
-        groups=events.plain(groups, "groups"),
+        groups=events.plain(group_keys(about), "groups"),
         group_properties=events.plain(about.get("group_properties"), "group_properties"),
         keys=keys,
         disable_geoip=disable_geoip,
     )
+
+
+def group_keys(about: About) -> dict[str, str]:
+    """The groups that a flag is asked for, keys as text."""
+    return {kind: str(key) for kind, key in (about.get("groups") or {}).items()}
 
 
 def check(given: Mapping[str, Any], known: type) -> None:

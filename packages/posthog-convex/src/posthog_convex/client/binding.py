@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from typing import Unpack
+from weakref import WeakKeyDictionary
 
 from posthog_convex import events
-from posthog_convex.client.arguments import BeforeSend, Ctx, Identify
-from posthog_convex.events import Event
+from posthog_convex.client.arguments import BeforeSend, Ctx, Identify, unobserved_now_ms
+from posthog_convex.component import EVENTS_QUEUE, reported
+from posthog_convex.component.reported import ReportedExposure
+from posthog_convex.events import Event, Exposure, FlagDetails, flag_called
+from posthog_convex.exceptions import MASK_PATTERNS, FrameRules, VariableRules
 from pyconvex import ActionCtx, MutationCtx
 from pyconvex.functions import ComponentReference
+from pyconvex.runtime.loader import APP_PACKAGE
 
 #: Warnings remembered, so that each is written once a process and not at every call.
 _MAX_WARNED = 1_000
+#: What stands between a function of the app and whoever called it.
+_CARRIERS = ("pyconvex", "posthog_convex", "asyncio")
 
 
 class PostHogError(Exception):
@@ -45,8 +53,16 @@ class Binding:
         *,
         identify: Identify | None = None,
         before_send: BeforeSend | Sequence[BeforeSend] | None = None,
+        send_feature_flag_events: bool = True,
+        in_app_modules: Sequence[str] = (),
+        capture_exception_code_variables: bool = False,
+        code_variables_mask_patterns: Sequence[str] | None = None,
+        code_variables_ignore_patterns: Sequence[str] | None = None,
     ) -> None:
         self._component = component
+        self._sends_exposures = send_feature_flag_events
+        #: What each function call that still runs has reported, so that a loop reports it once.
+        self._exposed: WeakKeyDictionary[Ctx, set[str]] = WeakKeyDictionary()
         self._identify = identify
         self._hooks: tuple[BeforeSend, ...] = (
             () if before_send is None
@@ -54,15 +70,30 @@ class Binding:
             else tuple(before_send)
         )  # fmt: skip
         self._warned = Remembered(_MAX_WARNED)
+        self._frame_rules = FrameRules(
+            app_packages=(APP_PACKAGE,),
+            in_app_modules=tuple(in_app_modules),
+            carriers=_CARRIERS,
+        )
+        self._variable_rules = (
+            _variable_rules(code_variables_mask_patterns, code_variables_ignore_patterns)
+            if capture_exception_code_variables
+            else None
+        )
 
     async def _person(self, ctx: Ctx, distinct_id: str | None) -> str | None:
         """Whose call it is; `ctx.user_id` comes last, because reading it makes a query theirs."""
+        chosen = await self._chosen_person(ctx, distinct_id)
+        return ctx.user_id if chosen is None else chosen
+
+    async def _chosen_person(self, ctx: Ctx, distinct_id: str | None) -> str | None:
+        """Whose call it is, as far as the app says so."""
         if self._identify is not None:
             found = self._identify(ctx)
             named = await found if inspect.isawaitable(found) else found
             if named is not None:
                 return named
-        return distinct_id if distinct_id is not None else ctx.user_id
+        return distinct_id
 
     async def _needed_person(self, ctx: Ctx, call: str, distinct_id: str | None) -> str:
         person = await self._person(ctx, distinct_id)
@@ -75,17 +106,45 @@ class Binding:
 
     async def _record(self, ctx: MutationCtx | ActionCtx, event: Event) -> str:
         """Queue an event as the hooks leave it; returns its uuid, dropped or not."""
-        uuid, name = str(event["uuid"]), event["event"]
+        uuid = str(event["uuid"])  # a hook may change the event in place
+        kept = self._hooked(ctx, event)
+        if kept is None:
+            return uuid
+        text = events.to_json(kept)
+        if isinstance(ctx, MutationCtx):
+            await ctx.enqueue(EVENTS_QUEUE, text, component=self._component)
+        else:
+            await ctx.run_mutation(self._component.lib.capture, {"event": text})
+        exposure = Exposure.of_event(kept)
+        if exposure is not None:
+            # It takes the place of the one that the flag's read reports.
+            taken = ReportedExposure(self._component.mount, exposure.slot())
+            ctx.report(reported.EXPOSED, reported.to_item(taken))
+        return str(kept["uuid"])
+
+    def _expose(self, ctx: Ctx, exposure: Exposure, **details: Unpack[FlagDetails]) -> None:
+        """Let an exposure leave with the run's outcome, as the hooks leave it; once a call."""
+        seen = self._exposed.setdefault(ctx, set())
+        if exposure.slot() in seen:
+            return
+        seen.add(exposure.slot())
+        event = flag_called(exposure, now_ms=unobserved_now_ms(), **details)
+        kept = self._hooked(ctx, event)
+        changed = None if kept is None else Exposure.of_event(kept)
+        if kept is None or changed is None:
+            return
+        item = ReportedExposure(self._component.mount, changed.slot(), events.to_json(kept))
+        ctx.report(reported.EXPOSURE, reported.to_item(item), each_caller=True)
+
+    def _hooked(self, ctx: Ctx, event: Event) -> Event | None:
+        """The event as the hooks leave it; None when one drops it, or fails."""
+        name = event["event"]
         try:
-            kept = _hooked(self._hooks, event)
+            return _through(self._hooks, event)
         except Exception as error:
             problem = f"{type(error).__name__}: {error}"
             ctx.log("warn", f"posthog: before_send failed, event {name!r} is dropped. {problem}")
-            return uuid
-        if kept is None:
-            return uuid
-        await ctx.run_mutation(self._component.lib.capture, {"event": events.to_json(kept)})
-        return str(kept["uuid"])
+            return None
 
     def _warn_once(self, ctx: Ctx, about: object, text: str) -> None:
         """Log a warning, unless this process has logged one about the same."""
@@ -121,7 +180,16 @@ _INSTEAD = {
 }
 
 
-def _hooked(hooks: Sequence[BeforeSend], event: Event) -> Event | None:
+def _variable_rules(
+    mask_patterns: Sequence[str] | None, ignore_patterns: Sequence[str] | None
+) -> VariableRules:
+    masked = MASK_PATTERNS if mask_patterns is None else tuple(mask_patterns)
+    if ignore_patterns is None:
+        return VariableRules(masked)
+    return VariableRules(masked, tuple(ignore_patterns))
+
+
+def _through(hooks: Sequence[BeforeSend], event: Event) -> Event | None:
     """The event as the hooks leave it; None when one drops it."""
     for hook in hooks:
         changed = hook(event)

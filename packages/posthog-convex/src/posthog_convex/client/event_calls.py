@@ -19,7 +19,7 @@ from posthog_convex.client.arguments import (
 )
 from posthog_convex.client.binding import writer
 from posthog_convex.client.local_flags import LocalFlagCalls
-from posthog_convex.events import Properties
+from posthog_convex.events import Exposure, Properties
 from pyconvex import ActionCtx, MutationCtx
 
 
@@ -64,6 +64,9 @@ class EventCalls(LocalFlagCalls):
             flags = await self._flag_properties(allowed, person, groups, wanted)
             # What the caller says about a flag counts.
             made["properties"] = flags | made["properties"]
+        if stamped.get("uuid") is None and (exposure := Exposure.of_event(made)) is not None:
+            # The same event as the one that the flag's read reports.
+            made["uuid"] = exposure.uuid(made["timestamp"])
         return await self._record(allowed, made)
 
     async def identify(

@@ -9,27 +9,40 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, Unpack, overload
 
-from posthog_convex.client.arguments import About, Ctx, question
+from posthog_convex.client.arguments import (
+    About,
+    Ctx,
+    OneFlag,
+    apart,
+    group_keys,
+    question,
+)
 from posthog_convex.client.binding import Binding
 from posthog_convex.client.results import FlagResult, FlagsAndPayloads, FlagState, explanation
+from posthog_convex.events import Exposure
 
 D = TypeVar("D")
 _LEAVE_OUT: Any = object()
 
 
 class LocalFlagCalls(Binding):
-    """Local flags; see `About` for the keyword arguments that all share."""
+    """Local flags; see `About` and `OneFlag` for the keyword arguments that all share.
+
+    Reading one flag is an exposure (`$feature_flag_called`), which experiments count: it is sent
+    once for each person, flag and value, from queries too, unless `send_feature_flag_events` is
+    False for the client or the call. Reading many flags at once is none.
+    """
 
     @overload
     async def get_feature_flag(
-        self, ctx: Ctx, key: str, **about: Unpack[About]
+        self, ctx: Ctx, key: str, **about: Unpack[OneFlag]
     ) -> bool | str | None: ...
     @overload
     async def get_feature_flag(
-        self, ctx: Ctx, key: str, *, default: D, **about: Unpack[About]
+        self, ctx: Ctx, key: str, *, default: D, **about: Unpack[OneFlag]
     ) -> bool | str | D: ...
     async def get_feature_flag(
-        self, ctx: Ctx, key: str, *, default: Any = None, **about: Unpack[About]
+        self, ctx: Ctx, key: str, *, default: Any = None, **about: Unpack[OneFlag]
     ) -> Any:
         """The flag's value for a person: True or the variant's key when it matches, False when off.
 
@@ -44,14 +57,14 @@ class LocalFlagCalls(Binding):
 
     @overload
     async def is_feature_enabled(
-        self, ctx: Ctx, key: str, **about: Unpack[About]
+        self, ctx: Ctx, key: str, **about: Unpack[OneFlag]
     ) -> bool | None: ...
     @overload
     async def is_feature_enabled(
-        self, ctx: Ctx, key: str, *, default: D, **about: Unpack[About]
+        self, ctx: Ctx, key: str, *, default: D, **about: Unpack[OneFlag]
     ) -> bool | D: ...
     async def is_feature_enabled(
-        self, ctx: Ctx, key: str, *, default: Any = None, **about: Unpack[About]
+        self, ctx: Ctx, key: str, *, default: Any = None, **about: Unpack[OneFlag]
     ) -> Any:
         """Whether the flag matches a person, as True or any variant; as `get_feature_flag` else."""
         found = await self._evaluate(ctx, "is_feature_enabled", key, about)
@@ -64,7 +77,7 @@ class LocalFlagCalls(Binding):
         *,
         match_value: bool | str | None = None,
         default: Any = None,
-        **about: Unpack[About],
+        **about: Unpack[OneFlag],
     ) -> Any:
         """The decoded payload of the flag's value for a person; None when that value has none.
 
@@ -80,7 +93,7 @@ class LocalFlagCalls(Binding):
         return FlagResult.of(found).payload if self._has_verdict(ctx, found) else default
 
     async def get_feature_flag_result(
-        self, ctx: Ctx, key: str, **about: Unpack[About]
+        self, ctx: Ctx, key: str, **about: Unpack[OneFlag]
     ) -> FlagResult:
         """The flag's value and payload for a person, and how it came to it; never a default.
 
@@ -134,11 +147,32 @@ class LocalFlagCalls(Binding):
             {each.key: each.payload for each in found if each.payload is not None},
         )
 
-    async def _evaluate(self, ctx: Ctx, call: str, key: str, about: About) -> Mapping[str, Any]:
+    async def _evaluate(self, ctx: Ctx, call: str, key: str, asked: OneFlag) -> Mapping[str, Any]:
+        about, wanted = apart(asked)
         person = await self._needed_person(ctx, call, about.get("distinct_id"))
         arguments = {"key": key, **question(person, about)}
         found: Mapping[str, Any] = await ctx.run_query(self._component.flags.evaluate, arguments)
+        if found["value"] is not None and (self._sends_exposures if wanted is None else wanted):
+            self._expose_local(ctx, person, about, found)
         return found
+
+    def _expose_local(self, ctx: Ctx, person: str, about: About, found: Mapping[str, Any]) -> None:
+        result = FlagResult.of(found)
+        assert result.value is not None
+        self._expose(
+            ctx,
+            Exposure(
+                distinct_id=person,
+                flag=result.key,
+                value=result.value,
+                groups=group_keys(about),
+            ),
+            locally=True,
+            reason="Evaluated locally",
+            payload=result.payload,
+            id=result.id,
+            version=result.version,
+        )
 
     async def _evaluate_all(
         self, ctx: Ctx, call: str, flag_keys: Sequence[str] | None, about: About

@@ -6,11 +6,12 @@ an app can call is a method of this one class.
 
 from __future__ import annotations
 
+from posthog_convex.client.error_calls import ErrorCalls
 from posthog_convex.client.event_calls import EventCalls
 from posthog_convex.client.remote_calls import RemoteCalls
 
 
-class PostHog(EventCalls, RemoteCalls):
+class PostHog(EventCalls, ErrorCalls, RemoteCalls):
     """PostHog for the functions of an app. Make one, at the top of a module.
 
         posthog = PostHog(components.posthog)
@@ -18,4 +19,10 @@ class PostHog(EventCalls, RemoteCalls):
     The person is, in this order: what `identify(ctx)` returns, the `distinct_id` of the call,
     `ctx.user_id`. `before_send`, one hook or a list, sees each event before it is recorded and may
     change or drop it; a hook that raises drops the event with a warning.
+
+    `send_feature_flag_events` False ends the exposures that reading a flag reports. The others are
+    about reported errors: `in_app_modules` names packages whose frames count as the app's own;
+    `capture_exception_code_variables` adds the variables of the app's frames, without those whose
+    names match `code_variables_ignore_patterns` and masked where they match
+    `code_variables_mask_patterns` or look like secrets.
     """

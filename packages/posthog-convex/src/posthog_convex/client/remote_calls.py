@@ -12,12 +12,20 @@ from asyncio import sleep
 from collections.abc import Sequence
 from typing import Any, TypeVar, Unpack, overload
 
-from posthog_convex.client.arguments import About, Ctx, remote_question
+from posthog_convex.client.arguments import (
+    About,
+    Ctx,
+    OneFlag,
+    apart,
+    group_keys,
+    remote_question,
+)
 from posthog_convex.client.binding import Binding, asker
 from posthog_convex.client.results import FlagsAndPayloads
 from posthog_convex.client.status import Reloaded, Status
 from posthog_convex.component.connections import send
 from posthog_convex.component.remote import RemoteAnswer, ask, flags_request
+from posthog_convex.events import Exposure
 from pyconvex import ActionCtx
 
 D = TypeVar("D")
@@ -41,7 +49,7 @@ class RemoteCalls(Binding):
         *,
         timeout_s: float = TIMEOUT_S,
         disable_geoip: bool = True,
-        **about: Unpack[About],
+        **about: Unpack[OneFlag],
     ) -> bool | str | None: ...
     @overload
     async def evaluate_flag(
@@ -52,7 +60,7 @@ class RemoteCalls(Binding):
         default: D,
         timeout_s: float = TIMEOUT_S,
         disable_geoip: bool = True,
-        **about: Unpack[About],
+        **about: Unpack[OneFlag],
     ) -> bool | str | D: ...
     async def evaluate_flag(
         self,
@@ -62,7 +70,7 @@ class RemoteCalls(Binding):
         default: Any = None,
         timeout_s: float = TIMEOUT_S,
         disable_geoip: bool = True,
-        **about: Unpack[About],
+        **about: Unpack[OneFlag],
     ) -> Any:
         """The flag's value for a person, evaluated by PostHog: True, the variant's key, or False.
 
@@ -71,8 +79,8 @@ class RemoteCalls(Binding):
 
             if await posthog.evaluate_flag(ctx, "beta", default=False): ...
         """
-        found = await self._ask(
-            ctx, "evaluate_flag", [key], about, timeout_s=timeout_s, disable_geoip=disable_geoip
+        found = await self._ask_for_one(
+            ctx, "evaluate_flag", key, about, timeout_s=timeout_s, disable_geoip=disable_geoip
         )
         return found.flags.get(key, default)
 
@@ -84,15 +92,15 @@ class RemoteCalls(Binding):
         default: Any = None,
         timeout_s: float = TIMEOUT_S,
         disable_geoip: bool = True,
-        **about: Unpack[About],
+        **about: Unpack[OneFlag],
     ) -> Any:
         """The decoded payload of the flag's value for a person; None when that value has none.
 
         `default` stands in when there is no value, as with `evaluate_flag`.
         """
         call = "evaluate_flag_payload"
-        found = await self._ask(
-            ctx, call, [key], about, timeout_s=timeout_s, disable_geoip=disable_geoip
+        found = await self._ask_for_one(
+            ctx, call, key, about, timeout_s=timeout_s, disable_geoip=disable_geoip
         )
         return found.payloads.get(key) if key in found.flags else default
 
@@ -110,8 +118,12 @@ class RemoteCalls(Binding):
         When PostHog could not be asked both are empty, and `error` says why.
         """
         call, keys = "evaluate_all_flags", None if flag_keys is None else list(flag_keys)
-        return await self._ask(
-            ctx, call, keys, about, timeout_s=timeout_s, disable_geoip=disable_geoip
+        asker(ctx, call)
+        person = await self._needed_person(ctx, call, about.get("distinct_id"))
+        return _flags(
+            await self._ask(
+                ctx, call, keys, person, about, timeout_s=timeout_s, disable_geoip=disable_geoip
+            )
         )
 
     async def reload_feature_flags(self, ctx: ActionCtx) -> Reloaded:
@@ -129,32 +141,69 @@ class RemoteCalls(Binding):
         """
         return Status.of(await ctx.run_query(self._component.poll.status, {}))
 
+    async def _ask_for_one(
+        self,
+        ctx: ActionCtx,
+        call: str,
+        key: str,
+        asked: OneFlag,
+        *,
+        timeout_s: float,
+        disable_geoip: bool,
+    ) -> FlagsAndPayloads:
+        about, wanted = apart(asked)
+        person = await self._needed_person(asker(ctx, call), call, about.get("distinct_id"))
+        answer = await self._ask(
+            ctx, call, [key], person, about, timeout_s=timeout_s, disable_geoip=disable_geoip
+        )
+        flag = answer.flags.get(key)
+        if flag is not None and (self._sends_exposures if wanted is None else wanted):
+            exposure = Exposure(
+                distinct_id=person, flag=key, value=flag.value, groups=group_keys(about)
+            )
+            self._expose(
+                ctx,
+                exposure,
+                locally=False,
+                reason=flag.reason,
+                payload=None if flag.payload is None else _decoded(flag.payload),
+                id=flag.id,
+                version=flag.version,
+                request_id=answer.request_id,
+                disable_geoip=disable_geoip,
+            )
+        return _flags(answer)
+
     async def _ask(
         self,
         ctx: ActionCtx,
         call: str,
         keys: list[str] | None,
+        person: str,
         about: About,
         *,
         timeout_s: float,
         disable_geoip: bool,
-    ) -> FlagsAndPayloads:
+    ) -> RemoteAnswer:
         allowed = asker(ctx, call)
-        person = await self._needed_person(ctx, call, about.get("distinct_id"))
         question = remote_question(person, about, keys, disable_geoip=disable_geoip)
         target = await allowed.run_query(self._component.remote.target, {})
         request = flags_request(target["host"], target["token"], question)
         answer = await ask(request, send, timeout_s, sleep)
         _warn(ctx, call, keys, answer)
-        return FlagsAndPayloads(
-            {key: each.value for key, each in answer.flags.items()},
-            {
-                key: _decoded(each.payload)
-                for key, each in answer.flags.items()
-                if each.payload is not None and each.value is not False
-            },
-            answer.error,
-        )
+        return answer
+
+
+def _flags(answer: RemoteAnswer) -> FlagsAndPayloads:
+    return FlagsAndPayloads(
+        {key: each.value for key, each in answer.flags.items()},
+        {
+            key: _decoded(each.payload)
+            for key, each in answer.flags.items()
+            if each.payload is not None and each.value is not False
+        },
+        answer.error,
+    )
 
 
 def _warn(ctx: ActionCtx, call: str, keys: list[str] | None, answer: RemoteAnswer) -> None:

@@ -17,10 +17,12 @@ posthog_component = define_component(
         "POSTHOG_PERSONAL_API_KEY": v.optional(v.string()),
         "POSTHOG_FLAGS_POLLING_INTERVAL_SECONDS": v.optional(v.string()),
         "POSTHOG_DISABLE_LOCAL_EVALUATION": v.optional(v.string()),
+        "POSTHOG_DISABLE_EXCEPTION_AUTOCAPTURE": v.optional(v.string()),
     },
 )
-EVENTS_QUEUE = posthog_component.queue("events")
+EVENTS_QUEUE = posthog_component.queue("events", open=True)
 posthog_component.lane("posthog_convex.component.lanes:EventLane")
+posthog_component.lane("posthog_convex.component.report_lane:ReportLane")
 posthog_component.lane("posthog_convex.component.lanes:FlagLane")
 
 __all__ = ["EVENTS_QUEUE", "posthog_component"]

@@ -7,32 +7,27 @@ it" changes nothing: events stay queued, stored definitions stay in force.
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from posthog_convex.component.endpoints import BATCH, normalise_host
+from posthog_convex.component.batches import (
+    USER_AGENT,
+    batch_request,
+    checked_text,
+    classify_batch,
+)
 from posthog_convex.component.polling import Look, Outcome, look
 from posthog_convex.component.settings import is_disabled, poll_interval_s
-from posthog_convex.events.builders import LIBRARY, LIBRARY_VERSION
 from pyconvex.delivery import (
-    Accepted,
     LaneContext,
     QueueLane,
     Request,
     Response,
-    Retry,
     TimerLane,
     Verdict,
-    classify,
 )
 from pyconvex.values import Value
-
-USER_AGENT = f"{LIBRARY}/{LIBRARY_VERSION}"
-
-#: PostHog's JavaScript SDK pauses as long when a quota is used up.
-QUOTA_PAUSE_S = 60.0
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -53,38 +48,10 @@ class EventLane(QueueLane):
     needs = ("POSTHOG_PROJECT_TOKEN",)
 
     def encode(self, rows: Sequence[Value], env: Mapping[str, str]) -> Request:
-        body = msgspec.json.encode(
-            {"api_key": env["POSTHOG_PROJECT_TOKEN"].strip(), "batch": [_event(r) for r in rows]}
-        )
-        return Request(
-            BATCH.method,
-            BATCH.url(normalise_host(env.get("POSTHOG_HOST"))),
-            (
-                ("Content-Type", "application/json"),
-                ("Content-Encoding", "gzip"),
-                ("User-Agent", USER_AGENT),
-            ),
-            # Without a time in the header, equal rows make equal bytes.
-            gzip.compress(body, compresslevel=6, mtime=0),
-        )
+        return batch_request([checked_text(row) for row in rows], env)
 
     def classify(self, response: Response) -> Verdict:
-        verdict = classify(response)
-        match verdict:
-            case Accepted() if "html" in response.headers.get("content-type", ""):
-                return Retry(
-                    "a web page answered instead of PostHog; check POSTHOG_HOST", QUOTA_PAUSE_S
-                )
-            case Accepted() if _quota_limited(response):
-                return Retry(
-                    "PostHog's quota for events is used up; raise the limit in billing",
-                    QUOTA_PAUSE_S,
-                )
-            case Retry(reason, after_s) if response.status in (401, 403):
-                return Retry(f"{reason}; check POSTHOG_PROJECT_TOKEN", after_s)
-            case Retry(reason, after_s) if response.status in (301, 302, 307, 308, 404, 405):
-                return Retry(f"{reason}; check POSTHOG_HOST", after_s)
-        return verdict
+        return classify_batch(response)
 
 
 class FlagLane(TimerLane):
@@ -176,23 +143,3 @@ class _Outside(msgspec.Struct):
 
     def now_ms(self) -> float:
         return self.ctx.now_ms()
-
-
-def _quota_limited(response: Response) -> bool:
-    try:
-        return "events" in msgspec.json.decode(response.body, type=_BatchAnswer).quota_limited
-    except msgspec.MsgspecError:
-        return False
-
-
-class _BatchAnswer(msgspec.Struct):
-    quota_limited: list[str] = []
-
-
-def _event(row: Value) -> msgspec.Raw:
-    """A row's text as it stands, after a look whether it is one JSON object: one that isn't would
-    spoil the batch, and only here is it known which row that is."""
-    if not isinstance(row, str):
-        raise TypeError(f"an event is a JSON text, not {type(row).__name__}")
-    msgspec.json.decode(row, type=dict[str, msgspec.Raw])
-    return msgspec.Raw(row.encode())

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from posthog_convex.component.batches import USER_AGENT
 from posthog_convex.component.endpoints import FLAGS, normalise_host
-from posthog_convex.component.lanes import USER_AGENT
 from pyconvex.delivery import Request, Response, Unreachable
 
 #: What PostHog's SDKs retry, once; everything else is an answer.
@@ -45,6 +45,7 @@ class RemoteAnswer(msgspec.Struct, frozen=True):
     #: Flags that PostHog itself could not evaluate.
     failed: tuple[str, ...] = ()
     error: str | None = None
+    request_id: str | None = None
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,11 +123,13 @@ def read_answer(response: Response) -> RemoteAnswer:
     return RemoteAnswer(
         {key: _flag(each) for key, each in answer.flags.items() if not each.failed},
         tuple(key for key, each in answer.flags.items() if each.failed),
+        request_id=answer.request_id,
     )
 
 
 class _Reason(msgspec.Struct):
     code: str | None = None
+    description: str | None = None
 
 
 class _Metadata(msgspec.Struct):
@@ -149,6 +152,7 @@ class _Answer(msgspec.Struct, rename="camel"):
     feature_flags: dict[str, bool | str] | None = None
     feature_flag_payloads: dict[str, Any] | None = None
     quota_limited: list[str] | None = None
+    request_id: str | None = None
 
 
 def _flag(detail: _Detail) -> RemoteFlag:
@@ -158,7 +162,7 @@ def _flag(detail: _Detail) -> RemoteFlag:
         payload=_payload_text(metadata.payload),
         id=metadata.id,
         version=metadata.version,
-        reason=detail.reason.code if detail.reason else None,
+        reason=(detail.reason.description or detail.reason.code) if detail.reason else None,
     )
 
 

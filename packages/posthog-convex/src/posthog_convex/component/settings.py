@@ -21,6 +21,11 @@ def is_disabled(env: Mapping[str, str]) -> bool:
     return env.get("POSTHOG_DISABLE_LOCAL_EVALUATION", "").strip().lower() in _YES
 
 
+def captures_uncaught(env: Mapping[str, str]) -> bool:
+    """Whether errors that leave their functions are sent to PostHog."""
+    return env.get("POSTHOG_DISABLE_EXCEPTION_AUTOCAPTURE", "").strip().lower() not in _YES
+
+
 def misplaced_key(env: Mapping[str, str]) -> str | None:
     """What is wrong with the kind of key for definitions, seen from its beginning.
 

@@ -6,29 +6,39 @@ text is what reaches PostHog, so that sending it twice is the same event.
 """
 
 from posthog_convex.events.builders import (
+    EXCEPTION,
     Event,
     Stamp,
     alias,
     capture,
+    exception,
     flag_properties,
     group_identify,
     identify,
     set_once,
     set_properties,
 )
+from posthog_convex.events.exposures import FLAG_CALLED, Exposure, FlagDetails, flag_called
 from posthog_convex.events.json_text import MAX_EVENT_BYTES, to_json
 from posthog_convex.events.properties import EventError, Properties, plain
-from posthog_convex.events.stamps import event_uuid, iso_timestamp
+from posthog_convex.events.stamps import checked_uuid, event_uuid, iso_timestamp
 
 __all__ = [
+    "EXCEPTION",
+    "FLAG_CALLED",
     "MAX_EVENT_BYTES",
     "Event",
     "EventError",
+    "Exposure",
+    "FlagDetails",
     "Properties",
     "Stamp",
     "alias",
     "capture",
+    "checked_uuid",
     "event_uuid",
+    "exception",
+    "flag_called",
     "flag_properties",
     "group_identify",
     "identify",

@@ -7,7 +7,7 @@ without one, and then creates no person profile.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +19,8 @@ from posthog_convex.events.stamps import checked_uuid, iso_timestamp
 LIBRARY = "posthog-convex-python"
 #: Kept equal to the package's version by a test.
 LIBRARY_VERSION = "0.1.0"
+
+EXCEPTION = "$exception"
 
 #: An event in PostHog's own form; `before_send` hooks see and may change it.
 Event = dict[str, Any]
@@ -138,6 +140,28 @@ def group_identify(
     }
     who = text_id(distinct_id) or f"${kind}_{key}"
     return _event("$groupidentify", who, stamp, made, disable_geoip)
+
+
+def exception(
+    exception_list: Sequence[Mapping[str, Any]],
+    *,
+    distinct_id: str | None,
+    stamp: Stamp,
+    properties: Properties | None = None,
+    groups: Mapping[str, str | int] | None = None,
+    disable_geoip: bool = True,
+) -> Event:
+    """An error, described as `posthog_convex.exceptions` does. It may be nobody's."""
+    made = {"$exception_level": "error"} | plain(properties, "additional_properties")
+    made["$exception_list"] = [dict(entry) for entry in exception_list]
+    return capture(
+        EXCEPTION,
+        distinct_id=distinct_id,
+        stamp=stamp,
+        properties=made,
+        groups=groups,
+        disable_geoip=disable_geoip,
+    )
 
 
 def flag_properties(values: Mapping[str, bool | str]) -> dict[str, Any]:

@@ -23,7 +23,8 @@ def event_uuid(now_ms: int, random_bits: int) -> str:
     """
     noise = random_bits & ((1 << _RANDOM_BITS) - 1)
     high = (now_ms & ((1 << 48) - 1)) << 80 | 0x7 << 76 | (noise >> 62) << 64
-    return str(UUID(int=high | 0b10 << 62 | noise & ((1 << 62) - 1)))
+    text = f"{high | 0b10 << 62 | noise & ((1 << 62) - 1):032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def checked_uuid(uuid: str | UUID) -> str:

@@ -26,7 +26,10 @@ Frame = dict[str, Any]
 
 
 class FrameRules(msgspec.Struct, frozen=True):
-    """Whose code a frame is, by the name of its module."""
+    """Whose code a frame is, by the name of its module.
+
+    Without `app_packages` the app is what is neither installed nor Python's own.
+    """
 
     #: How the names of packages that hold the app begin; modules and paths are shown without it.
     app_packages: tuple[str, ...] = ()
@@ -71,7 +74,7 @@ def describe_frame(place: Place, rules: FrameRules) -> Frame:
     shown = module if own is None else own
     described: Frame = {
         "platform": "python",
-        "filename": _filename(code.co_filename, shown, is_app=own is not None),
+        "filename": filename_of(code.co_filename, shown, is_app=own is not None),
         "abs_path": code.co_filename,
         "function": code.co_name,
         "module": shown,
@@ -111,7 +114,7 @@ def without_app_package(module: str, rules: FrameRules) -> str | None:
 def _is_in_app(module: str, path: str, rules: FrameRules) -> bool:
     if _is_below(module, rules.in_app_modules):
         return True
-    if _is_below(module, rules.carriers) or path.startswith("<"):
+    if rules.app_packages or _is_below(module, rules.carriers) or path.startswith("<"):
         return False
     return not (path.startswith(_STANDARD_LIBRARY) or _INSTALLED_HERE.intersection(path.split("/")))
 
@@ -124,7 +127,7 @@ _INSTALLED_HERE = frozenset({"site-packages", "dist-packages"})
 _STANDARD_LIBRARY = tuple(f"{sysconfig.get_paths()[name]}/" for name in ("stdlib", "platstdlib"))
 
 
-def _filename(path: str, module: str, *, is_app: bool) -> str:
+def filename_of(path: str, module: str, *, is_app: bool) -> str:
     """The path from the folder that imports start at, so that it is the same on every machine."""
     tail = module.replace(".", "/")
     if is_app:

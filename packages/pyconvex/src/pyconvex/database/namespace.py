@@ -48,6 +48,8 @@ class Namespace:
         self.path = path
         self._tx = transaction
         self._system = system
+        #: Queues that were appended to; looked up, and so read, once.
+        self._queues: dict[str, int] = {}
 
     @property
     def system(self) -> Namespace:
@@ -189,12 +191,15 @@ class Namespace:
 
     def enqueue(self, queue: str, body: bytes) -> None:
         """Append a row to one of the component's queues, if and when the transaction commits."""
-        rows = self._tx.registry_rows(QUEUES, "by_name", self.path, queue)
-        if not rows:
-            raise DatabaseError(
-                "QueueNotFound", f"There is no queue named {queue}. Define it on the component."
-            )
-        self._tx.enqueue(registry.whole(rows[0]["number"]), body)
+        number = self._queues.get(queue)
+        if number is None:
+            number = self.queue_number(queue)
+            if number is None:
+                raise DatabaseError(
+                    "QueueNotFound", f"There is no queue named {queue}. Define it on the component."
+                )
+            self._queues[queue] = number
+        self._tx.enqueue(number, body)
 
     def queue_number(self, queue: str) -> int | None:
         """The number under which storage knows a queue."""

@@ -79,13 +79,21 @@ class ComponentDefinition:
     declared_env: Mapping[str, Validator]
     schema: Schema | None = None
     queues: list[str] = field(default_factory=list)
+    #: Those of them that whoever mounts the component may append to.
+    open_queues: set[str] = field(default_factory=set)
     lanes: list[str] = field(default_factory=list)
     mounts: list[Mount] = field(default_factory=list)
 
-    def queue(self, name: str) -> str:
-        """Declare a queue, into which the component's functions append and which a lane drains."""
+    def queue(self, name: str, *, open: bool = False) -> str:
+        """Declare a queue, into which the component's functions append and which a lane drains.
+
+        Mutations of whoever mounts the component may append to an open one too, without a call of
+        the component: the lane must be able to deal with whatever they append.
+        """
         _check_name(name, "queue")
         self.queues.append(name)
+        if open:
+            self.open_queues.add(name)
         return name
 
     def lane(self, import_path: str) -> None:

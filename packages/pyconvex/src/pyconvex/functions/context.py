@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
 from pyconvex.functions.arguments import named_arguments
 from pyconvex.functions.db import DatabaseReader, DatabaseWriter
 from pyconvex.functions.environment import EnvironmentView
-from pyconvex.functions.references import FunctionReference, ModuleReference
+from pyconvex.functions.references import (
+    ComponentReference,
+    FunctionReference,
+    ModuleReference,
+)
 from pyconvex.functions.scheduler import Scheduler, SchedulingRun
 from pyconvex.runlog import ExceptionReport
 
@@ -55,8 +59,8 @@ class Run(SchedulingRun, Protocol):
     def call(self, kind: str, target: Any, arguments: Mapping[str, Any]) -> Awaitable[Any]:
         """Run another function as part of this run."""
 
-    def enqueue(self, queue: str, value: Any) -> Awaitable[None]:
-        """Append to one of the component's queues."""
+    def enqueue(self, queue: str, value: Any, mount: str | None) -> Awaitable[None]:
+        """Append to one of the component's queues, or to an open one of a component in it."""
 
     def log(self, level: str, message: Any) -> None:
         """Add a line to the run's report."""
@@ -200,9 +204,14 @@ class MutationCtx(QueryCtx):
         """Run a mutation as part of this one; if it raises, its writes alone are undone."""
         return self._run.call("mutation", function, named_arguments(function, args, kwargs))
 
-    def enqueue(self, queue: str, value: Any) -> Awaitable[None]:
-        """Append a value to one of this component's queues, in this transaction."""
-        return self._run.enqueue(queue, value)
+    def enqueue(
+        self, queue: str, value: Any, *, component: ComponentReference | None = None
+    ) -> Awaitable[None]:
+        """Append a value to one of this component's queues, in this transaction.
+
+        With `component`, such as `components.mail`, to an open queue of a component mounted here.
+        """
+        return self._run.enqueue(queue, value, None if component is None else component.mount)
 
 
 class ActionCtx(_Ctx):

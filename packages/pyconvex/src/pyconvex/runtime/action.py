@@ -270,7 +270,7 @@ class ActionFrame:
         errors = self._reporting.errors
         return self._runner.call_out(self._run_id, callee, function_kind, arguments, errors)
 
-    async def enqueue(self, queue: str, value: Any) -> None:
+    async def enqueue(self, queue: str, value: Any, mount: str | None) -> None:
         raise FunctionCallError(
             "An action can't append to a queue itself: call a mutation of this component that does."
         )

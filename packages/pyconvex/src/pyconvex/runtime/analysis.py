@@ -58,6 +58,8 @@ class ComponentImage:
     functions: Mapping[str, RegisteredFunction[..., object]]
     schema: Schema
     env: tuple[EnvSpec, ...]
+    #: Queues that functions of the component around it may append to.
+    open_queues: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +202,8 @@ def _add(
         definition.schema or _explicit_schema(modules), _document_classes(modules)
     )
     schema = Schema({**_bundled_tables(modules), **schema.tables})
-    images[path] = ComponentImage(path, version, functions, schema, env)
+    open_queues = frozenset(definition.open_queues)
+    images[path] = ComponentImage(path, version, functions, schema, env, open_queues)
     specs.append(
         ComponentSpec(
             path=path,

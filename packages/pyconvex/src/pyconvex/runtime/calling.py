@@ -135,18 +135,35 @@ def _resolve(
                 f"Could not find function for '{reference.path}'." + _similar(image, component.path)
             )
         return Callee(component, function)
-    child = image.components.get(f"{component.path}/{reference.mount}".lstrip("/"))
-    if child is None:
-        raise FunctionCallError(
-            f"There is no component mounted as {reference.mount!r}: add "
-            f"app.use(…, name={reference.mount!r}) to convex_config.py."
-        )
+    child = _mounted(image, component, reference.mount)
     function = child.functions.get(reference.path)
     if function is None or not function.public:
         raise FunctionCallError(
             f"Child component {reference.mount!r} does not export '{reference.path}'."
         )
     return Callee(child, function)
+
+
+def find_open_queue(
+    image: AppImage, component: ComponentImage, mount: str, queue: str
+) -> ComponentImage:
+    """The component mounted in `component` that lets it append to this queue."""
+    child = _mounted(image, component, mount)
+    if queue not in child.open_queues:
+        raise FunctionCallError(
+            f"Child component {mount!r} has no open queue {queue!r}: call a mutation of it."
+        )
+    return child
+
+
+def _mounted(image: AppImage, component: ComponentImage, mount: str) -> ComponentImage:
+    child = image.components.get(f"{component.path}/{mount}".lstrip("/"))
+    if child is None:
+        raise FunctionCallError(
+            f"There is no component mounted as {mount!r}: add "
+            f"app.use(…, name={mount!r}) to convex_config.py."
+        )
+    return child
 
 
 def bind_arguments(callee: Callee, arguments: Value, tables: TableNumbers) -> dict[str, Any]:

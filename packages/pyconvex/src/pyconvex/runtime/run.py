@@ -51,6 +51,7 @@ from pyconvex.runtime.calling import (
     encode_result,
     find_for_client,
     find_for_function,
+    find_open_queue,
     find_to_schedule,
     too_deep,
 )
@@ -216,6 +217,10 @@ class PureRun:
                 CURRENT_LOG.reset(log_token)
             purity.leave_call(token)
 
+    def tables_of(self, component: ComponentImage) -> Namespace:
+        """The tables and queues of a component, for code of this run."""
+        return self._check_version(component.path)
+
     def _check_version(self, path: str) -> Namespace:
         """The component's tables, provided that this process has the code that is in force."""
         namespace = self.transaction.namespace(path)
@@ -307,8 +312,12 @@ class Frame:
         encoded = await self._run.invoke(callee, crossing(arguments), self.depth + 1)
         return decode_result(callee, encoded, self.namespace)
 
-    async def enqueue(self, queue: str, value: Any) -> None:
-        self.namespace.enqueue(queue, codec.encode(value))
+    async def enqueue(self, queue: str, value: Any, mount: str | None) -> None:
+        namespace = self.namespace
+        if mount is not None:
+            child = find_open_queue(self._run.image, self._callee.component, mount, queue)
+            namespace = self._run.tables_of(child)
+        namespace.enqueue(queue, codec.encode(value))
 
     async def schedule(
         self, when: When, target: Any, arguments: Mapping[str, Any], retry: Retry | None

@@ -12,8 +12,9 @@ from typing import TypedDict
 
 import msgspec
 
+from posthog_convex.component.batches import USER_AGENT
 from posthog_convex.component.connections import send
-from posthog_convex.component.lanes import USER_AGENT, Stored
+from posthog_convex.component.lanes import Stored
 from posthog_convex.component.polling import Look, Outcome, look
 from posthog_convex.component.settings import is_disabled
 from pyconvex import ActionCtx, QueryCtx, action, query

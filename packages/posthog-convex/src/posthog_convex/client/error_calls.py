@@ -1,0 +1,79 @@
+"""Reporting errors, from every kind of function.
+
+Owns `capture_exception`. Never writes: a report leaves with the run's outcome, so it works in
+queries, survives a mutation that rolls back, and comes from the attempt that counts. One invariant:
+an error has one id in its run, so reported by hand and then leaving the function it is one event.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from posthog_convex import events
+from posthog_convex.client.arguments import Ctx, Groups, unobserved_now_ms
+from posthog_convex.client.binding import Binding
+from posthog_convex.component import reported
+from posthog_convex.component.reported import ReportedException
+from posthog_convex.events import Properties, Stamp
+from posthog_convex.exceptions import describe
+from pyconvex import ActionCtx, MutationCtx
+
+
+class ErrorCalls(Binding):
+    """Errors; what leaves a function uncaught is reported without a call."""
+
+    async def capture_exception(
+        self,
+        ctx: Ctx,
+        error: BaseException | None = None,
+        *,
+        distinct_id: str | None = None,
+        additional_properties: Properties | None = None,
+        groups: Groups | None = None,
+        disable_geoip: bool = True,
+    ) -> str:
+        """Report an error that was caught, by default the one that is being handled.
+
+        It arrives although the mutation rolls back, once, for the attempt that counts; raised on
+        and leaving the function it stays one event, with these properties. It may be nobody's: in a
+        query it is the caller's only if the query has looked who calls. Returns the event's uuid.
+
+            except StripeError as error:
+                await posthog.capture_exception(ctx, error, additional_properties={"order": order})
+        """
+        found = sys.exception() if error is None else error
+        if not isinstance(found, BaseException):
+            raise TypeError(
+                "posthog.capture_exception needs an error: pass one, or call it in an except block"
+            )
+        uuid = ctx.describe_exception(found).id
+        person, for_caller = await self._whose_error(ctx, distinct_id)
+        made = events.exception(
+            describe(
+                found,
+                rules=self._frame_rules,
+                variables=self._variable_rules,
+                caller=sys._getframe(),
+            ),
+            distinct_id=person,
+            stamp=Stamp.of(uuid, unobserved_now_ms()),
+            properties=additional_properties,
+            groups=groups,
+            disable_geoip=disable_geoip,
+        )
+        kept = self._hooked(ctx, made)
+        item = ReportedException(
+            self._component.mount,
+            uuid,
+            None if kept is None else events.to_json(kept),
+            for_caller,
+        )
+        ctx.report(reported.EXCEPTION, reported.to_item(item), durable=True)
+        return uuid
+
+    async def _whose_error(self, ctx: Ctx, distinct_id: str | None) -> tuple[str | None, bool]:
+        """The person, and whether to leave that to the run: a query that looks is theirs alone."""
+        if isinstance(ctx, (MutationCtx, ActionCtx)):
+            return await self._person(ctx, distinct_id), False
+        person = await self._chosen_person(ctx, distinct_id)
+        return person, person is None

@@ -1,0 +1,110 @@
+"""Errors that the host reports, as PostHog reads them.
+
+Owns the way from the host's description of an error to an event. Never sees the error itself. One
+invariant: an error described here groups with the same error described by `capture_exception`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from posthog_convex import events
+from posthog_convex.events import Event, Stamp
+from posthog_convex.exceptions import Description, Entry
+from posthog_convex.exceptions.frames import filename_of
+from pyconvex.runlog import ExceptionReport, Frame, RunRecord
+
+#: What the host calls the error with which a function answers its client on purpose.
+_ON_PURPOSE = "ConvexError"
+
+
+def uncaught(error: ExceptionReport, run: RunRecord) -> Event:
+    """The event of an error that left its function; without a known caller it is nobody's."""
+    return about_run(
+        events.exception(
+            exception_list(error),
+            distinct_id=run.report.user_id,
+            stamp=Stamp.of(error.id, run.ts_ms),
+        ),
+        run,
+    )
+
+
+def reported(event: Event, run: RunRecord, *, for_caller: bool) -> Event:
+    """An event that a function made of an error, with what only the host knows of its run."""
+    if for_caller and run.report.user_id is not None:
+        properties = {**event["properties"]}
+        properties.pop("$process_person_profile", None)
+        event = event | {"distinct_id": run.report.user_id, "properties": properties}
+    return about_run(event, run)
+
+
+def about_run(event: Event, run: RunRecord) -> Event:
+    """The event with the run that it is of, in the words of Convex's own error reports."""
+    known: dict[str, Any] = {
+        "convex_function": run.path,
+        "convex_function_type": run.kind,
+        "convex_request_id": run.request_id,
+    }
+    if run.component:
+        known["convex_component"] = run.component
+    return event | {"properties": known | event["properties"]}
+
+
+def exception_list(error: ExceptionReport) -> Description:
+    """The error with what led to it, as `posthog_convex.exceptions.describe` has it."""
+    return list(_entries(error, [], None, None))
+
+
+def _entries(
+    error: ExceptionReport, made: list[None], parent: int | None, source: str | None
+) -> Iterator[Entry]:
+    number = len(made)
+    made.append(None)
+    mechanism: dict[str, Any] = {"exception_id": number, "synthetic": False}
+    if parent is None:
+        mechanism |= {"type": "generic", "handled": error.type == _ON_PURPOSE}
+    else:
+        mechanism |= {"type": "chained", "source": source, "parent_id": parent}
+    if error.members:
+        mechanism["is_exception_group"] = True
+    entry: Entry = {
+        "type": _last_name(error.type),
+        "value": "\n".join([error.message, *error.notes]),
+        "module": error.module or None,
+        "mechanism": mechanism,
+    }
+    if error.frames:
+        frames = [_frame(each) for each in error.frames]
+        entry["stacktrace"] = {"type": "raw", "frames": frames}
+    yield entry
+    if error.cause is not None:
+        how = "cause" if error.cause_named else "context"
+        yield from _entries(error.cause, made, number, how)
+    for member in error.members:
+        yield from _entries(member, made, number, "member")
+
+
+def _frame(frame: Frame) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "platform": "python",
+        "filename": filename_of(frame.file, frame.module, is_app=frame.in_app),
+        "abs_path": frame.file,
+        "function": _last_name(frame.function),
+        "module": frame.module,
+        "lineno": frame.line,
+        "in_app": frame.in_app,
+    }
+    if frame.source:
+        made |= {
+            "pre_context": list(frame.before),
+            "context_line": frame.source,
+            "post_context": list(frame.after),
+        }
+    return made
+
+
+def _last_name(qualified: str) -> str:
+    """`inner` of `outer.<locals>.inner`: PostHog's frames have plain names."""
+    return qualified.rpartition(".")[2]
