@@ -236,6 +236,32 @@ def test_what_the_official_client_may_also_ask() -> None:
     run(scenario)
 
 
+def test_another_password_ends_the_sessions_of_the_old_one() -> None:
+    async def scenario(t: ConvexTest) -> None:
+        tokens = await sign(t, "signUp")
+        other = await sign(t, "signUp", email="bo@example.com")
+        change = {"email": "ANN@example.com", "password": "battery staple"}
+        assert await t.action("auth:setPassword", change) is True
+        assert await refresh(t, tokens) is None
+        assert await refused(t, "signIn") == "InvalidCredentials"
+        assert await sign(t, "signIn", password="battery staple")
+        assert await refresh(t, other)
+        assert await t.action("auth:setPassword", {**change, "email": "no@example.com"}) is False
+        with pytest.raises(ConvexError, match="InvalidPassword"):
+            await t.action("auth:setPassword", {**change, "password": "short"})
+
+    run(scenario)
+
+
+def test_clients_reach_three_functions_and_no_more() -> None:
+    async def scenario(t: ConvexTest) -> None:
+        functions = t.engine.image.spec.root.functions
+        public = {f.path for f in functions if f.public and f.path.startswith("auth:")}
+        assert public == {"auth:signIn", "auth:signOut", "auth:isAuthenticated"}
+
+    run(scenario)
+
+
 def test_a_refresh_token_is_good_for_one_answer() -> None:
     async def scenario(t: ConvexTest) -> None:
         first = await sign(t, "signUp")

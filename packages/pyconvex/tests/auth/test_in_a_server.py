@@ -95,6 +95,7 @@ async def set_variable(server: Server, name: str, value: str | None) -> None:
 def test_a_token_over_http(tmp_path: Path, issuer: Issuer) -> None:
     async def scenario(server: Server) -> None:
         token = issuer.token()
+        assert "set OTHER" in server.auth_advice()[0]
         refused = await ask(server, "who:email", token)
         assert refused["code"] == "NoAuthProvider", "no variable that names a provider is set"
         assert "off while DOMAIN is not set" in refused["message"]
@@ -322,6 +323,10 @@ providers = [OidcProvider.this_deployment()]
         assert set(before) == {trust.PRIVATE_KEY, trust.JWKS}
         assert "BEGIN PRIVATE KEY" in before[trust.PRIVATE_KEY]
         assert '"d"' not in before[trust.JWKS]
+        assert server.auth_advice() == []
+        await set_variable(server, trust.JWKS, None)
+        assert "JWKS is not set" in server.auth_advice()[0]
+        await set_variable(server, trust.JWKS, before[trust.JWKS])
         (tmp_path / "convex" / "who.py").write_text(APP["who.py"] + "\n")
         await server.deploy(tmp_path / "convex")
         assert await server._environment.list() == before

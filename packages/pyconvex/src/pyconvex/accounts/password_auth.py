@@ -1,8 +1,8 @@
 """Signing up and in with e-mail and password.
 
 Owns the functions that the official `@convex-dev/auth` clients call, under the names that they
-expect, and the mutations behind them. Never stores a password or a token. One invariant: a wrong
-e-mail and a wrong password get the same answer in the same time.
+expect. Never stores anything itself. One invariant: a wrong e-mail and a wrong password get the
+same answer in the same time.
 """
 
 from __future__ import annotations
@@ -13,19 +13,18 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
-from pyconvex.accounts import attempts, passwords, sessions
-from pyconvex.accounts.people import DIVIDER
-from pyconvex.accounts.tables import ACCOUNTS, USERS, auth_tables
+from pyconvex.accounts import passwords
+from pyconvex.accounts.mutations import AccountMutations, Opened
+from pyconvex.accounts.tables import auth_tables
 from pyconvex.accounts.tokens import RefreshToken, access_token, hash_of
 from pyconvex.functions import (
     ActionCtx,
     Arg,
     ConvexError,
     FunctionBundle,
-    MutationCtx,
     QueryCtx,
     action,
-    internal_mutation,
+    internal_action,
     query,
 )
 from pyconvex.functions.auth_config import SITE_URL
@@ -39,12 +38,14 @@ _MAX_EMAIL_CHARS = 254
 Profile = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 #: Says what is wrong with a password that somebody chooses; None when nothing is.
 PasswordRule = Callable[[str], str | None]
+#: What the client stores: `token` and `refreshToken`.
+Tokens = dict[str, str]
 
 
 def password_auth(
     *,
     provider: str = "password",
-    profile: Profile = lambda params: {},
+    profile: Profile = lambda form: {},
     check_password: PasswordRule = passwords.mistake,
 ) -> FunctionBundle:
     """Sign-up, sign-in, refresh and sign-out with e-mail and password, for `convex/auth.py`.
@@ -56,66 +57,48 @@ def password_auth(
     `authRefreshTokens` and `authRateLimits`. `auth_config.py` must hold
     `OidcProvider.this_deployment()`.
 
+    The internal action `auth:setPassword` (`email`, `password`) gives an account another password
+    and ends its user's sessions, for a reset of your own and for `pyconvex run`.
+
     `profile` gets what the sign-up form sent and returns more fields for the user's document.
     `check_password` says what is wrong with a chosen password; by default it has 8 characters or
     more.
     """
+    mutations = AccountMutations(provider)
+    auth = _PasswordAuth(provider, mutations, profile, check_password)
+    return FunctionBundle(
+        # Where the call stands, as `logging.getLogger(__name__)` would be told.
+        module=sys._getframe(1).f_globals["__name__"],
+        functions=(
+            action(name="signIn")(auth.sign_in),
+            action(name="signOut")(auth.sign_out),
+            query(name="isAuthenticated")(auth.is_authenticated),
+            internal_action(name="setPassword")(auth.set_password),
+            *mutations.all,
+        ),
+        tables=auth_tables,
+    )
 
-    @internal_mutation(name="takeAttempt")
-    async def take_attempt(ctx: MutationCtx, email: str) -> dict[str, Any]:
-        """Pay for an attempt; what is stored of the account's password goes along."""
-        allowed = await attempts.take_attempt(ctx.db, attempts.identifier_of(provider, email))
-        account = await _account(ctx, provider, email) if allowed else None
-        return {"allowed": allowed, "secret": account and account.get("secret")}
 
-    @internal_mutation(name="createAccount")
-    async def create_account(
-        ctx: MutationCtx, email: str, secret: str, profile: dict[str, Any], token_hash: str
-    ) -> dict[str, str] | None:
-        """A new user and their first session; None when the account has come into being."""
-        if await _account(ctx, provider, email) is not None:
-            return None
-        user_id = await ctx.db.insert(USERS, {"email": email, **profile})
-        await ctx.db.insert(
-            ACCOUNTS,
-            {
-                "userId": user_id,
-                "provider": provider,
-                "providerAccountId": email,
-                "secret": secret,
-            },
-        )
-        return await _enter(ctx, provider, email, user_id, token_hash)
+class _PasswordAuth:
+    """What clients call; the mutations behind it decide."""
 
-    @internal_mutation(name="openSession")
-    async def open_session(
-        ctx: MutationCtx, email: str, secret: str, new_secret: str | None, token_hash: str
-    ) -> dict[str, str] | None:
-        """A session for whoever knew the password; None when it has been changed since."""
-        account = await _account(ctx, provider, email)
-        if account is None or account.get("secret") != secret:
-            return None
-        if new_secret is not None:
-            await ctx.db.patch(account["_id"], {"secret": new_secret})
-        return await _enter(ctx, provider, email, account["userId"], token_hash)
+    def __init__(
+        self,
+        provider: str,
+        mutations: AccountMutations,
+        profile: Profile,
+        check_password: PasswordRule,
+    ) -> None:
+        self._provider = provider
+        self._mutations = mutations
+        self._profile = profile
+        self._check_password = check_password
 
-    @internal_mutation(name="refreshSession")
-    async def refresh_session(
-        ctx: MutationCtx, token_id: str, session_id: str, token_hash: str, new_token_hash: str
-    ) -> dict[str, str] | None:
-        opened = await sessions.refresh_session(
-            ctx.db, token_id, session_id, token_hash, new_token_hash
-        )
-        return None if opened is None else opened.as_value()
-
-    @internal_mutation(name="closeSession")
-    async def close_session(ctx: MutationCtx) -> None:
-        await _close_own_session(ctx)
-
-    @action(name="signIn")
     async def sign_in(
+        self,
         ctx: ActionCtx,
-        provider_name: Annotated[str | None, Arg("provider")] = None,
+        provider: str | None = None,
         params: Any = None,
         verifier: str | None = None,
         refresh_token: Annotated[str | None, Arg("refreshToken")] = None,
@@ -123,42 +106,56 @@ def password_auth(
     ) -> dict[str, Any]:
         """What the official clients call to sign up, to sign in and to refresh."""
         if refresh_token is not None:
-            return {"tokens": await refreshed(ctx, refresh_token)}
-        if provider_name is None:
+            return {"tokens": await self._refreshed(ctx, refresh_token)}
+        if provider is None:
             return {"tokens": None}  # a code out of a mail or from OAuth, of which there are none
-        if provider_name != provider:
-            raise _refusal("UnknownProvider", f"There is no way to sign in by {provider_name!r}.")
+        if provider != self._provider:
+            raise _refusal("UnknownProvider", f"There is no way to sign in by {provider!r}.")
         form = params if isinstance(params, Mapping) else {}
         match form.get("flow"):
             case "signUp":
-                return {"tokens": await signed_up(ctx, form)}
+                return {"tokens": await self._signed_up(ctx, form)}
             case "signIn":
-                return {"tokens": await signed_in(ctx, form)}
+                return {"tokens": await self._signed_in(ctx, form)}
         raise _refusal("UnknownFlow", "`flow` must be signUp or signIn.")
 
-    async def signed_up(ctx: ActionCtx, form: Mapping[str, Any]) -> dict[str, str]:
-        email, password = _email(form), _password(form)
-        wrong = check_password(password)
-        if wrong is not None:
-            raise _refusal("InvalidPassword", wrong)
-        fields = dict(profile(form))
-        stored = await attempt(ctx, email)
+    async def sign_out(self, ctx: ActionCtx) -> None:
+        """What the official clients call to sign out."""
+        await ctx.run_mutation(self._mutations.close_session)
+
+    async def is_authenticated(self, ctx: QueryCtx) -> bool:
+        """What the official helpers for servers ask."""
+        return await ctx.auth.get_user_identity() is not None
+
+    async def set_password(self, ctx: ActionCtx, email: str, password: str) -> bool:
+        """For the app and its operators; False when there is no such account."""
+        email = _email(email)
+        secret = await passwords.hashed(self._chosen(password))
+        return await ctx.run_mutation(self._mutations.store_password, email, secret)
+
+    async def _signed_up(self, ctx: ActionCtx, form: Mapping[str, Any]) -> Tokens:
+        email, password = _email(form.get("email")), self._chosen(form.get("password"))
+        profile = dict(self._profile(form))
+        stored = await self._attempt(ctx, email)
         if stored is not None:  # with the right password this is signing in
-            return await entered(ctx, email, password, stored)
+            return await self._entered(ctx, email, password, stored)
         secret = secrets.token_urlsafe(_SECRET_BYTES)
         opened = await ctx.run_mutation(
-            create_account, email, await passwords.hashed(password), fields, hash_of(secret)
+            self._mutations.create_account,
+            email,
+            await passwords.hashed(password),
+            profile,
+            hash_of(secret),
         )
-        if opened is None:
-            raise _wrong_credentials()
         return _tokens(ctx, opened, secret)
 
-    async def signed_in(ctx: ActionCtx, form: Mapping[str, Any]) -> dict[str, str]:
-        email, password = _email(form), _password(form)
-        return await entered(ctx, email, password, await attempt(ctx, email))
+    async def _signed_in(self, ctx: ActionCtx, form: Mapping[str, Any]) -> Tokens:
+        email, password = _email(form.get("email")), _password(form.get("password"))
+        return await self._entered(ctx, email, password, await self._attempt(ctx, email))
 
-    async def attempt(ctx: ActionCtx, email: str) -> str | None:
-        taken = await ctx.run_mutation(take_attempt, email)
+    async def _attempt(self, ctx: ActionCtx, email: str) -> str | None:
+        """The stored hash; None when there is no such account."""
+        taken = await ctx.run_mutation(self._mutations.take_attempt, email)
         if not taken["allowed"]:
             raise _refusal(
                 "TooManyFailedAttempts", "Too many failed attempts. Try again in a few minutes."
@@ -166,26 +163,26 @@ def password_auth(
         stored: str | None = taken["secret"]
         return stored
 
-    async def entered(
-        ctx: ActionCtx, email: str, password: str, stored: str | None
-    ) -> dict[str, str]:
+    async def _entered(
+        self, ctx: ActionCtx, email: str, password: str, stored: str | None
+    ) -> Tokens:
         if not await passwords.matches(stored, password):
             raise _wrong_credentials()
         assert stored is not None
         renewed = await passwords.hashed(password) if passwords.is_outdated(stored) else None
         secret = secrets.token_urlsafe(_SECRET_BYTES)
-        opened = await ctx.run_mutation(open_session, email, stored, renewed, hash_of(secret))
-        if opened is None:
-            raise _wrong_credentials()
+        opened = await ctx.run_mutation(
+            self._mutations.open_session, email, stored, renewed, hash_of(secret)
+        )
         return _tokens(ctx, opened, secret)
 
-    async def refreshed(ctx: ActionCtx, text: str) -> dict[str, str] | None:
+    async def _refreshed(self, ctx: ActionCtx, text: str) -> Tokens | None:
         token = RefreshToken.parse(text)
         if token is None:
             return None
         secret = secrets.token_urlsafe(_SECRET_BYTES)
         opened = await ctx.run_mutation(
-            refresh_session,
+            self._mutations.refresh_session,
             token.token_id,
             token.session_id,
             hash_of(token.secret),
@@ -193,55 +190,18 @@ def password_auth(
         )
         return None if opened is None else _tokens(ctx, opened, secret)
 
-    @action(name="signOut")
-    async def sign_out(ctx: ActionCtx) -> None:
-        """What the official clients call to sign out."""
-        await ctx.run_mutation(close_session)
-
-    @query(name="isAuthenticated")
-    async def is_authenticated(ctx: QueryCtx) -> bool:
-        """What the official helpers for servers ask."""
-        return await ctx.auth.get_user_identity() is not None
-
-    return FunctionBundle(
-        # Where the call stands, as `logging.getLogger(__name__)` would be told.
-        module=sys._getframe(1).f_globals["__name__"],
-        functions=(
-            *(sign_in, sign_out, is_authenticated),
-            *(take_attempt, create_account, open_session, refresh_session, close_session),
-        ),
-        tables=auth_tables,
-    )
+    def _chosen(self, value: object) -> str:
+        password = _password(value)
+        wrong = self._check_password(password)
+        if wrong is not None:
+            raise _refusal("InvalidPassword", wrong)
+        return password
 
 
-async def _account(ctx: MutationCtx, provider: str, email: str) -> dict[str, Any] | None:
-    account: dict[str, Any] | None = (
-        await ctx.db.query(ACCOUNTS)
-        .with_index("providerAndAccountId", provider=provider, providerAccountId=email)
-        .unique()
-    )
-    return account
-
-
-async def _enter(
-    ctx: MutationCtx, provider: str, email: str, user_id: str, token_hash: str
-) -> dict[str, str]:
-    """A session for this user; the one in which this client was before ends."""
-    await attempts.forget_attempts(ctx.db, attempts.identifier_of(provider, email))
-    await _close_own_session(ctx)
-    return (await sessions.open_session(ctx.db, user_id, token_hash)).as_value()
-
-
-async def _close_own_session(ctx: MutationCtx) -> None:
-    identity = await ctx.auth.get_user_identity()
-    if identity is None or identity["issuer"] != ctx.env.get(SITE_URL):
-        return
-    session_id = str(identity["subject"]).partition(DIVIDER)[2]
-    await sessions.close_session(ctx.db, session_id)
-
-
-def _tokens(ctx: ActionCtx, opened: Mapping[str, str], secret: str) -> dict[str, str]:
-    """What the client stores."""
+def _tokens(ctx: ActionCtx, opened: Opened | None, secret: str) -> Tokens:
+    """What the client stores of its session; without one, somebody else was faster."""
+    if opened is None:
+        raise _wrong_credentials()
     refresh = RefreshToken(opened["tokenId"], opened["sessionId"], secret)
     token = access_token(
         ctx.env.get("JWT_PRIVATE_KEY"),
@@ -253,9 +213,8 @@ def _tokens(ctx: ActionCtx, opened: Mapping[str, str], secret: str) -> dict[str,
     return {"token": token, "refreshToken": str(refresh)}
 
 
-def _email(form: Mapping[str, Any]) -> str:
-    email = form.get("email")
-    email = email.strip().lower() if isinstance(email, str) else ""
+def _email(value: object) -> str:
+    email = value.strip().lower() if isinstance(value, str) else ""
     name, at, host = email.rpartition("@")
     fits = name and at and host and len(email) <= _MAX_EMAIL_CHARS and email.isprintable()
     if not fits or " " in email:
@@ -263,14 +222,13 @@ def _email(form: Mapping[str, Any]) -> str:
     return email
 
 
-def _password(form: Mapping[str, Any]) -> str:
-    password = form.get("password")
-    if not isinstance(password, str) or not password:
+def _password(value: object) -> str:
+    if not isinstance(value, str) or not value:
         raise _refusal("InvalidPassword", "Enter a password.")
-    if len(password) > passwords.MAX_CHARS:
+    if len(value) > passwords.MAX_CHARS:
         limit = passwords.MAX_CHARS
         raise _refusal("InvalidPassword", f"A password has at most {limit} characters.")
-    return password
+    return value
 
 
 def _wrong_credentials() -> ConvexError:

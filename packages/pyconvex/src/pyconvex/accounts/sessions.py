@@ -62,6 +62,12 @@ async def close_session(db: DatabaseWriter, session_id: str) -> None:
         await db.delete(session_id)
 
 
+async def close_sessions(db: DatabaseWriter, user_id: str) -> None:
+    """End every session of a user."""
+    for session in await db.query(SESSIONS).with_index("userId", userId=user_id).collect():
+        await close_session(db, session["_id"])
+
+
 async def refresh_session(
     db: DatabaseWriter, token_id: str, session_id: str, secret_hash: str, new_secret_hash: str
 ) -> Opened | None:

@@ -5,6 +5,7 @@ identity may do. One invariant: secrets are compared in constant time and never 
 """
 
 from pyconvex.auth.admin_key import AdminKey
+from pyconvex.auth.advice import advice
 from pyconvex.auth.deployment import DeploymentAuthenticator
 from pyconvex.auth.fetching import HttpFetch
 from pyconvex.auth.header import AdminCredential, BearerToken, parse_authorization
@@ -20,5 +21,6 @@ __all__ = [
     "Keyring",
     "TokenVerifier",
     "Trust",
+    "advice",
     "parse_authorization",
 ]

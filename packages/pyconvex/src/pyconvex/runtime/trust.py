@@ -7,8 +7,6 @@ like everything else, so that a deploy or a changed variable counts for the next
 
 from __future__ import annotations
 
-import json
-
 import msgspec
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -49,7 +47,7 @@ def new_signing_key() -> SigningKey:
     )
     public = RSAAlgorithm.to_jwk(private.public_key(), as_dict=True)
     key = {"use": "sig", "kty": "RSA", "alg": "RS256", "n": public["n"], "e": public["e"]}
-    return SigningKey(pem.decode(), json.dumps({"keys": [key]}))
+    return SigningKey(pem.decode(), msgspec.json.encode({"keys": [key]}).decode())
 
 
 def needs_signing_key(tx: Transaction, auth: AuthSpec) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 import uvicorn
 
 import pyconvex
-from pyconvex.auth import DeploymentAuthenticator, HttpFetch, Keyring, TokenVerifier, Trust
+from pyconvex.auth import DeploymentAuthenticator, HttpFetch, Keyring, TokenVerifier, Trust, advice
 from pyconvex.database import Committer
 from pyconvex.delivery.messages import LaneStatus
 from pyconvex.delivery.supervisor import LaneSupervisor
@@ -100,6 +100,13 @@ class Server:
     def lane_status(self) -> tuple[LaneStatus, ...]:
         """How the lanes fare."""
         return self._lanes.status()
+
+    def auth_advice(self) -> list[str]:
+        """What is wrong or easily overlooked with the identity providers of the app in force."""
+        if self._spec is None:
+            return []
+        trusted = self._trust()
+        return advice(self._spec.auth, trusted.providers, has_key=trusted.own_jwks is not None)
 
     async def deploy(self, functions: Path) -> AppSpec:
         """Put the app in this folder into force; see `Deployer.deploy` for what it raises."""
