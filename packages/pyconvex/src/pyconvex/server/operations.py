@@ -39,12 +39,14 @@ class ServerOperations:
         data: Path,
         lanes: Callable[[], tuple[LaneStatus, ...]],
         app: Callable[[], AppSpec | None],
+        auth_advice: Callable[[], list[str]],
     ) -> None:
         self._deployer = deployer
         self._store = store
         self._data = data
         self._lanes = lanes
         self._app = app
+        self._auth_advice = auth_advice
 
     async def deploy(self, upload: Upload) -> dict[str, Any]:
         """Put the uploaded app into force. Until it is, the one that was goes on."""
@@ -62,7 +64,7 @@ class ServerOperations:
         }
 
     def status(self) -> dict[str, Any]:
-        """The version, the app, the disk, the lanes."""
+        """The version, the app, the disk, its identity providers, the lanes."""
         app = self._app()
         disk = shutil.disk_usage(self._data)
         return {
@@ -76,5 +78,6 @@ class ServerOperations:
             "logBytes": self._store.log_pages * PAGE_BYTES,
             "visibleTs": str(self._store.visible_ts),
             "durableTs": str(self._store.durable_ts),
+            "authAdvice": self._auth_advice(),
             "lanes": [msgspec.to_builtins(lane) for lane in self._lanes()],
         }

@@ -196,6 +196,7 @@ class Server:
                 data=self.settings.data,
                 lanes=self.lane_status,
                 app=lambda: self._spec,
+                auth_advice=self.auth_advice,
             ),
         )
         config = uvicorn.Config(
