@@ -29,8 +29,9 @@ NOTES = [
     "From the commit's timestamp to the arrival of the Transition in the client's process, which "
     "shares the two cores with the server: waiting until the commit is durable, running the query "
     "and sending are all inside.",
-    "The thousand distinct queries count from the request that touches what they read. They read the same document, in 10 connections of 100 each; while "
-    "they run again, four connections do mutations elsewhere without a pause.",
+    "The thousand distinct queries count from the request that touches what they read. They read "
+    "the same document, in 10 connections of 100 each; while they run again, four connections do "
+    "mutations elsewhere without a pause.",
 ]
 #: Everything that was asked for must have arrived by then.
 PATIENCE_S = 60.0
