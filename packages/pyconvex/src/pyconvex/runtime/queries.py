@@ -49,6 +49,16 @@ class QueryRunner(Protocol):
 
 
 @dataclass(eq=False, slots=True)
+class _Run:
+    """One execution under way, for all who wait for it."""
+
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    #: Why there is no result; read it once the run has ended.
+    failure: BaseException | None = None
+    task: asyncio.Task[None] | None = None
+
+
+@dataclass(eq=False, slots=True)
 class _Entry:
     """A query that runs once for all its watchers."""
 
@@ -64,7 +74,7 @@ class _Entry:
     execution: Execution | None = None
     #: Tells when the result stopped being true; there from the first execution on.
     subscription: Subscription | None = None
-    running: asyncio.Task[None] | None = None
+    running: _Run | None = None
     watches: set[_Watch] = field(default_factory=set)
 
     @property
@@ -186,7 +196,7 @@ class QueryRounds:
                 return entries
             stale = [e for e in entries if not e.fresh]
             if rounds < OPTIMISTIC_ROUNDS:
-                await asyncio.gather(*(self._run(entry) for entry in stale))
+                await self._run_all(stale)
             else:
                 await self._run_pinned(stale, entries)
             rounds += 1
@@ -235,22 +245,37 @@ class QueryRounds:
     def _aged(self, entry: _Entry) -> bool:
         return entry.execution is not None and self._cache.aged(entry.execution)
 
-    async def _run(self, entry: _Entry) -> None:
-        """Execute an entry, once for all rounds that need it at the same time."""
-        if entry.running is None:
-            entry.running = asyncio.create_task(self._execute(entry))
-            entry.running.add_done_callback(_retrieve)
-        await asyncio.shield(entry.running)
+    async def _run_all(self, entries: Sequence[_Entry]) -> None:
+        """Execute entries, each once for all rounds that need it at the same time."""
+        runs = [self._run(entry) for entry in entries]
+        failure: BaseException | None = None
+        for run in runs:
+            # No shield, no gather: thousands may wait for one run.
+            await run.ended.wait()
+            failure = failure or run.failure
+        if failure is not None:
+            raise failure
 
-    async def _execute(self, entry: _Entry) -> None:
+    def _run(self, entry: _Entry) -> _Run:
+        if entry.running is None:
+            run = entry.running = _Run()
+            run.task = asyncio.create_task(self._execute(entry, run))
+        return entry.running
+
+    async def _execute(self, entry: _Entry, run: _Run) -> None:
         try:
             journal = entry.journal
             again = entry.execution is not None
             execution = await self._runner.execute(entry.call, journal, again=again)
             self._cache.keep(entry.call, journal, execution)
             self._store(entry, execution)
+        except BaseException as failure:
+            run.failure = failure
+            if not isinstance(failure, Exception):
+                raise
         finally:
             entry.running = None
+            run.ended.set()
             if not entry.watches:
                 self._drop(entry)
 

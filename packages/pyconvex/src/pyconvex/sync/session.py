@@ -108,6 +108,8 @@ class _Session:
         self._outbox_has_room = asyncio.Event()
         self._outbox_has_room.set()
         self._round_due = asyncio.Event()
+        #: True when the client has said something since the last round began.
+        self._asked = False
         #: The commit of this client's mutation between becoming visible and being answered.
         self._unanswered_ts: int | None = None
         self._answered = asyncio.Event()
@@ -143,6 +145,7 @@ class _Session:
             event = await self._receive()
             if event["type"] == "websocket.disconnect":
                 return
+            self._asked = True
             text = event.get("text")
             self._protocol.received(event["bytes"] if text is None else text, self._clock())
             self._carry_out()
@@ -170,8 +173,10 @@ class _Session:
     async def _rounds(self) -> None:
         while True:
             await self._round_due.wait()
-            for _ in range(COALESCING_TURNS):
-                await asyncio.sleep(0)
+            if self._asked:
+                self._asked = False
+                for _ in range(COALESCING_TURNS):
+                    await asyncio.sleep(0)
             self._round_due.clear()
             plan = self._protocol.begin(self._clock())
             if plan is not None:
