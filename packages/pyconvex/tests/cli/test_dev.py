@@ -39,6 +39,9 @@ def test_dev_serves_and_tells_where_and_keeps_the_key_to_itself(
     assert dev.wait_for("deployed") == 5
     assert ask(url, "lib:hello") == "hello you"
     found = env_local.read(project)
+    site_url = found.pop("VITE_CONVEX_SITE_URL")
+    nowhere = httpx2.get(site_url, timeout=DEADLINE_S)
+    assert nowhere.text == "This Convex deployment does not have HTTP actions enabled."
     assert found == {
         "MINE": "1",
         "VITE_CONVEX_URL": url,

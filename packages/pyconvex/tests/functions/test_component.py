@@ -144,3 +144,29 @@ def test_names_of_variables() -> None:
         define_app(env={"A-B": v.string()})
     with pytest.raises(DefinitionError, match="'CONVEX_SITE_URL' is set by the host"):
         define_app(env={"CONVEX_SITE_URL": v.string()})
+
+
+@pytest.mark.parametrize("prefix", ["mail", "", "/a*", "/a?b", 5])
+def test_a_prefix_that_is_no_path(prefix: Any) -> None:
+    with pytest.raises(DefinitionError, match="The http_prefix"):
+        define_app().use(mail(), http_prefix=prefix)
+    with pytest.raises(DefinitionError, match="The http_prefix"):
+        define_app(http_prefix=prefix)
+
+
+def test_prefixes_end_with_a_slash_and_differ() -> None:
+    app = define_app(http_prefix="/api")
+    assert app.http_prefix == "/api/"
+    app.use(mail(), http_prefix="/mail")
+    app.use(mail(), name="b", http_prefix="/")
+    assert [mount.http_prefix for mount in app.mounts] == ["/mail/", "/"]
+    with pytest.raises(DefinitionError, match="Two components are mounted with the http_prefix"):
+        app.use(mail(), name="c", http_prefix="/mail/")
+
+
+def test_what_is_no_component() -> None:
+    with pytest.raises(DefinitionError, match="takes a component that define_component made"):
+        define_app().use("mail")  # type: ignore[arg-type]  # the mistake
+    component = mail()
+    with pytest.raises(DefinitionError, match="'mail' can't be mounted in itself"):
+        component.use(component)

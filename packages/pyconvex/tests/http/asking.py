@@ -39,17 +39,27 @@ class Asking:
     def __init__(self, *, redact: bool = False) -> None:
         self.deployment = MemoryDeployment()
         self.sockets: list[str] = []
+        #: Path and raw path of what went to the site.
+        self.site_requests: list[tuple[str, bytes | None]] = []
         self.app = create_app(
             self.deployment,
             authenticator=DeploymentAuthenticator(AdminKey("x|goodkey")),
             environment=self.deployment,
             sync=self._sync,
+            site=self._site,
             deployment=Deployment(name="hedgehog", version="1.2.3", redact=redact),
             new_request_id=lambda: "0123456789abcdef",
         )
 
     async def _sync(self, scope: Any, receive: Any, send: Any) -> None:
         self.sockets.append(scope["path"])
+
+    async def _site(self, scope: Any, receive: Any, send: Any) -> None:
+        self.site_requests.append((scope["path"], scope.get("raw_path")))
+        await send(
+            {"type": "http.response.start", "status": 204, "headers": [(b"content-length", b"0")]}
+        )
+        await send({"type": "http.response.body", "body": b""})
 
     def post(self, url: str, body: Any, **headers: str) -> Answer:
         encoded = body if isinstance(body, bytes) else json.dumps(body).encode()

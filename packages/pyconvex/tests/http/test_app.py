@@ -193,3 +193,26 @@ def test_the_server_may_ask_about_life_and_death() -> None:
 
     asyncio.run(run())
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+@pytest.mark.parametrize(
+    ("path", "inner"),
+    [
+        ("/http", "/"),
+        ("/http/", "/"),
+        ("/http/a", "/a"),
+        ("/http//a", "//a"),
+        ("/http/http/", "/http/"),
+    ],
+)
+def test_what_is_below_http_goes_to_the_site(path: str, inner: str) -> None:
+    asking = Asking()
+    assert asking.ask("PURGE", path).status == 204
+    assert asking.site_requests == [(inner, None)]
+
+
+@pytest.mark.parametrize("path", ["/httpx", "/http.py", "/api/http/a"])
+def test_what_is_not(path: str) -> None:
+    asking = Asking()
+    asking.get(path)
+    assert asking.site_requests == []

@@ -215,7 +215,7 @@ def test_variables_are_the_components_and_their_reads_recorded(run: Run) -> None
         for name in ("PATH", "SECRET_OF_THE_SERVER", "TOKEN"):
             assert await app.query("lib:variable", name=name) is None
         own, *theirs, again = await app.query("lib:variables_of_both")
-        here = {"CONVEX_CLOUD_URL": app.server.url}
+        here = {"CONVEX_CLOUD_URL": app.server.url, "CONVEX_SITE_URL": app.server.site_url}
         assert own == {"OWN": "a", **here}
         assert theirs == [{"TOKEN": "t", **here}] * 2
         assert again == "a"

@@ -290,3 +290,96 @@ def test_a_component_that_a_deploy_removed_does_not_run(app: Any, analysed: Anal
     app.deploy(analysed(app="x = 1"))
     app.image = old
     assert app.run("lib:sent", component="mail", public_only=False).finished.stale
+
+
+# HTTP routes
+
+
+HTTP = """
+from pyconvex import *
+http = http_router()
+
+@http.route(path="/a", method="GET")
+@http.route(path_prefix="/b/", method="POST")
+async def answer(ctx: HttpActionCtx, request: Request) -> Response: ...
+"""
+
+
+def test_routes_are_found(analysed: Analysed) -> None:
+    image = analysed(
+        http=HTTP,
+        convex_config="""
+            from pyconvex import *
+            app = define_app(http_prefix="/api")
+        """,
+    )
+    found = image.spec.root.http
+    assert found is not None
+    assert found.prefix == "/api/"
+    # Decorators apply from the one that is nearest to the function.
+    assert [(r.method, r.path, r.prefix, r.name) for r in found.routes] == [
+        ("POST", "/b/", True, "POST /b/*"),
+        ("GET", "/a", False, "GET /a"),
+    ]
+    assert set(image.components[""].http) == {"POST /b/*", "GET /a"}
+    assert analysed(lib="").spec.root.http is None
+
+
+def test_http_must_be_a_router(analysed: Analysed) -> None:
+    for text in ("", "from pyconvex import *\nhttp = http_router", "import http"):
+        with pytest.raises(DefinitionError, match=r"http\.py must define `http`: write http = "):
+            analysed(http=text)
+
+
+SITE_CONFIG = """
+from pyconvex import *
+from sample_component import inner, mail, web
+app = define_app()
+app.use(web, http_prefix="/web/", name="outer")
+app.use(web, name="hidden")
+"""
+
+
+def test_a_component_knows_where_its_routes_are(analysed: Analysed) -> None:
+    image = analysed(convex_config=SITE_CONFIG)
+    assert {path: (c.site_prefix, sorted(c.http)) for path, c in image.components.items()} == {
+        "": ("", []),
+        "outer": ("/web", ["GET /where"]),
+        "outer/within": ("/web/deep/er", ["GET /where"]),
+        "hidden": ("", ["GET /where"]),
+        "hidden/within": ("", ["GET /where"]),
+    }
+    versions = {c.path: c.version for c in image.spec.components}
+    assert versions["outer"] != versions["hidden"], "what its functions read of it differs"
+    root = image.spec.root.http
+    assert root is not None
+    assert root.routes == []
+
+
+def test_a_prefix_needs_routes(analysed: Analysed) -> None:
+    with pytest.raises(
+        DefinitionError, match="'mail' is mounted with the http_prefix '/mail/' and"
+    ):
+        analysed(
+            convex_config="""
+                from pyconvex import *
+                from sample_component import mail
+                app = define_app()
+                app.use(mail, env={"TOKEN": "t"}, http_prefix="/mail")
+            """
+        )
+
+
+def test_a_component_within_itself(analysed: Analysed) -> None:
+    with pytest.raises(DefinitionError, match="mounted within itself: 'a' → 'b' → 'a'"):
+        analysed(
+            convex_config="""
+                from pyconvex import *
+                a = define_component("a", functions="sample_component.inner_functions")
+                b = define_component("b", functions="sample_component.inner_functions")
+                a.use(b)
+                b.use(a)
+                app = define_app()
+                app.use(a)
+            """
+        )

@@ -37,11 +37,16 @@ class Frontend:
         #: The public variables that stand in `.env.local` because of us.
         self._shared: set[str] = set()
 
-    def reach(self, url: str, admin_key: str) -> None:
+    def reach(self, url: str, site_url: str, admin_key: str) -> None:
         """Write where the deployment is, for browsers and for tools."""
-        names = [env_local.BROWSER_URL_VARIABLE, env_local.URL_VARIABLE]
-        names += [name for package, name in _ADDRESS_OF.items() if package in self._packages()]
-        self._addresses = dict.fromkeys(names, url)
+        packages = self._packages()
+        frameworks = [name for package, name in _ADDRESS_OF.items() if package in packages]
+        for_browsers = [env_local.BROWSER_URL_VARIABLE, *frameworks]
+        sites = [f"{name.removesuffix('_URL')}_SITE_URL" for name in for_browsers]
+        self._addresses = {
+            **dict.fromkeys([*for_browsers, env_local.URL_VARIABLE], url),
+            **dict.fromkeys(sites, site_url),
+        }
         env_local.write(self._project, {**self._addresses, env_local.KEY_VARIABLE: admin_key})
 
     def share(self, variables: Mapping[str, str]) -> None:

@@ -47,6 +47,14 @@ _ISOLATES = click.option(
 )
 
 
+_SITE_PORT = click.option(
+    "--site-port",
+    type=int,
+    default=None,
+    help="Port of HTTP actions; 0 takes a free one. [default: the one after --port]",
+)
+
+
 @click.command()
 @click.option(
     "--functions",
@@ -64,6 +72,7 @@ _ISOLATES = click.option(
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port; 0 takes a free one.")
+@_SITE_PORT
 @_ISOLATES
 @click.option("--fresh", is_flag=True, help="Run every call in a process in which nothing ran yet.")
 @click.option("--watch/--no-watch", default=True, help="Deploy again when a file changes.")
@@ -79,6 +88,7 @@ def dev(
     data: Path,
     host: str,
     port: int,
+    site_port: int | None,
     isolates: int,
     fresh: bool,
     watch: bool,
@@ -97,6 +107,7 @@ def dev(
         data=data,
         host=host,
         port=port,
+        site_port=site_port,
         isolates=isolates,
         fresh=fresh,
         watch=watch,
@@ -120,16 +131,30 @@ def dev(
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port; 0 takes a free one.")
+@_SITE_PORT
 @_ISOLATES
 @click.option("--json", "as_json", is_flag=True, help="Tell what happens as JSON lines.")
 def start(
-    data: Path, functions: Path | None, host: str, port: int, isolates: int, as_json: bool
+    data: Path,
+    functions: Path | None,
+    host: str,
+    port: int,
+    site_port: int | None,
+    isolates: int,
+    as_json: bool,
 ) -> None:
     """Run what was deployed last, and what `pyconvex deploy` brings.
 
     The first start in a data folder makes the deployment's admin key and says where it is.
     """
-    settings = Settings(data=data, functions=functions, host=host, port=port, isolates=isolates)
+    settings = Settings(
+        data=data,
+        functions=functions,
+        host=host,
+        port=port,
+        site_port=site_port,
+        isolates=isolates,
+    )
     _run(_start(settings, Report(as_json)))
 
 
@@ -179,8 +204,12 @@ async def _dev(settings: Settings, report: Report, *, types: bool) -> None:
     stopping = _stop_on_signals()
     frontend = Frontend(Path.cwd(), settings.functions, types=types)
     async with Server(settings) as server:
-        frontend.reach(server.url, server.admin_key)
-        report.say(f"Serving {settings.functions} at {server.url}", url=server.url)
+        frontend.reach(server.url, server.site_url, server.admin_key)
+        report.say(
+            f"Serving {settings.functions} at {server.url}, HTTP actions at {server.site_url}",
+            url=server.url,
+            site_url=server.site_url,
+        )
         tasks = {
             asyncio.create_task(_develop(server, settings.functions, frontend, report)),
             asyncio.create_task(_share_variables(server, frontend)),
@@ -285,12 +314,16 @@ async def _start(settings: Settings, report: Report) -> None:
             report.say(
                 f"Serving at {server.url}. Nothing is deployed yet: `pyconvex deploy` does that.",
                 url=server.url,
+                site_url=server.site_url,
                 deployed=0,
             )
         else:
             count = len(spec.root.functions)
             report.say(
-                f"Serving {_functions(count)} at {server.url}", url=server.url, deployed=count
+                f"Serving {_functions(count)} at {server.url}, HTTP actions at {server.site_url}",
+                url=server.url,
+                site_url=server.site_url,
+                deployed=count,
             )
         await stopping.wait()
         report.say("Stopping: requests under way are finished first.", stopping=True)

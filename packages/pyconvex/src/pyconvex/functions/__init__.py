@@ -9,15 +9,24 @@ from pyconvex.functions.component import (
     AppDefinition,
     ComponentDefinition,
     EnvRef,
+    Mount,
     define_app,
     define_component,
 )
-from pyconvex.functions.context import ActionCtx, MutationCtx, QueryCtx
+from pyconvex.functions.context import ActionCtx, HttpActionCtx, MutationCtx, QueryCtx
 from pyconvex.functions.crons import CronJobs, cron_jobs
 from pyconvex.functions.db import DatabaseReader, DatabaseWriter
 from pyconvex.functions.documents import Document
 from pyconvex.functions.environment import EnvironmentView
-from pyconvex.functions.errors import ConvexError, DefinitionError, FunctionCallError
+from pyconvex.functions.errors import (
+    ClientDisconnected,
+    ConvexError,
+    CredentialRefused,
+    DefinitionError,
+    FunctionCallError,
+    RequestTooLarge,
+)
+from pyconvex.functions.headers import HeaderFields, Headers
 from pyconvex.functions.hints import Arg
 from pyconvex.functions.pagination import PaginationOptions, PaginationResult
 from pyconvex.functions.references import (
@@ -39,6 +48,9 @@ from pyconvex.functions.registration import (
     mutation,
     query,
 )
+from pyconvex.functions.request import Request
+from pyconvex.functions.response import Response
+from pyconvex.functions.router import HttpAction, HttpRouter, http_action, http_router
 from pyconvex.functions.scheduler import Retry, ScheduledId, Scheduler
 from pyconvex.functions.schema import Schema, Table, define_schema, define_table
 
@@ -46,9 +58,11 @@ __all__ = [
     "ActionCtx",
     "AppDefinition",
     "Arg",
+    "ClientDisconnected",
     "ComponentDefinition",
     "ComponentReference",
     "ConvexError",
+    "CredentialRefused",
     "CronJobs",
     "CustomJwtProvider",
     "DatabaseReader",
@@ -61,13 +75,22 @@ __all__ = [
     "FunctionCallError",
     "FunctionKind",
     "FunctionReference",
+    "HeaderFields",
+    "Headers",
+    "HttpAction",
+    "HttpActionCtx",
+    "HttpRouter",
     "ModuleReference",
+    "Mount",
     "MutationCtx",
     "OidcProvider",
     "PaginationOptions",
     "PaginationResult",
     "QueryCtx",
     "RegisteredFunction",
+    "Request",
+    "RequestTooLarge",
+    "Response",
     "Retry",
     "ScheduledId",
     "Scheduler",
@@ -81,6 +104,8 @@ __all__ = [
     "define_component",
     "define_schema",
     "define_table",
+    "http_action",
+    "http_router",
     "internal",
     "internal_action",
     "internal_mutation",

@@ -65,6 +65,8 @@ class Mount:
     name: str
     component: ComponentDefinition
     env: Mapping[str, EnvRef | str]
+    #: Where its HTTP routes begin, with `/` at the end; None leaves them out of reach.
+    http_prefix: str | None = None
 
 
 @dataclass(slots=True)
@@ -83,6 +85,8 @@ class ComponentDefinition:
     open_queues: set[str] = field(default_factory=set)
     lanes: list[str] = field(default_factory=list)
     mounts: list[Mount] = field(default_factory=list)
+    #: Of an app, where its own HTTP routes begin; None for the root.
+    http_prefix: str | None = None
 
     def queue(self, name: str, *, open: bool = False) -> str:
         """Declare a queue, into which the component's functions append and which a lane drains.
@@ -112,12 +116,23 @@ class ComponentDefinition:
         *,
         name: str | None = None,
         env: AppEnv | Mapping[str, EnvRef | str] | None = None,
+        http_prefix: str | None = None,
     ) -> None:
-        """Mount a component. `env` maps its variables; an app's whole `env` forwards by name."""
+        """Mount a component. `env` maps its variables; an app's whole `env` forwards by name.
+
+        With `http_prefix`, such as `"/stripe/"`, the component's HTTP routes are served below that
+        path; without one nobody reaches them.
+        """
         if isinstance(component, AppDefinition):
             raise DefinitionError(
                 "An app can't be mounted: use a component that define_component made."
             )
+        if not isinstance(component, ComponentDefinition):
+            raise DefinitionError(
+                f"use(…) takes a component that define_component made, not {component!r}."
+            )
+        if component is self:
+            raise DefinitionError(f"Component {self.name!r} can't be mounted in itself.")
         mount_name = name or component.name
         _check_name(mount_name, "component")
         if any(mount.name == mount_name for mount in self.mounts):
@@ -128,7 +143,10 @@ class ComponentDefinition:
         bound = _bindings(component, mount_name, env)
         for variable, binding in bound.items():
             _check_binding(self, component, mount_name, variable, binding)
-        self.mounts.append(Mount(mount_name, component, bound))
+        prefix = None if http_prefix is None else _http_prefix(http_prefix)
+        if prefix is not None and any(mount.http_prefix == prefix for mount in self.mounts):
+            raise DefinitionError(f"Two components are mounted with the http_prefix {prefix!r}.")
+        self.mounts.append(Mount(mount_name, component, bound, prefix))
 
     @property
     def env(self) -> AppEnv:
@@ -149,20 +167,30 @@ class AppDefinition(ComponentDefinition):
 
 
 def define_app(
-    *, env: Mapping[str, Validator] | None = None, user_id: UserIdRule | None = None
+    *,
+    env: Mapping[str, Validator] | None = None,
+    user_id: UserIdRule | None = None,
+    http_prefix: str | None = None,
 ) -> AppDefinition:
     """Declare the app and the variables that it needs.
 
     `user_id` says whose call it is, from the attributes of the caller's identity: what it returns
     is `ctx.user_id` everywhere. Without it that is the identity's subject (for tokens of this
-    deployment's own sign-in, the id in `users`).
+    deployment's own sign-in, the id in `users`). With `http_prefix`, the routes of the app's
+    `http.py` begin there; those of components don't move.
 
     >>> from pyconvex.values import v
     >>> app = define_app(env={"API_KEY": v.string()})
     >>> app.env.API_KEY
     EnvRef(name='API_KEY')
     """
-    return AppDefinition(name="", functions=None, declared_env=_declared(env), user_id=user_id)
+    return AppDefinition(
+        "",
+        functions=None,
+        declared_env=_declared(env),
+        http_prefix=None if http_prefix is None else _http_prefix(http_prefix),
+        user_id=user_id,
+    )
 
 
 def define_component(
@@ -183,6 +211,14 @@ def _check_name(name: str, what: str) -> None:
             f"{name!r} is no valid {what} name: letters, digits and _, at most 64, no leading "
             "digit."
         )
+
+
+def _http_prefix(prefix: str) -> str:
+    if not isinstance(prefix, str) or not prefix.startswith("/"):
+        raise DefinitionError(f"The http_prefix {prefix!r} must be a path that begins with '/'.")
+    if any(mark in prefix for mark in "*?#"):
+        raise DefinitionError(f"The http_prefix {prefix!r} must not hold '*', '?' or '#'.")
+    return prefix.rstrip("/") + "/"
 
 
 def _declared(env: Mapping[str, Validator] | None) -> dict[str, Validator]:

@@ -251,3 +251,12 @@ class ActionCtx(_Ctx):
     def run_action(self, function: Any, /, *args: Any, **kwargs: Any) -> Awaitable[Any]:
         """Run another action, with limits of its own."""
         return self._run.call("action", function, named_arguments(function, args, kwargs))
+
+
+class HttpActionCtx(ActionCtx):
+    """What an HTTP action gets: all that actions get.
+
+    The caller is whoever the request's `Authorization` header names. One that is not valid here,
+    such as a webhook's shared secret, makes `ctx.auth.get_user_identity()` raise
+    `CredentialRefused`, and `ctx.user_id` None; a request without one is anonymous.
+    """

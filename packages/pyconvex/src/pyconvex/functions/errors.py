@@ -36,3 +36,21 @@ class FunctionCallError(Exception):
     """A call that could not start: unknown function, wrong kind, or arguments that don't
     validate.
     """
+
+
+class CredentialRefused(Exception):
+    """The caller of an HTTP action showed a credential that is not valid; the message says why.
+
+    Raised where the identity is asked for: an action that doesn't ask runs for everybody.
+    """
+
+
+class ClientDisconnected(Exception):
+    """The client of an HTTP action left before all of its request had arrived."""
+
+
+class RequestTooLarge(Exception):
+    """The body of a request to an HTTP action is over 20 MiB; what is left of it is not read.
+
+    Uncaught, the client gets the status 413.
+    """

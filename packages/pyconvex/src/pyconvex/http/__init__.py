@@ -2,9 +2,11 @@
 
 Owns routes, envelopes, formats and error codes. Never runs functions, verifies credentials or
 speaks the sync protocol; all three come in as arguments. One invariant: a failed function is a 200
-with `status: "error"`, and every other failure is a status with `code` and `message`.
+with `status: "error"`, and every other failure is a status with `code` and `message`; what HTTP
+actions answer is theirs.
 """
 
 from pyconvex.http.app import Deployment, create_app
+from pyconvex.http.site import SiteEndpoint
 
-__all__ = ["Deployment", "create_app"]
+__all__ = ["Deployment", "SiteEndpoint", "create_app"]

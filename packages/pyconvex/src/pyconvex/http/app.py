@@ -20,6 +20,7 @@ from pyconvex.http.deployment import DeploymentRoutes
 from pyconvex.http.exchange import Gone, Request, RequestError, Response, refusal, text
 from pyconvex.http.functions import FunctionRoutes
 from pyconvex.http.operations import OperationRoutes, Operator
+from pyconvex.http.site import below_site
 from pyconvex.identity import AuthenticationError, Authenticator
 from pyconvex.runtime.calls import Environment, Host, HostError
 
@@ -54,6 +55,8 @@ _INSTEAD = (
         "document.",
     ),
 )
+#: Where HTTP actions answer on the port of the API.
+_SITE = re.compile(r"/http(?:/|\Z)")
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -74,14 +77,15 @@ def create_app(
     authenticator: Authenticator,
     environment: Environment,
     sync: ASGIApp,
+    site: ASGIApp | None = None,
     deployment: Deployment,
     operator: Operator | None = None,
     new_request_id: Callable[[], str] = lambda: secrets.token_hex(8),
 ) -> ASGIApp:
     """The application that official clients and tools talk to; serve it at the root of an origin.
 
-    `sync` gets the WebSockets, `operator` the deploys. Nothing is started or stopped here: the
-    host lives longer.
+    `sync` gets the WebSockets, `site`, if it is given, what is below `/http`, `operator` the
+    deploys. Nothing is started or stopped here: the host lives longer.
     """
     callers = Callers(authenticator)
     functions = FunctionRoutes(
@@ -93,7 +97,7 @@ def create_app(
         operations = OperationRoutes(callers, operator)
         routes["/api/pyconvex/deploy"] = {"POST": operations.deploy}
         routes["/api/pyconvex/status"] = {"GET": operations.status}
-    return _Application(routes, functions.run, sync)
+    return _Application(routes, functions.run, sync, site)
 
 
 def _routes(functions: FunctionRoutes, tools: DeploymentRoutes) -> dict[str, dict[str, Endpoint]]:
@@ -120,14 +124,21 @@ def _routes(functions: FunctionRoutes, tools: DeploymentRoutes) -> dict[str, dic
 
 class _Application:
     def __init__(
-        self, routes: dict[str, dict[str, Endpoint]], run: Endpoint, sync: ASGIApp
+        self,
+        routes: dict[str, dict[str, Endpoint]],
+        run: Endpoint,
+        sync: ASGIApp,
+        site: ASGIApp | None,
     ) -> None:
         self._routes = routes
         self._run = run
         self._sync = sync
+        self._site = site
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] == "http" and self._site is not None and _SITE.match(scope["path"]):
+            await self._site(below_site(scope), receive, send)
+        elif scope["type"] == "http":
             await self._http(scope, receive, send)
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send)

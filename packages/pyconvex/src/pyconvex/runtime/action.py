@@ -16,13 +16,17 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
+import msgspec
+
 from pyconvex.database import Catalog, Transaction
 from pyconvex.functions import (
     ActionCtx,
     ConvexError,
+    CredentialRefused,
     EnvironmentView,
     FunctionCallError,
     FunctionKind,
+    HttpActionCtx,
 )
 from pyconvex.functions.scheduler import Retry, When
 from pyconvex.identity import Identity
@@ -30,16 +34,19 @@ from pyconvex.runlog import ExceptionReport, LogLines, Report, Usage
 from pyconvex.runlog.exceptions import Describer, ErrorIds
 from pyconvex.runlog.report import Items
 from pyconvex.runtime import messages, purity, scheduling
-from pyconvex.runtime.analysis import AppImage
+from pyconvex.runtime.analysis import AppImage, ComponentImage
 from pyconvex.runtime.calling import (
     Callee,
+    Caller,
     bind_arguments,
     crossing,
     encode_result,
+    find_endpoint,
     find_for_client,
     find_for_function,
     find_to_schedule,
 )
+from pyconvex.runtime.http_action import respond
 from pyconvex.runtime.person import Person, nobody_in
 from pyconvex.runtime.run import (
     CURRENT_LOG,
@@ -81,8 +88,9 @@ class ActionRunner:
         value = data = None
         error = ""
         raised: BaseException | None = None
+        run = self._respond if start.kind == messages.HTTP_ACTION else self._invoke
         try:
-            value = await self._invoke(start, reporting)
+            value = await run(start, reporting)
         except (Exception, asyncio.CancelledError) as caught:
             if _this_task_is_cancelled():
                 raise
@@ -96,20 +104,30 @@ class ActionRunner:
         callee = find_for_client(
             self.image, start.component, start.path, start.kind, public_only=start.public_only
         )
-        environment: dict[str, str] = {}
         with self._snapshot() as tables:
             bound = bind_arguments(
                 callee, codec.decode(start.args), tables.namespace(start.component)
             )
-            app = tables.namespace("")
-            if callee.component.path == "":
-                environment.update(app.env_all())
-            environment.update(environment_of(callee.component, tables))
+            environment = _environment(callee.component, tables)
         frame = ActionFrame(self, start.run_id, callee, environment, reporting)
         purity.enter_call(frame)  # for good: each action is a task of its own
         result = await callee.function.handler(ActionCtx(frame), **bound)
         with self._snapshot() as tables:
             return encode_result(callee, result, tables.namespace(start.component))
+
+    async def _respond(self, start: messages.Start, reporting: Reporting) -> bytes:
+        endpoint = find_endpoint(self.image, start.component, start.path)
+        head = msgspec.msgpack.decode(start.args, type=messages.RequestHead)
+        with self._snapshot() as tables:
+            environment = _environment(endpoint.component, tables)
+        frame = ActionFrame(self, start.run_id, endpoint, environment, reporting, head.refused)
+        purity.enter_call(frame)
+
+        async def ask(kind: str, args: bytes = b"") -> messages.CallBack:
+            return await self._exchange(start.run_id, kind, "", "", args)
+
+        await respond(endpoint.action, HttpActionCtx(frame), head, ask)
+        return b"null"
 
     @contextmanager
     def _snapshot(self) -> Iterator[Transaction]:
@@ -146,7 +164,7 @@ class ActionRunner:
     async def schedule(
         self,
         run_id: int,
-        caller: Callee,
+        caller: Caller,
         when: When,
         target: Any,
         arguments: Mapping[str, Any],
@@ -163,7 +181,7 @@ class ActionRunner:
         return str(await self._ask(run_id, messages.SCHEDULING, "", "", encoded, errors))
 
     async def cancel_scheduled(
-        self, run_id: int, caller: Callee, id: str, errors: ErrorIds
+        self, run_id: int, caller: Caller, id: str, errors: ErrorIds
     ) -> None:
         """Ask the server to cancel a job of the caller's component."""
         encoded = scheduling.encode(scheduling.Cancel(caller.component.path, id))
@@ -172,11 +190,7 @@ class ActionRunner:
     async def _ask(
         self, run_id: int, kind: str, component: str, path: str, args: bytes, errors: ErrorIds
     ) -> Value:
-        call_id = next(self._call_ids)
-        future: asyncio.Future[messages.CallBack] = asyncio.get_running_loop().create_future()
-        self._pending[call_id] = future
-        self._send(messages.CallOut(run_id, call_id, kind, component, path, args))
-        reply = await future
+        reply = await self._exchange(run_id, kind, component, path, args)
         if reply.value is not None:
             return codec.decode(reply.value)
         error = (
@@ -188,11 +202,27 @@ class ActionRunner:
             errors.adopt(error, reply.error_id)
         raise error
 
+    async def _exchange(
+        self, run_id: int, kind: str, component: str, path: str, args: bytes
+    ) -> messages.CallBack:
+        call_id = next(self._call_ids)
+        future: asyncio.Future[messages.CallBack] = asyncio.get_running_loop().create_future()
+        self._pending[call_id] = future
+        self._send(messages.CallOut(run_id, call_id, kind, component, path, args))
+        return await future
+
     def call_back(self, reply: messages.CallBack) -> None:
         """Complete a call."""
         future = self._pending.pop(reply.call_id, None)
         if future is not None and not future.done():
             future.set_result(reply)
+
+
+def _environment(component: ComponentImage, tables: Transaction) -> dict[str, str]:
+    """All variables that functions of this component see now."""
+    app = tables.namespace("")
+    everything = app.env_all() if component.path == "" else {}
+    return everything | dict(environment_of(component, tables))
 
 
 def _this_task_is_cancelled() -> bool:
@@ -232,13 +262,16 @@ class ActionFrame:
         self,
         runner: ActionRunner,
         run_id: int,
-        callee: Callee,
+        callee: Caller,
         environment: Mapping[str, str],
         reporting: Reporting,
+        refused: str = "",
     ) -> None:
         self._runner = runner
         self._run_id = run_id
         self._callee = callee
+        #: Why the caller's credential is not valid; "" when it is, or there is none.
+        self._refused = refused
         self._person = reporting.person if callee.component.path == "" else None
         self._environment = environment
         self._reporting = reporting
@@ -253,6 +286,8 @@ class ActionFrame:
 
     @property
     def identity_attributes(self) -> Mapping[str, Any] | None:
+        if self._refused:
+            raise CredentialRefused(self._refused)
         return None if self._person is None else self._person.attributes
 
     def set_user_id(self, user_id: str | None) -> None:

@@ -12,7 +12,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
@@ -24,6 +24,9 @@ from pyconvex.functions import (
     EnvRef,
     FunctionBundle,
     FunctionReference,
+    HttpAction,
+    HttpRouter,
+    Mount,
     RegisteredFunction,
     Schema,
 )
@@ -38,7 +41,9 @@ from pyconvex.runtime.spec import (
     ComponentSpec,
     EnvSpec,
     FunctionSpec,
+    HttpSpec,
     ProviderSpec,
+    RouteSpec,
     SettingSpec,
     TableSpec,
 )
@@ -46,6 +51,7 @@ from pyconvex.runtime.spec import (
 _CONFIG_MODULE = "convex_config"
 _AUTH_MODULE = "auth_config"
 _SCHEMA_MODULE = "schema"
+_HTTP_MODULE = "http"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,10 @@ class ComponentImage:
     env: tuple[EnvSpec, ...]
     #: Queues that functions of the component around it may append to.
     open_queues: frozenset[str] = frozenset()
+    #: What answers HTTP requests, by the names of routes.
+    http: Mapping[str, HttpAction] = field(default_factory=dict)
+    #: Where its routes begin on the site, without `/` at the end.
+    site_prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +97,28 @@ def describe(modules: Mapping[str, ModuleType], version: str) -> AppImage:
         EnvSpec(name, validator.json(), validator.is_optional, source=name)
         for name, validator in app.declared_env.items()
     )
-    _add("", app, modules, version, env, images, specs)
-    _add_mounts("", app, env, images, specs)
+    _add(_Instance("", (app,), modules, version, env, app.http_prefix, ""), images, specs)
     auth = AuthSpec(_providers(modules, app), app.user_id is not None)
     return AppImage(images, AppSpec(specs, auth), app.user_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Instance:
+    """The app, or a component where it is mounted."""
+
+    path: str
+    #: Its definition, last, and those that it is mounted in.
+    definitions: tuple[ComponentDefinition, ...]
+    modules: Mapping[str, ModuleType]
+    version: str
+    env: tuple[EnvSpec, ...]
+    http_prefix: str | None
+    #: Where its routes begin on the site, without `/` at the end; None where none is reachable.
+    site_prefix: str | None
+
+    @property
+    def definition(self) -> ComponentDefinition:
+        return self.definitions[-1]
 
 
 def _app_definition(modules: Mapping[str, ModuleType]) -> AppDefinition:
@@ -133,20 +161,27 @@ def _provider_spec(provider: AuthProvider, known: set[str]) -> ProviderSpec:
     )
 
 
-def _add_mounts(
-    parent_path: str,
-    parent: ComponentDefinition,
-    parent_env: tuple[EnvSpec, ...],
-    images: dict[str, ComponentImage],
-    specs: list[ComponentSpec],
-) -> None:
-    for mount in parent.mounts:
-        path = f"{parent_path}/{mount.name}".lstrip("/")
-        component = mount.component
-        modules = _component_modules(component)
-        env = _resolve_env(component, mount.env, parent_env)
-        _add(path, component, modules, _component_version(modules, env), env, images, specs)
-        _add_mounts(path, component, env, images, specs)
+def _mounted(mount: Mount, parent: _Instance) -> _Instance:
+    component = mount.component
+    if any(component is outer for outer in parent.definitions):
+        names = " → ".join(repr(d.name) for d in (*parent.definitions[1:], component))
+        raise DefinitionError(
+            f"A component is mounted within itself: {names}. Remove one of these use(…)."
+        )
+    modules = _component_modules(component)
+    env = _resolve_env(component, mount.env, parent.env)
+    site_prefix = None
+    if mount.http_prefix is not None and parent.site_prefix is not None:
+        site_prefix = parent.site_prefix + mount.http_prefix.rstrip("/")
+    return _Instance(
+        path=f"{parent.path}/{mount.name}".lstrip("/"),
+        definitions=(*parent.definitions, component),
+        modules=modules,
+        version=_component_version(modules, env, site_prefix),
+        env=env,
+        http_prefix=mount.http_prefix,
+        site_prefix=site_prefix,
+    )
 
 
 def _component_modules(component: ComponentDefinition) -> dict[str, ModuleType]:
@@ -163,10 +198,12 @@ def _component_modules(component: ComponentDefinition) -> dict[str, ModuleType]:
     }
 
 
-def _component_version(modules: Mapping[str, ModuleType], env: tuple[EnvSpec, ...]) -> str:
-    """Names the component's code and its bindings, which its functions see as variables."""
+def _component_version(
+    modules: Mapping[str, ModuleType], env: tuple[EnvSpec, ...], site_prefix: str | None
+) -> str:
+    """Names the component's code and what its functions see as variables."""
     code = [Path(m.__file__).read_text("utf-8") for m in modules.values() if m.__file__]
-    return _hash([*code, repr(env)])
+    return _hash([*code, repr(env), repr(site_prefix)])
 
 
 def _resolve_env(
@@ -189,27 +226,32 @@ def _resolve_env(
 
 
 def _add(
-    path: str,
-    definition: ComponentDefinition,
-    modules: Mapping[str, ModuleType],
-    version: str,
-    env: tuple[EnvSpec, ...],
-    images: dict[str, ComponentImage],
-    specs: list[ComponentSpec],
+    instance: _Instance, images: dict[str, ComponentImage], specs: list[ComponentSpec]
 ) -> None:
+    """Add an instance, and after it everything that is mounted in it."""
+    path, definition, modules = instance.path, instance.definition, instance.modules
     functions = _functions(modules)
     schema = collect_schema(
         definition.schema or _explicit_schema(modules), _document_classes(modules)
     )
     schema = Schema({**_bundled_tables(modules), **schema.tables})
-    open_queues = frozenset(definition.open_queues)
-    images[path] = ComponentImage(path, version, functions, schema, env, open_queues)
+    router = _router(modules)
+    images[path] = ComponentImage(
+        path,
+        instance.version,
+        functions,
+        schema,
+        instance.env,
+        frozenset(definition.open_queues),
+        {route.name: route.action for route in router.routes} if router else {},
+        instance.site_prefix or "",
+    )
     specs.append(
         ComponentSpec(
             path=path,
-            version=version,
+            version=instance.version,
             functions=[_function_spec(name, f) for name, f in sorted(functions.items())],
-            env=list(env),
+            env=list(instance.env),
             tables=[
                 TableSpec(
                     name,
@@ -223,8 +265,39 @@ def _add(
             queues=list(definition.queues),
             lanes=list(definition.lanes),
             crons=cron_specs(modules, functions),
+            http=_http_spec(instance, router),
         )
     )
+    for mount in definition.mounts:
+        _add(_mounted(mount, instance), images, specs)
+
+
+def _router(modules: Mapping[str, ModuleType]) -> HttpRouter | None:
+    module = modules.get(_HTTP_MODULE)
+    if module is None:
+        return None
+    router = getattr(module, "http", None)
+    if not isinstance(router, HttpRouter):
+        raise DefinitionError(
+            f"{_HTTP_MODULE}.py must define `http`: write http = http_router() at its top level, "
+            "or give the file another name if it has no routes."
+        )
+    return router
+
+
+def _http_spec(instance: _Instance, router: HttpRouter | None) -> HttpSpec | None:
+    """How this instance answers HTTP requests: itself, or what is mounted in it."""
+    if router is None and not any(mount.http_prefix for mount in instance.definition.mounts):
+        if instance.path and instance.http_prefix is not None:
+            raise DefinitionError(
+                f"Component {instance.path!r} is mounted with the http_prefix "
+                f"{instance.http_prefix!r} and has no HTTP routes: remove http_prefix from use(…)."
+            )
+        return None
+    routes = (
+        [RouteSpec(r.method, r.path, r.prefix, r.name) for r in router.routes] if router else []
+    )
+    return HttpSpec(routes, instance.http_prefix)
 
 
 def _functions(modules: Mapping[str, ModuleType]) -> dict[str, RegisteredFunction[..., object]]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from pyconvex.functions import (
     FunctionCallError,
     FunctionKind,
     FunctionReference,
+    HttpAction,
     ModuleReference,
     RegisteredFunction,
     parse_path,
@@ -36,6 +37,22 @@ _ALLOWED = {
 }
 
 
+class Caller(Protocol):
+    """What calls a function: another one, or an HTTP action."""
+
+    @property
+    def component(self) -> ComponentImage:
+        """The component instance in which it runs."""
+
+    @property
+    def path(self) -> str:
+        """Its path there, or its route's name."""
+
+    @property
+    def kind(self) -> FunctionKind:
+        """What it may do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Callee:
     """A function found, and the component instance in which it runs."""
@@ -47,6 +64,35 @@ class Callee:
     def path(self) -> str:
         """The function's path in its component."""
         return str(self.function.reference)
+
+    @property
+    def kind(self) -> FunctionKind:
+        """What it may do."""
+        return self.function.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An HTTP action found, and the component instance in which it runs."""
+
+    component: ComponentImage
+    #: Its route's name.
+    path: str
+    action: HttpAction
+
+    @property
+    def kind(self) -> FunctionKind:
+        """What it may do."""
+        return FunctionKind.ACTION
+
+
+def find_endpoint(image: AppImage, component: str, name: str) -> Endpoint:
+    """The HTTP action of a route. Raises `FunctionCallError` when a deploy has just removed it."""
+    owner = image.components.get(component)
+    action = owner.http.get(name) if owner else None
+    if owner is None or action is None:
+        raise FunctionCallError(f"The route '{name}' is not there any more.")
+    return Endpoint(owner, name, action)
 
 
 def find_for_client(
@@ -80,14 +126,14 @@ def find_for_client(
 
 def find_for_function(
     image: AppImage,
-    caller: Callee,
+    caller: Caller,
     target: RegisteredFunction[..., Any] | FunctionReference | ModuleReference,
     kind: FunctionKind,
 ) -> Callee:
     """The function that code in `caller` refers to, if the caller may call it."""
-    if kind not in _ALLOWED[caller.function.kind]:
+    if kind not in _ALLOWED[caller.kind]:
         raise FunctionCallError(
-            f"A {caller.function.kind.value} can't call a {kind.value}: '{caller.path}' tried to."
+            f"A {caller.kind.value} can't call a {kind.value}: '{caller.path}' tried to."
         )
     callee = _resolve(image, caller.component, target)
     if callee.function.kind is not kind:
@@ -100,7 +146,7 @@ def find_for_function(
 
 def find_to_schedule(
     image: AppImage,
-    caller: Callee,
+    caller: Caller,
     target: RegisteredFunction[..., Any] | FunctionReference | ModuleReference,
 ) -> Callee:
     """The function that code in `caller` wants to run later, if it may be scheduled."""

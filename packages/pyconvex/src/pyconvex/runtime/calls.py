@@ -18,6 +18,8 @@ import msgspec
 from pyconvex.identity import Identity
 
 FunctionKind = Literal["query", "mutation", "action"]
+#: What runs: a function, or an HTTP action, which only a route names.
+CallKind = Literal["query", "mutation", "action", "http_action"]
 
 #: Who made the call, in the words of Convex's execution records.
 Origin = Literal["webSocket", "httpApi", "httpEndpoint", "cron", "scheduler", "action", "tester"]
@@ -49,7 +51,7 @@ class FunctionCall(msgspec.Struct, frozen=True, kw_only=True):
     function for 'mod:fn'.`.
     """
 
-    kind: FunctionKind
+    kind: CallKind
     path: str
     args: bytes
     identity: Identity

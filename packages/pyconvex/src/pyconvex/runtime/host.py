@@ -28,7 +28,7 @@ from pyconvex.database import (
     Transaction,
 )
 from pyconvex.functions import FunctionCallError
-from pyconvex.runtime import calls, cursor_secret, messages, scheduling
+from pyconvex.runtime import calls, cursor_secret, http_exchange, messages, scheduling
 from pyconvex.runtime.cache import TIMED_RESULT_AGE_S, Execution, ResultCache
 from pyconvex.runtime.calling import MAX_CALL_DEPTH, too_deep
 from pyconvex.runtime.calls import (
@@ -44,6 +44,7 @@ from pyconvex.runtime.calls import (
 )
 from pyconvex.runtime.commits import CommitQueue
 from pyconvex.runtime.contention import Contention
+from pyconvex.runtime.http_exchange import Exchange, HttpCall
 from pyconvex.runtime.no_app import NoApp
 from pyconvex.runtime.pool import Pool
 from pyconvex.runtime.queries import QueryRounds
@@ -56,6 +57,7 @@ from pyconvex.runtime.reports import (
     offers_of,
     query_reason,
 )
+from pyconvex.runtime.routes import FoundRoute, HttpRoutes
 from pyconvex.runtime.runs import IsolateGoneError, OnCall, Run, Work
 from pyconvex.runtime.spec import AppSpec, FunctionSpec
 from pyconvex.runtime.system import SystemTransactions
@@ -115,6 +117,7 @@ class Host:
         #: Set when another pool takes over from `_pool`.
         self._replaced = asyncio.Event()
         self._functions: dict[tuple[str, str], FunctionSpec] = {}
+        self._routes = HttpRoutes(AppSpec([]))
         self._cursor_secret = b""
         self._run_ids = itertools.count(1)
         self._contention = Contention()
@@ -137,6 +140,7 @@ class Host:
         self._cursor_secret = self._system.read(cursor_secret.stored)
         replaced, self._replaced = self._replaced, asyncio.Event()
         replaced.set()
+        self._routes = HttpRoutes(spec)
         self._functions = {
             (component.path, function.path): function
             for component in spec.components
@@ -192,19 +196,36 @@ class Host:
 
     async def run_action(self, call: FunctionCall) -> Outcome:
         """Run an action, once."""
+        return await self._act(call)
 
-        async def on_call(out: messages.CallOut) -> messages.CallBack:
-            return await self._call_from_action(call, run.start.execution_id, out)
+    @property
+    def answers_http(self) -> bool:
+        """Whether the app in force has HTTP actions."""
+        return bool(self._routes)
 
-        await self.wait_durable(self.visible_ts)
-        run = self._submit(call, on_call=on_call)
-        try:
-            finished = await run.result()
-        except IsolateGoneError as gone:
-            return await self._gone(call, gone, run.start.now_ms)
-        await self.wait_durable(self.visible_ts)
-        await self._reports.keep(self._reports.ended(call, run.start, finished))
-        return _outcome(finished, self.durable_ts)
+    def find_route(self, method: str, path: str) -> FoundRoute | None:
+        """The HTTP action that answers this request, if one does."""
+        return self._routes.find(method, path)
+
+    async def run_http_action(self, request: HttpCall, exchange: Exchange) -> Outcome:
+        """Let an HTTP action answer a request, once; what it answers goes through `exchange`."""
+        inside_app = request.route.component == ""
+        head = messages.RequestHead(
+            request.method, request.url, request.headers, request.refused if inside_app else ""
+        )
+        call = FunctionCall(
+            kind="http_action",
+            path=request.route.name,
+            args=msgspec.msgpack.encode(head),
+            identity=request.identity if inside_app else identity.ANONYMOUS,
+            request_id=request.request_id,
+            origin="httpEndpoint",
+            component=request.route.component,
+            public_only=False,
+            client=request.client,
+        )
+
+        return await self._act(call, exchange)
 
     async def _gone(self, call: FunctionCall, gone: IsolateGoneError, began_ms: float) -> Failure:
         """A mutation or action whose isolate is gone."""
@@ -411,6 +432,24 @@ class Host:
 
     # Actions
 
+    async def _act(self, call: FunctionCall, exchange: Exchange | None = None) -> Outcome:
+        async def on_call(out: messages.CallOut) -> messages.CallBack:
+            if exchange is None or out.kind not in http_exchange.KINDS:
+                return await self._call_from_action(call, run.start.execution_id, out)
+            if out.kind != http_exchange.READ:
+                await self.wait_durable(self.visible_ts)
+            return await http_exchange.answer(exchange, out)
+
+        await self.wait_durable(self.visible_ts)
+        run = self._submit(call, on_call=on_call)
+        try:
+            finished = await run.result()
+        except IsolateGoneError as gone:
+            return await self._gone(call, gone, run.start.now_ms)
+        await self.wait_durable(self.visible_ts)
+        await self._reports.keep(self._reports.ended(call, run.start, finished))
+        return _outcome(finished, self.durable_ts)
+
     async def _call_from_action(
         self, action: FunctionCall, execution_id: str, out: messages.CallOut
     ) -> messages.CallBack:
@@ -454,7 +493,7 @@ class Host:
                 return await self.run_query(call)
             case "mutation":
                 return await self.run_mutation(call)
-            case "action":
+            case _:
                 return await self.run_action(call)
 
     # Isolates

@@ -104,7 +104,7 @@ class IsolatePool:
         """Queue a run that was submitted here, or to the pool before."""
         if self._stopping:
             run.fail(_stopping())
-        elif run.start.kind == "action":
+        elif run.start.kind in messages.ACTION_KINDS:
             self._actions.adopt(run)
         else:
             self._pure.adopt(run)

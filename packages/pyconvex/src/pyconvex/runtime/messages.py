@@ -89,6 +89,32 @@ class Start(Frame, frozen=True, array_like=True, tag=True):
     job: JobRef | None = None
 
 
+#: What `Start.kind` is for HTTP actions; `path` is their route's name then, and `args` a
+#: `RequestHead`.
+HTTP_ACTION = "http_action"
+#: The kinds that run in action isolates.
+ACTION_KINDS = frozenset({"action", HTTP_ACTION})
+
+
+class RequestHead(msgspec.Struct, frozen=True, array_like=True):
+    """What an HTTP action is asked, but for the body, for which it calls out."""
+
+    method: str
+    url: str
+    headers: list[tuple[str, str]]
+    #: Why the caller's credential is not valid; "" when it is, or there is none.
+    refused: str
+
+
+class ResponseHead(msgspec.Struct, frozen=True, array_like=True):
+    """The beginning of an HTTP action's answer, with all of the body when that is known."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    #: None when the body follows in pieces.
+    body: bytes | None
+
+
 class Opened(Frame, frozen=True, array_like=True, tag=True):
     """Isolate to server: the run's snapshot is open, at this timestamp."""
 
@@ -130,7 +156,8 @@ class CallOut(Frame, frozen=True, array_like=True, tag=True):
     """Action isolate to server: an action calls another function.
 
     With the kind `SCHEDULING` it asks to schedule or cancel one: `args` is a request of
-    `pyconvex.runtime.scheduling`.
+    `pyconvex.runtime.scheduling`. With one of the kinds of `pyconvex.runtime.http_exchange`, an
+    HTTP action wants the next piece of its request's body, or sends a part of its response.
     """
 
     run_id: int

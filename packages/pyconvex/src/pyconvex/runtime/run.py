@@ -361,7 +361,9 @@ def environment_of(component: ComponentImage, transaction: Transaction) -> Envir
 
     def read(name: str) -> str | None:
         if name in RESERVED_VARIABLES:
-            return addresses.address(transaction, name)
+            address = addresses.address(transaction, name)
+            below = component.site_prefix if name == addresses.SITE_URL else ""
+            return None if address is None else address + below
         spec = specs.get(name)
         if spec is None:
             # The app reads whatever the operator set; a component only what it declares.

@@ -15,7 +15,7 @@ import msgspec
 from pyconvex.database import DatabaseError, Transaction, jobs
 from pyconvex.functions import FunctionCallError, FunctionKind
 from pyconvex.functions.scheduler import Retry, When
-from pyconvex.runtime.calling import Callee, bind_arguments, crossing
+from pyconvex.runtime.calling import Callee, Caller, bind_arguments, crossing
 from pyconvex.runtime.calls import JobRef
 from pyconvex.values import TableNumbers, codec
 
@@ -79,7 +79,7 @@ class Budget:
 
 
 def request(
-    caller: Callee,
+    caller: Caller,
     callee: Callee,
     when: When,
     arguments: Mapping[str, Any],

@@ -35,6 +35,24 @@ class EnvSpec(msgspec.Struct, frozen=True):
     literal: str | None = None
 
 
+class RouteSpec(msgspec.Struct, frozen=True):
+    """One route of an HTTP router: a method, and a path or the beginning of paths."""
+
+    method: str
+    path: str
+    prefix: bool
+    #: Names the handler inside its component: `POST /hook`.
+    name: str
+
+
+class HttpSpec(msgspec.Struct, frozen=True):
+    """How a component answers HTTP requests."""
+
+    routes: list[RouteSpec]
+    #: Where its routes begin in its parent, with `/` at the end; None where they are not reachable.
+    prefix: str | None = None
+
+
 class TableSpec(msgspec.Struct, frozen=True):
     """One table and its indexes."""
 
@@ -71,6 +89,8 @@ class ComponentSpec(msgspec.Struct, frozen=True):
     queues: list[str]
     lanes: list[str]
     crons: list[CronSpec] = []
+    #: None for a component that neither has routes nor mounts any.
+    http: HttpSpec | None = None
 
 
 class SettingSpec(msgspec.Struct, frozen=True):

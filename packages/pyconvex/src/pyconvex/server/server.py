@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
 import pyconvex
 from pyconvex.auth import DeploymentAuthenticator, HttpFetch, Keyring, TokenVerifier, Trust, advice
 from pyconvex.database import Committer
 from pyconvex.delivery.messages import LaneStatus
 from pyconvex.delivery.supervisor import LaneSupervisor
-from pyconvex.http import Deployment, create_app
+from pyconvex.http import Deployment, SiteEndpoint, create_app
 from pyconvex.runlog.log import RunLog
 from pyconvex.runtime import addresses, trust
 from pyconvex.runtime.commits import CommitQueue
@@ -135,10 +136,12 @@ class Server:
 
     async def _start(self) -> None:
         settings = self.settings
-        listener = _listen(settings.host, settings.port)
+        listener = _listen(settings.host, settings.port, "--port")
         self._stack.callback(listener.close)
-        self.url = f"http://{settings.host}:{listener.getsockname()[1]}"
-        self.site_url = f"{self.url}/http"
+        site_listener = _listen(settings.host, settings.site_port_or_next, "--site-port")
+        self._stack.callback(site_listener.close)
+        self.url = _address(settings.host, listener)
+        self.site_url = _address(settings.host, site_listener)
         self._store = store = Store.open(settings.data)
         self._stack.callback(store.close)
         self._run_log = run_log = RunLog(settings.data, on_written=self._wake_lanes)
@@ -171,7 +174,13 @@ class Server:
         self._background(maintain(store, commits, sweeps=[partial(forget_jobs, system)]))
         await self._tell_address()
         self._background(sweep_run_log(run_log))
-        await self._serve(host, listener)
+        fetch = HttpFetch()
+        self._stack.push_async_callback(fetch.aclose)
+        tokens = TokenVerifier(self._trust, Keyring(fetch))
+        authenticator = DeploymentAuthenticator(self._key, tokens)
+        site = SiteEndpoint(host, authenticator)
+        await self._serve(self._api(host, authenticator, site), listener)
+        await self._serve(site, site_listener)
 
     async def _tell_address(self) -> None:
         """Have functions and tools read where this server is; nothing is written if they do."""
@@ -179,16 +188,15 @@ class Server:
         if self._system.read(lambda tx: addresses.differ(tx, now)):
             await self._system.write(lambda tx: addresses.record(tx, now))
 
-    async def _serve(self, host: Host, listener: socket.socket) -> None:
-        fetch = HttpFetch()
-        self._stack.push_async_callback(fetch.aclose)
-        tokens = TokenVerifier(self._trust, Keyring(fetch))
-        authenticator = DeploymentAuthenticator(self._key, tokens)
-        app = create_app(
+    def _api(
+        self, host: Host, authenticator: DeploymentAuthenticator, site: SiteEndpoint
+    ) -> ASGIApp:
+        return create_app(
             host,
             authenticator=authenticator,
             environment=self._environment,
             sync=SyncEndpoint(host, authenticator),
+            site=site,
             deployment=Deployment(name=self.settings.name, version=pyconvex.__version__),
             operator=ServerOperations(
                 self._deployer,
@@ -199,6 +207,8 @@ class Server:
                 auth_advice=self.auth_advice,
             ),
         )
+
+    async def _serve(self, app: ASGIApp, listener: socket.socket) -> None:
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -283,7 +293,11 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _address(host: str, listener: socket.socket) -> str:
+    return f"http://{host}:{listener.getsockname()[1]}"
+
+
+def _listen(host: str, port: int, option: str) -> socket.socket:
     # Said to be TCP, or asyncio does not switch off Nagle on what it accepts: 40 ms an answer.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -293,6 +307,6 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise PortTakenError(
             f"Can't listen on {host}:{port} ({error.strerror}). Is another server running? "
-            "Choose another port with --port, or --port 0 for a free one."
+            f"Choose another port with {option}, or {option} 0 for a free one."
         ) from None
     return listener

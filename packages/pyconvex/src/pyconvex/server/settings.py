@@ -24,6 +24,8 @@ class Settings:
     host: str = "127.0.0.1"
     #: 0 takes a free port.
     port: int = DEFAULT_PORT
+    #: Where HTTP actions answer; None takes the port after `port`, or with that 0 a free one.
+    site_port: int | None = None
     #: Isolates kept ready for queries and mutations. 0 runs functions in the server's own process,
     #: where a debugger finds them and nothing ends one that loops.
     isolates: int = 2
@@ -35,3 +37,10 @@ class Settings:
     watch: bool = False
     #: Short name of the deployment, part of its admin key.
     name: str = "local"
+
+    @property
+    def site_port_or_next(self) -> int:
+        """The port of HTTP actions."""
+        if self.site_port is not None:
+            return self.site_port
+        return self.port + 1 if self.port else 0

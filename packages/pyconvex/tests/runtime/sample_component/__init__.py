@@ -14,3 +14,7 @@ mail.use(inner, env={"WORD": mail.env.TOKEN})
 mail.use(inner, name="fixed", env={"WORD": "fixed"})
 mail.queue("outbox")
 mail.lane("sample_component.lanes:MailLane")
+
+leaf = define_component("within", functions="sample_component.web_functions")
+web = define_component("web", functions="sample_component.web_functions")
+web.use(leaf, http_prefix="/deep/er/")

@@ -1,0 +1,1 @@
+"""Functions of a component that answers HTTP requests."""
