@@ -6,6 +6,7 @@ SCREENSHOTS=docs/images ./run test packages/posthog-local/tests/ui/test_every_pa
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -13,8 +14,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlencode
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -28,7 +30,10 @@ _FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
-_SQL = "SELECT event, count() AS events, uniq(person_id) AS persons\nFROM events GROUP BY event"
+_SQL = (
+    "SELECT event, count() AS events, uniq(person_id) AS persons\nFROM events\n"
+    "GROUP BY event\nORDER BY events DESC"
+)
 _PAGES = {
     "activity": "/activity",
     "persons": "/persons",
@@ -42,8 +47,14 @@ _PAGES = {
     "trace": "/llm_analytics/trace-1",
     "replays": "/replay",
     "replay": "/replay/session-1",
+    "cohorts": "/cohorts",
+    "cohort": "/cohorts/1",
+    "saved": "/saved",
+    "funnels": "/funnels?"
+    + urlencode({"step": ["$pageview", "order_placed"], "window": 168}, doseq=True),
     "trends": "/insights?" + urlencode({"event": "order_placed", "breakdown": "plan", "days": 7}),
     "sql": "/sql?" + urlencode({"q": _SQL}),
+    "sql-bars": "/sql?" + urlencode({"q": _SQL, "show": "bars"}),
     "warnings": "/warnings",
     "settings": "/settings",
 }
@@ -98,8 +109,12 @@ def test_a_page_has_nothing_serious(
         page.close()
 
 
-def _post(local: PostHogLocal, path: str, body: object) -> None:
-    urlopen(local.url + path, json.dumps(body).encode()).close()
+def _post(local: PostHogLocal, path: str, body: object, **headers: str) -> None:
+    urlopen(Request(local.url + path, json.dumps(body).encode(), headers)).close()
+
+
+def _form(local: PostHogLocal, path: str, **fields: str) -> None:
+    urlopen(local.url + path, urlencode(fields).encode()).close()
 
 
 def _fill(local: PostHogLocal) -> None:
@@ -115,6 +130,8 @@ def _fill(local: PostHogLocal) -> None:
               total=10 + n, **{"$lib": "posthog-node"})
         for n in range(30)
     ]  # fmt: skip
+    batch += [event("$pageview", f"visitor-{n}", 30, **{"$lib": "web"}) for n in range(6)]
+    batch += [event("order_placed", f"visitor-{n}", 29 - n, plan="free", total=9) for n in range(2)]
     frame = {"platform": "python", "filename": "shop/orders.py", "function": "place_order",
              "lineno": 41, "in_app": True, "context_line": "    raise OutOfStock(item.name)",
              "pre_context": ["def place_order(cart):", "    for item in cart:"],
@@ -129,8 +146,13 @@ def _fill(local: PostHogLocal) -> None:
         event("$ai_generation", "ada", 0.1, **{
             "$ai_trace_id": "trace-1", "$ai_parent_id": "trace-1", "$ai_model": "gpt-4o-mini",
             "$ai_provider": "openai", "$ai_input_tokens": 812, "$ai_output_tokens": 96,
-            "$ai_latency": 1.4, "$ai_input": [{"role": "user", "content": "Which one is soft?"}],
-            "$ai_output_choices": [{"role": "assistant", "content": "The plush one."}]}),
+            "$ai_latency": 1.4, "$ai_input": [
+                {"role": "system", "content": "You sell hedgehogs."},
+                {"role": "user", "content": "Which one is soft?"}],
+            "$ai_output_choices": [
+                {"role": "assistant", "content": "The plush one.", "tool_calls": [
+                    {"type": "function",
+                     "function": {"name": "stock", "arguments": '{"item": "plush"}'}}]}]}),
         event("$identify", "ada", 0.1, **{"$anon_distinct_id": "null"}),
     ]  # fmt: skip
     _post(local, "/batch/", {"api_key": "phc_hedgehog", "batch": batch})
@@ -150,6 +172,16 @@ def _fill(local: PostHogLocal) -> None:
     local.set_flag("new-checkout", variants={"control": 50, "one-page": 50},
                    payloads={"one-page": {"steps": 1}})  # fmt: skip
     local.set_flag("dark-mode", rollout=0)
+    _form(local, "/cohorts/save", name="Pro users", kind="AND", condition_key="plan",
+          condition_operator="exact", condition_value="pro")  # fmt: skip
+    address = _PAGES["trends"]
+    _form(local, "/saved/save", name="Orders by plan", address=address)
+    _form(local, "/saved/save", name="From visit to order", address=_PAGES["funnels"])
+    _post(local, "/i/v0/ai/otel", {"resourceSpans": [{"scopeSpans": [{"spans": [
+        {"name": "GET /cart", "traceId": "0af7651916cd43dd8448eb211c80319c"}]}]}]},
+        authorization="Bearer phc_hedgehog")  # fmt: skip
+    with contextlib.suppress(HTTPError):
+        _post(local, "/batch/", {"api_key": "phx_oops", "batch": [event("order_placed", "ada")]})
 
 
 def _recording(start_ms: int) -> list[dict[str, Any]]:

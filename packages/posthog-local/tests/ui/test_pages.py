@@ -124,8 +124,100 @@ def test_a_flag_is_created_tried_changed_and_deleted_by_forms(local: PostHogLoca
     assert local.flags() == []
 
 
+def test_condition_sets_cohorts_and_forced_variants_by_the_form(local: PostHogLocal) -> None:
+    cohort = {"name": "Pros", "kind": "AND", "condition_key": "plan",
+              "condition_operator": "exact", "condition_value": "pro"}  # fmt: skip
+    assert post(local, "/cohorts/save", **cohort).headers["location"] == "/cohorts/1"
+    fields: dict[str, Any] = {
+        "key": "sets",
+        "active": "on",
+        "variant_key": ["a", "b"],
+        "variant_share": ["50", "50"],
+        "variant_payload": ["", ""],
+        "condition_set": ["0", "1", "1", "2"],
+        "condition_key": ["", "email", "", ""],
+        "condition_operator": ["exact"] * 4,
+        "condition_value": ["", "ada@x.io", "", ""],
+        "cohort": ["1", "", ""],
+        "rollout": ["100", "30", ""],
+        "condition_variant": ["b", "", ""],
+    }
+    assert post(local, "/feature_flags/save", **fields).status == 303
+    first, second = local.flags()[0]["filters"]["groups"]
+    assert first["properties"] == [{"key": "id", "type": "cohort", "operator": "in", "value": 1}]
+    assert (first["variant"], second["variant"]) == ("b", None)
+    assert (second["properties"][0]["key"], second["rollout_percentage"]) == ("email", 30)
+    send(local, event="$set", properties={"$set": {"plan": "pro"}})
+    page = get(local, "/feature_flags/sets?distinct_id=u")
+    assert "Condition set 2" in page.text
+    assert "Matched condition set 1" in page.text
+    assert 'value="1" selected' in page.html
+
+
+def test_cohorts_by_forms(local: PostHogLocal) -> None:
+    assert "No cohort yet" in get(local, "/cohorts").text
+    listed = {"name": "Friends", "kind": "static", "distinct_ids": "u\n v \n\n"}
+    assert post(local, "/cohorts/save", **listed).status == 303
+    page = get(local, "/cohorts/1")
+    assert "/person/v" in page.html
+    nested = {
+        "number": "1",
+        "name": "Friends",
+        "kind": "JSON",
+        "definition": json.dumps(
+            {
+                "type": "OR",
+                "values": [
+                    {"type": "AND", "values": [{"key": "a", "value": 1}]},
+                    {"type": "AND", "values": [{"key": "b", "value": 1}]},
+                ],
+            }
+        ),
+    }
+    assert post(local, "/cohorts/save", **nested).headers["location"] == "/cohorts/1"
+    assert "&#34;OR&#34;" in get(local, "/cohorts/1").html
+    assert "Friends" in get(local, "/cohorts").text
+    assert post(local, "/cohorts/delete", number="1").status == 303
+    assert get(local, "/cohorts/1").status == 404
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"kind": "AND", "name": ""},
+        {"kind": "AND", "name": "x"},
+        {"kind": "odd", "name": "x"},
+        {"kind": "JSON", "name": "x", "definition": "{"},
+        {"kind": "JSON", "name": "x", "definition": '{"type": "NOT", "values": []}'},
+        {"kind": "AND", "name": "x", "condition_key": "a", "condition_operator": "like",
+         "condition_value": ""},
+    ],
+)  # fmt: skip
+def test_a_wrong_cohort_is_explained(local: PostHogLocal, fields: dict[str, str]) -> None:
+    page = post(local, "/cohorts/save", **fields)
+    assert page.status == 400
+    assert "Not saved:" in page.text
+    assert "No cohort yet" in get(local, "/cohorts").text
+
+
+def test_charts_are_kept_under_a_name(local: PostHogLocal) -> None:
+    send(local, event="seen")
+    address = "/sql?" + urlencode({"q": "SELECT event, count() AS n FROM events GROUP BY event",
+                                   "show": "bars"})  # fmt: skip
+    drawn = get(local, address)
+    assert "<rect" in drawn.html
+    assert html.escape(address) in drawn.html
+    assert post(local, "/saved/save", name="Events", address=address).status == 303
+    assert "Events" in get(local, "/saved").text
+    for fields in ({"name": "", "address": address}, {"name": "x", "address": "https://a/"},
+                   {"name": "x", "address": "//a/sql"}):  # fmt: skip
+        assert post(local, "/saved/save", **fields).status == 400
+    post(local, "/saved/delete", id="1")
+    assert "No chart yet" in get(local, "/saved").text
+
+
 def test_a_flag_beyond_the_form_is_edited_as_json(local: PostHogLocal) -> None:
-    flag = local.set_flag("deep", definition={"filters": {"groups": [{}, {}]}})
+    flag = local.set_flag("deep", definition={"filters": {"groups": [{}], "early_exit": True}})
     page = get(local, "/feature_flags/deep")
     assert "edit it as JSON" in page.text
     assert "condition_key" not in page.html
@@ -181,6 +273,9 @@ def test_settings_say_what_to_copy(local: PostHogLocal) -> None:
     assert f"pyconvex env set POSTHOG_PROJECT_TOKEN {local.project_token}" in text
     assert f"pyconvex env set POSTHOG_HOST {local.url}" in text
     assert local.secret_key in text
+    assert local.personal_api_key in text
+    html = get(local, "/settings").html
+    assert all(f'id="{name}"' in html for name in re.findall(r'data-copy="([^"]+)"', html))
 
 
 def test_foreign_html_is_text_on_every_page(local: PostHogLocal) -> None:
@@ -198,6 +293,11 @@ def test_foreign_html_is_text_on_every_page(local: PostHogLocal) -> None:
     local.set_flag(_XSS, definition={
         "name": _XSS, "filters": {"groups": [{"rollout_percentage": 100}],
         "payloads": {"true": _XSS}}})  # fmt: skip
+    cohort = {"name": _XSS, "kind": "OR", "condition_key": _XSS, "condition_operator": "exact",
+              "condition_value": _XSS}  # fmt: skip
+    assert post(local, "/cohorts/save", **cohort).status == 303
+    saved = post(local, "/saved/save", name=_XSS, address="/sql?q=" + quote(_XSS, safe=""))
+    assert saved.status == 303
     log = {"body": {"stringValue": _XSS}, "attributes": [
         {"key": _XSS, "value": {"stringValue": _XSS}},
         {"key": "posthogDistinctId", "value": {"stringValue": _XSS}}]}  # fmt: skip
@@ -218,6 +318,18 @@ def test_foreign_html_is_text_on_every_page(local: PostHogLocal) -> None:
         "/feature_flags/" + quote(_XSS, safe="") + "?" + urlencode({"distinct_id": _XSS}),
         "/feature_flags/" + quote("gone" + _XSS, safe=""),
         "/warnings",
+        "/warnings?" + urlencode({"kind": _XSS}),
+        "/saved",
+        "/insights?" + urlencode({"event": _XSS, "breakdown": _XSS}),
+        "/funnels?" + urlencode({"step": [_XSS, _XSS]}, doseq=True),
+        "/sql?" + urlencode({"q": f"SELECT '{_XSS.replace(chr(39), '')}' AS a, 5 AS b"}),
+        "/sql?" + urlencode({"q": "SELECT event, 5 AS b FROM events", "show": "bars"}),
+        "/sql?" + urlencode({"q": _XSS}),
+        "/cohorts",
+        "/cohorts/1",
+        "/settings",
+        "/replay",
+        "/feature_flags/new",
     ]
     for path in pages:
         page = get(local, path)

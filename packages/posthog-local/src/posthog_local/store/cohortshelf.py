@@ -5,7 +5,8 @@ Owns the check of a definition; flags that refer to a cohort see a change at onc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -68,20 +69,30 @@ def delete(number: int) -> Job[bool]:
     return job
 
 
+def members(view: View, flags: FlagBook, number: int, limit: int = 50) -> list[str]:
+    """The distinct ids of some of its members, the newest persons first."""
+    return list(itertools.islice(_members(view, flags, number), limit))
+
+
 def size(view: View, flags: FlagBook, number: int) -> int:
     """How many persons are in a cohort."""
-    book, now = CohortBook(flags.cohorts), datetime.now(UTC)
+    return sum(1 for _ in _members(view, flags, number))
+
+
+def _members(view: View, flags: FlagBook, number: int) -> Iterator[str]:
     listed = flags.cohorts[number].get("distinct_ids")
     if listed is not None:
-        return len(listed)
-    try:
-        return sum(
-            book.contains(number, person.distinct_ids[0], person.properties, now)
-            for person in view.persons.find(PersonFilter(limit=_COUNTED))
-            if person.distinct_ids
-        )
-    except MissingCohort:
-        return 0
+        yield from listed
+        return
+    book, now = CohortBook(flags.cohorts), datetime.now(UTC)
+    for person in view.persons.find(PersonFilter(limit=_COUNTED)):
+        distinct_id = next(iter(person.distinct_ids), "")
+        try:
+            inside = book.contains(number, distinct_id, person.properties, now)
+        except MissingCohort:
+            return
+        if inside:
+            yield distinct_id
 
 
 def _check_node(node: Any, depth: int) -> None:

@@ -168,11 +168,19 @@ ALTER TABLE warnings ADD COLUMN payload TEXT;
 ALTER TABLE flags ADD COLUMN created_at_us INTEGER NOT NULL DEFAULT 0;
 UPDATE flags SET created_at_us = updated_at_us;
 """,
+    """
+CREATE TABLE charts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    address TEXT NOT NULL,
+    created_at_us INTEGER NOT NULL
+);
+""",
 )
 # Written to `user_version`.
 FORMAT_VERSION = len(_STEPS)
 
-# What `reset` empties. Flags are apart, because a test may want to keep them.
+# What `reset` empties. What people made is apart, because a test may want to keep it.
 DATA_TABLES = [
     "events",
     "persons",
@@ -187,7 +195,7 @@ DATA_TABLES = [
     "trace_events",
     "recording_pieces",
 ]
-FLAG_TABLES = ("flags", "cohorts")
+FLAG_TABLES = ("flags", "cohorts", "charts")
 
 
 class UnknownFormat(Exception):

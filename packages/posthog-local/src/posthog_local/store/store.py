@@ -80,6 +80,10 @@ class Store:
         """Returns when the piece is on disk."""
         await self._writer.submit(recordingshelf.append(piece))
 
+    async def change(self, job: Job[T]) -> T:
+        """Runs a job of a shelf; when it returns, what it wrote is on disk."""
+        return await self._writer.submit(job)
+
     async def change_flags(self, job: Job[T]) -> T:
         """Runs a job of `flagshelf`; when it returns, the new definitions are the ones in force."""
         result = await self._writer.submit(job)

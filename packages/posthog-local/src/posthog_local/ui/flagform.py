@@ -38,26 +38,34 @@ class ConditionRow(msgspec.Struct, frozen=True, kw_only=True):
     value: str = ""
 
 
+class SetRows(msgspec.Struct, frozen=True, kw_only=True):
+    """One condition set: lines that must all match, a cohort, a share, a variant for them."""
+
+    rollout: str = ""
+    variant: str = ""
+    cohort: str = ""
+    conditions: tuple[ConditionRow, ...] = ()
+
+    @property
+    def rows(self) -> tuple[ConditionRow, ...]:
+        """The conditions and room for more."""
+        return self.conditions + (ConditionRow(),) * _EMPTY_ROWS
+
+
 class FlagForm(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the editor shows."""
 
     key: str = ""
     name: str = ""
     active: bool = True
-    rollout: str = "100"
     payload: str = ""
     variants: tuple[VariantRow, ...] = ()
-    conditions: tuple[ConditionRow, ...] = ()
+    sets: tuple[SetRows, ...] = (SetRows(rollout="100"),)
 
     @property
     def variant_rows(self) -> tuple[VariantRow, ...]:
         """The variants and room for more."""
         return self.variants + (VariantRow(),) * _EMPTY_ROWS
-
-    @property
-    def condition_rows(self) -> tuple[ConditionRow, ...]:
-        """The conditions and room for more."""
-        return self.conditions + (ConditionRow(),) * _EMPTY_ROWS
 
 
 def form_of(flag: Mapping[str, Any]) -> FlagForm | None:
@@ -66,15 +74,12 @@ def form_of(flag: Mapping[str, Any]) -> FlagForm | None:
     groups = filters.get("groups") or []
     if not _is_simple(filters, groups):
         return None
-    condition: Mapping[str, Any] = groups[0] if groups else {"rollout_percentage": 0}
     payloads = filters.get("payloads") or {}
-    rollout = condition.get("rollout_percentage")
     variants: list[dict[str, Any]] = (filters.get("multivariate") or {}).get("variants") or []
     return FlagForm(
         key=flag["key"],
         name=flag.get("name") or "",
         active=flag["active"],
-        rollout="100" if rollout is None else f"{rollout:g}",
         payload=_text(payloads.get("true", "")),
         variants=tuple(
             VariantRow(
@@ -84,14 +89,35 @@ def form_of(flag: Mapping[str, Any]) -> FlagForm | None:
             )
             for one in variants
         ),
-        conditions=tuple(
-            ConditionRow(
-                key=str(line["key"]),
-                operator=line.get("operator") or "exact",
-                value=_text(line.get("value")),
-            )
-            for line in condition.get("properties") or []
-        ),
+        sets=tuple(map(_rows_of, groups)) or (SetRows(rollout="0"),),
+    )
+
+
+def condition_rows(lines: Sequence[Mapping[str, Any]]) -> tuple[ConditionRow, ...] | None:
+    """Lines of person properties as rows; None when one of them is something else."""
+    for line in lines:
+        if set(line) - _SIMPLE_LINE or line.get("type", "person") != "person":
+            return None
+    return tuple(map(_row, lines))
+
+
+def condition_lines(fields: Fields) -> list[dict[str, Any]]:
+    """The lines that the rows of a form mean; `InvalidDefinition` names what is wrong."""
+    return _conditions(fields, 0)
+
+
+def _row(line: Mapping[str, Any]) -> ConditionRow:
+    operator = line.get("operator") or "exact"
+    return ConditionRow(key=str(line["key"]), operator=operator, value=_text(line.get("value")))
+
+
+def _rows_of(group: Mapping[str, Any]) -> SetRows:
+    rollout, lines = group.get("rollout_percentage"), group.get("properties") or []
+    return SetRows(
+        rollout="100" if rollout is None else f"{rollout:g}",
+        variant=group.get("variant") or "",
+        cohort=next((_text(line.get("value")) for line in lines if _is_cohort(line)), ""),
+        conditions=tuple(_row(line) for line in lines if not _is_cohort(line)),
     )
 
 
@@ -110,13 +136,7 @@ def definition_of(fields: Fields) -> dict[str, Any]:
         "name": _one(fields, "name"),
         "active": _one(fields, "active") == "on",
         "filters": {
-            "groups": [
-                {
-                    "properties": _conditions(fields),
-                    "rollout_percentage": _percentage(_one(fields, "rollout"), "rollout"),
-                    "variant": None,
-                }
-            ],
+            "groups": _groups(fields),
             "multivariate": {"variants": listed} if listed else None,
             "payloads": payloads,
             "aggregation_group_type_index": None,
@@ -126,15 +146,22 @@ def definition_of(fields: Fields) -> dict[str, Any]:
 
 def _is_simple(filters: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) -> bool:
     special = ("aggregation_group_type_index", "holdout", "super_groups", "early_exit")
-    if len(groups) > 1 or any(filters.get(name) not in (None, False) for name in special):
+    if any(filters.get(name) not in (None, False) for name in special):
         return False
     for condition in groups:
-        if set(condition) - _SIMPLE_CONDITION or condition.get("variant"):
+        lines = condition.get("properties") or []
+        others = [line for line in lines if not _is_cohort(line)]
+        if set(condition) - _SIMPLE_CONDITION or len(lines) - len(others) > 1:
             return False
-        for line in condition.get("properties") or []:
-            if set(line) - _SIMPLE_LINE or line.get("type", "person") != "person":
-                return False
+        if condition_rows(others) is None:
+            return False
     return True
+
+
+def _is_cohort(line: Mapping[str, Any]) -> bool:
+    """Whether the line says "in this cohort", which the form has a field for."""
+    inside = line.get("operator") in (None, "in", "exact")
+    return line.get("type") == "cohort" and inside and not set(line) - _SIMPLE_LINE
 
 
 def _variants(fields: Fields) -> list[tuple[str, float, str]]:
@@ -151,16 +178,49 @@ def _variants(fields: Fields) -> list[tuple[str, float, str]]:
     ]
 
 
-def _conditions(fields: Fields) -> list[dict[str, Any]]:
+def _groups(fields: Fields) -> list[dict[str, Any]]:
+    """The condition sets; one without a share and without a line is none."""
+    shares = fields.get("rollout", ())
+    groups = []
+    for number, share in enumerate(shares):
+        lines = _conditions(fields, number)
+        cohort = _at(fields, "cohort", number)
+        if cohort:
+            lines.append(_cohort(cohort))
+        if not share.strip() and not lines:
+            continue
+        groups.append(
+            {
+                "properties": lines,
+                "rollout_percentage": _percentage(share, "rollout"),
+                "variant": _at(fields, "condition_variant", number) or None,
+            }
+        )
+    if not groups:
+        raise InvalidDefinition("rollout must be a number from 0 to 100")
+    return groups
+
+
+def _conditions(fields: Fields, of_set: int) -> list[dict[str, Any]]:
+    keys = fields.get("condition_key", ())
     rows = zip(
-        fields.get("condition_key", ()),
+        keys,
         fields.get("condition_operator", ()),
         fields.get("condition_value", ()),
+        fields.get("condition_set") or ("0",) * len(keys),
         strict=False,
     )
     return [
-        _condition(key.strip(), operator, value) for key, operator, value in rows if key.strip()
+        _condition(key.strip(), operator, value)
+        for key, operator, value, number in rows
+        if key.strip() and number == str(of_set)
     ]
+
+
+def _cohort(number: str) -> dict[str, Any]:
+    if not (number.isascii() and number.isdigit() and len(number) < 16):
+        raise InvalidDefinition(f"{number!r} is no cohort's number")
+    return {"key": "id", "type": "cohort", "operator": "in", "value": int(number)}
 
 
 def _condition(key: str, operator: str, value: str) -> dict[str, Any]:
@@ -201,6 +261,11 @@ def _check_json(payload: str) -> None:
 def _one(fields: Fields, name: str) -> str:
     values = fields.get(name, ())
     return values[0].strip() if values else ""
+
+
+def _at(fields: Fields, name: str, number: int) -> str:
+    values = fields.get(name, ())
+    return values[number].strip() if number < len(values) else ""
 
 
 def _text(value: object) -> str:

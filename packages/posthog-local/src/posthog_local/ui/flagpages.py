@@ -23,7 +23,7 @@ from posthog_local.store import flagshelf
 from posthog_local.store.reader import Reader
 from posthog_local.store.store import Store
 from posthog_local.store.subject import subject_of
-from posthog_local.ui.flagform import FlagForm, definition_of, form_of
+from posthog_local.ui.flagform import FlagForm, SetRows, definition_of, form_of
 from posthog_local.ui.forms import first, form_fields, see_other
 from posthog_local.ui.render import Renderer
 
@@ -100,6 +100,8 @@ class FlagPages:
             flag=flag,
             form=form,
             operators=OPERATOR_NAMES,
+            cohorts=self._store.flags.cohorts,
+            room=SetRows(),
             error=error,
             tried=tried,
             result=result,

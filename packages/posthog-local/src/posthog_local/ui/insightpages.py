@@ -1,7 +1,7 @@
-"""The pages that ask about many events at once: the SQL console and trends.
+"""The pages that ask about many events at once: trends, funnels, the SQL console, saved charts.
 
-Owns their forms and how an answer looks. A question stands in the page's address, so that a link
-is a saved chart. What cannot be answered is said on the page, beside what was asked.
+Owns their forms and how an answer looks. A question stands in the page's address; saving a chart
+keeps that address under a name. What cannot be answered is said beside what was asked.
 """
 
 from __future__ import annotations
@@ -10,15 +10,20 @@ import time
 from datetime import UTC, datetime
 from typing import Any, get_args
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from posthog_local.query import funnels
 from posthog_local.query.analyst import Analyst
 from posthog_local.query.console import answer
+from posthog_local.query.funnels import MAX_STEPS, MIN_STEPS, Funnel, Step, steps_of
 from posthog_local.query.refusal import QueryRefused
 from posthog_local.query.trends import MATHS, Interval, Line, Trend, intervals, lines_of, sql_of
+from posthog_local.store import chartshelf
+from posthog_local.store.store import Store
+from posthog_local.ui.chart import BOTTOM, HEIGHT, LEFT, WIDTH, chart_of, chart_of_table
+from posthog_local.ui.forms import first, form_fields, see_other
 from posthog_local.ui.render import Renderer
 
 _EXAMPLE = (
@@ -27,40 +32,56 @@ _EXAMPLE = (
 )
 _INTERVALS: tuple[Interval, ...] = get_args(Interval)
 _DAYS = (1, 7, 30, 90)
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 1000, 300, 60, 30
-_RIGHT = 970  # room for half a label
-
-
-class Drawn(msgspec.Struct, frozen=True, kw_only=True):
-    """A line with its points in the chart's own units."""
-
-    line: Line
-    points: str
+_WINDOWS = {1: "an hour", 24: "a day", 168: "a week", 720: "30 days"}
+_SHAPES = ("table", "lines", "bars")
+_SAVED_FROM = ("/insights", "/funnels", "/sql")
+_MAX_ADDRESS = 20_000
 
 
 class InsightPages:
-    """Handlers of the console and the trends."""
+    """Handlers over the warehouse, and the store that keeps charts."""
 
-    def __init__(self, analyst: Analyst, renderer: Renderer) -> None:
+    def __init__(self, store: Store, analyst: Analyst, renderer: Renderer) -> None:
+        self._store = store
         self._analyst = analyst
         self._renderer = renderer
 
     def routes(self) -> list[Route]:
-        """Both pages."""
-        return [Route("/sql", self.sql), Route("/insights", self.trends)]
+        """Every page."""
+        return [
+            Route("/sql", self.sql),
+            Route("/insights", self.trends),
+            Route("/funnels", self.funnel),
+            Route("/saved", self.saved),
+            Route("/saved/save", self.save, methods=["POST"]),
+            Route("/saved/delete", self.delete, methods=["POST"]),
+        ]
 
     async def sql(self, request: Request) -> Response:
         text = request.query_params.get("q", "").strip()
-        if not text:
-            return self._page("sql.html", "sql", text=_EXAMPLE, result=None, error="", took_ms=0)
+        shape = _choice(request, "show", _SHAPES)
+        result, chart, error = None, None, ""
         started = time.perf_counter()
-        result, error = None, ""
         try:
-            result = await answer(self._analyst, text)
+            result = await answer(self._analyst, text) if text else None
         except QueryRefused as refused:
             error = str(refused)
-        took_ms = round((time.perf_counter() - started) * 1000)
-        return self._page("sql.html", "sql", text=text, result=result, error=error, took_ms=took_ms)
+        if result is not None and shape != "table":
+            chart = chart_of_table(result.columns, result.results, shape)
+            if chart is None:
+                error = "a chart needs a column of labels, then columns of numbers"
+        return self._page(
+            "sql.html",
+            "sql",
+            request,
+            text=text or _EXAMPLE,
+            result=result,
+            chart=chart,
+            error=error,
+            took_ms=round((time.perf_counter() - started) * 1000),
+            shape=shape,
+            shapes=_SHAPES,
+        )
 
     async def trends(self, request: Request) -> Response:
         trend = _trend(request)
@@ -70,55 +91,101 @@ class InsightPages:
             lines = lines_of((await self._analyst.ask(*sql_of(trend, now))).rows, begins)
         except QueryRefused as refused:
             error = str(refused)
-        top = max((value for line in lines for value in line.values), default=0)
+        shape = "%d %b %H:%M" if trend.interval == "hour" else "%d %b"
+        every = "every event" if trend.event is None else trend.event
+        named = [(line.name if trend.breakdown else every, line.values) for line in lines]
         return self._page(
             "trends.html",
             "trends",
+            request,
             trend=trend,
             error=error,
-            lines=[_drawn(line, top) for line in lines],
-            begins=begins,
-            labels=_labels(trend, begins),
-            top=top,
-            size=(_WIDTH, _HEIGHT, _LEFT, _BOTTOM),
+            chart=chart_of(named, [begin.strftime(shape) for begin in begins]) if lines else None,
             choices={"math": list(MATHS), "interval": _INTERVALS, "days": _DAYS},
         )
 
-    def _page(self, template: str, section: str, **values: Any) -> Response:
-        return self._renderer.page(template, section=section, **values)
+    async def funnel(self, request: Request) -> Response:
+        funnel = _funnel(request)
+        steps, error = list[Step](), ""
+        if len(funnel.steps) >= MIN_STEPS:
+            try:
+                found = await self._analyst.ask(*funnels.sql_of(funnel, datetime.now(UTC)))
+                steps = steps_of(funnel, found.rows)
+            except QueryRefused as refused:
+                error = str(refused)
+        room = (*funnel.steps, *[""] * MAX_STEPS)[: max(3, min(MAX_STEPS, len(funnel.steps) + 1))]
+        choices = {"days": _DAYS, "window": _WINDOWS}
+        return self._page(
+            "funnels.html",
+            "trends",
+            request,
+            funnel=funnel,
+            room=room,
+            steps=steps,
+            error=error,
+            choices=choices,
+        )
+
+    async def saved(self, request: Request) -> Response:
+        found = await self._store.read(lambda view: chartshelf.charts(view.connection))
+        return self._page("saved.html", "trends", request, charts=found)
+
+    async def save(self, request: Request) -> Response:
+        fields = await form_fields(request)
+        name, address = first(fields, "name").strip(), first(fields, "address")
+        if not name or len(name) > 200 or len(address) > _MAX_ADDRESS:
+            return Response("a chart needs a name of at most 200 characters", 400)
+        if address.partition("?")[0] not in _SAVED_FROM:
+            return Response("this is no page whose question can be kept", 400)
+        await self._store.change(chartshelf.save(name, address, time.time_ns() // 1000))
+        return see_other("/saved")
+
+    async def delete(self, request: Request) -> Response:
+        text = first(await form_fields(request), "id")
+        if text.isascii() and text.isdigit() and len(text) < 16:
+            await self._store.change(chartshelf.delete(int(text)))
+        return see_other("/saved")
+
+    def _page(self, template: str, section: str, request: Request, **values: Any) -> Response:
+        query = request.url.query
+        return self._renderer.page(
+            template,
+            section=section,
+            address=f"{request.url.path}?{query}" if query else "",
+            size=(WIDTH, HEIGHT, LEFT, BOTTOM),
+            **values,
+        )
 
 
 def _trend(request: Request) -> Trend:
     """The asked trend; a choice that does not exist falls back to the usual one."""
     asked = {name: request.query_params.get(name, "").strip() for name in Trend.__struct_fields__}
     usual = Trend()
-    days = asked["days"]
     return Trend(
         event=asked["event"] or None,
         breakdown=asked["breakdown"] or None,
         math=asked["math"] if asked["math"] in MATHS else usual.math,
         interval=next((one for one in _INTERVALS if one == asked["interval"]), usual.interval),
-        days=int(days) if days in map(str, _DAYS) else usual.days,
+        days=_days(request, usual.days),
     )
 
 
-def _drawn(line: Line, top: int) -> Drawn:
-    across = (_RIGHT - _LEFT) / max(1, len(line.values) - 1)
-    scale = (_HEIGHT - _BOTTOM - 10) / max(1, top)
-    points = (
-        f"{_LEFT + number * across:.1f},{_HEIGHT - _BOTTOM - value * scale:.1f}"
-        for number, value in enumerate(line.values)
+def _funnel(request: Request) -> Funnel:
+    steps = [step.strip() for step in request.query_params.getlist("step") if step.strip()]
+    window = request.query_params.get("window", "")
+    usual = Funnel(steps=())
+    return Funnel(
+        steps=tuple(steps[:MAX_STEPS]),
+        window_hours=int(window) if window in map(str, _WINDOWS) else usual.window_hours,
+        days=_days(request, usual.days),
     )
-    return Drawn(line=line, points=" ".join(points))
 
 
-def _labels(trend: Trend, begins: list[datetime]) -> list[tuple[float, str]]:
-    """A few of the intervals, with where they stand."""
-    across = (_RIGHT - _LEFT) / max(1, len(begins) - 1)
-    every = max(1, -(-len(begins) // 8))
-    shape = "%d %b %H:%M" if trend.interval == "hour" else "%d %b"
-    return [
-        (_LEFT + number * across, begin.strftime(shape))
-        for number, begin in enumerate(begins)
-        if number % every == 0
-    ]
+def _days(request: Request, usual: int) -> int:
+    text = request.query_params.get("days", "")
+    return int(text) if text in map(str, _DAYS) else usual
+
+
+def _choice(request: Request, name: str, choices: tuple[str, ...]) -> str:
+    text = request.query_params.get(name, "")
+    return text if text in choices else choices[0]

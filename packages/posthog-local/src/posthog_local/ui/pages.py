@@ -26,6 +26,7 @@ from posthog_local.store.logshelf import LogFilter
 from posthog_local.store.reader import EventFilter
 from posthog_local.store.store import Store
 from posthog_local.store.views import View
+from posthog_local.ui.cohortpages import CohortPages
 from posthog_local.ui.flagpages import FlagPages, evaluations
 from posthog_local.ui.forms import first, form_fields, see_other
 from posthog_local.ui.insightpages import InsightPages
@@ -45,6 +46,7 @@ _STATUSES: tuple[IssueStatus, ...] = get_args(IssueStatus)
 _LOG_FIELDS = ("search", "severity", "service_name", "trace_id", "distinct_id")
 _ASSETS = {
     "style.css": "text/css",
+    "copy.js": "text/javascript",
     "live.js": "text/javascript",
     "replay.js": "text/javascript",
     "icon.svg": "image/svg+xml",
@@ -69,7 +71,8 @@ class Pages:
         self._connection = connection
         self._renderer = Renderer()
         self._flags = FlagPages(store, self._renderer)
-        self._insights = InsightPages(analyst, self._renderer)
+        self._cohorts = CohortPages(store, self._renderer)
+        self._insights = InsightPages(store, analyst, self._renderer)
 
     def routes(self) -> list[Route]:
         """Every page."""
@@ -80,6 +83,7 @@ class Pages:
             Route("/persons", self._shown(self.persons)),
             Route("/person/{distinct_id:path}", self._shown(self.person)),
             *self._flags.routes(),
+            *self._cohorts.routes(),
             *self._insights.routes(),
             Route("/logs", self._shown(self.logs)),
             Route("/error_tracking", self._shown(self.issues)),

@@ -8,6 +8,7 @@ besides.
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,6 +17,7 @@ import msgspec
 from starlette.responses import HTMLResponse
 
 from posthog_local.ingest.clock import format_time
+from posthog_local.ui.conversation import turns
 from posthog_local.ui.timeline import Entry
 
 _POLICY = (
@@ -66,6 +68,11 @@ class Renderer:
             clock=_clock,
             moment=format_time,
             preview=_preview,
+            pretty=_pretty_text,
+            amount=_amount,
+            turns=turns,
+            when=_when,
+            duration=_duration,
             groupby_day=_by_day,
         )
 
@@ -82,8 +89,35 @@ def _pretty_json(value: object) -> str:
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
+def _pretty_text(text: str) -> str:
+    """JSON with its lines, whatever else as it is."""
+    try:
+        return msgspec.json.format(text, indent=2)
+    except (msgspec.MsgspecError, RecursionError):
+        return text
+
+
+def _amount(value: float) -> str:
+    """A number without a trail of zeros."""
+    return f"{value:,.2f}".rstrip("0").rstrip(".")
+
+
+def _duration(seconds: float) -> str:
+    """Seconds in the largest unit that they fill."""
+    for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
 def _clock(time_us: int) -> str:
     return format_time(time_us)[11:23]
+
+
+def _when(time_us: int) -> str:
+    """The time of day, with the day before it unless that is today."""
+    text, today = format_time(time_us), format_time(time.time_ns() // 1000)
+    return text[11:23] if text[:10] == today[:10] else f"{text[5:10]} {text[11:16]}"
 
 
 def _by_day(entries: Iterable[Entry]) -> list[tuple[str, list[Entry]]]:
@@ -99,5 +133,7 @@ def _preview(properties: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+        value = ", ".join(value)
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return text if len(text) <= _PREVIEW_CHARACTERS else text[: _PREVIEW_CHARACTERS - 1] + "…"

@@ -67,7 +67,13 @@ class TraceLine(msgspec.Struct, frozen=True, kw_only=True):
 def tree(events: Sequence[StoredEvent]) -> list[Node]:
     """The events in the order of a depth-first walk, siblings by time."""
     ordered = sorted(events, key=lambda event: (event.timestamp_us, event.seq))
-    ids = {_id(event): event.seq for event in reversed(ordered) if _id(event)}
+    # Who names the trace as parent hangs on the event of the trace itself, if there is one.
+    ids = {
+        _text(event, "$ai_trace_id"): event.seq
+        for event in reversed(ordered)
+        if event.event == "$ai_trace"
+    }
+    ids |= {_id(event): event.seq for event in reversed(ordered) if _id(event)}
     children: dict[int | None, list[StoredEvent]] = {}
     for event in ordered:
         parent = ids.get(_text(event, "$ai_parent_id"))
