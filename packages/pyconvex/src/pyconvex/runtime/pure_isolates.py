@@ -240,11 +240,10 @@ class PureIsolates:
         if elapsed_s < SLOW_RUN_S:
             return
         if isolate not in self._slow:
-            self._slow[isolate] = cpu_seconds(isolate.pid)
+            # One whose process id is still to be told has just been forked, and has used nothing.
+            self._slow[isolate] = 0.0 if isolate.pid is None else cpu_seconds(isolate.pid)
             self._make_room(isolate)
-        cpu, cpu_before = cpu_seconds(isolate.pid), self._slow[isolate]
-        # Waiting for a busy processor doesn't count.
-        used_s = elapsed_s if cpu is None or cpu_before is None else cpu - cpu_before + SLOW_RUN_S
+        used_s = _used_s(isolate, self._slow[isolate], elapsed_s)
         if used_s >= PURE_CPU_LIMIT_S or elapsed_s >= PURE_WALL_LIMIT_S:
             isolate.end(f"Function execution timed out (maximum duration: {PURE_CPU_LIMIT_S:g}s)")
         elif _growth(isolate) > PURE_MEMORY_LIMIT_BYTES:
@@ -261,6 +260,14 @@ class PureIsolates:
         if total - busy < self._minimum and total < self._maximum and not forking:
             self._add()
         self._dispatch()
+
+
+def _used_s(isolate: Isolate, cpu_before: float | None, elapsed_s: float) -> float:
+    """What a run has computed: waiting for a busy processor doesn't count, where that is known."""
+    if isolate.pid is None:
+        return 0.0
+    cpu = cpu_seconds(isolate.pid)
+    return elapsed_s if cpu is None or cpu_before is None else cpu - cpu_before + SLOW_RUN_S
 
 
 def _growth(isolate: Isolate) -> int:
