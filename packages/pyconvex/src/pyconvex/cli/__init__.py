@@ -13,6 +13,7 @@ import click
 #: Where each command lives; it is imported when it is used, because a server takes ten times as
 #: long to import as `env set` takes to run.
 _COMMANDS = {
+    "init": "init",
     "dev": "serve",
     "start": "serve",
     "deploy": "deploy",
@@ -24,6 +25,7 @@ _COMMANDS = {
     "backup": "backup",
     "restore": "backup",
     "codegen": "codegen",
+    "doctor": "doctor",
 }
 
 

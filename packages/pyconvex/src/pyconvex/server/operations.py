@@ -22,7 +22,7 @@ from pyconvex.runtime.calls import HostError
 from pyconvex.runtime.deploy import Deployer
 from pyconvex.runtime.environment import MissingVariablesError
 from pyconvex.runtime.loader import SourceError, check_sources
-from pyconvex.runtime.spec import AppSpec
+from pyconvex.runtime.spec import AppSpec, ComponentSpec
 from pyconvex.runtime.template_process import AppLoadError
 from pyconvex.storage import Store
 from pyconvex.storage.layout import PAGE_BYTES
@@ -79,5 +79,19 @@ class ServerOperations:
             "visibleTs": str(self._store.visible_ts),
             "durableTs": str(self._store.durable_ts),
             "authAdvice": self._auth_advice(),
+            "components": [_described(each) for each in app.components] if app else [],
             "lanes": [msgspec.to_builtins(lane) for lane in self._lanes()],
         }
+
+
+def _described(component: ComponentSpec) -> dict[str, Any]:
+    """A component's declarations; a variable's value, if it stands in the code, is left out."""
+    return {
+        "path": component.path,
+        "lanes": component.lanes,
+        "queues": component.queues,
+        "variables": [
+            {"name": spec.name, "optional": spec.optional, "source": spec.source}
+            for spec in component.env
+        ],
+    }

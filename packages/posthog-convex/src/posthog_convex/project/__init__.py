@@ -1,0 +1,1 @@
+"""What this package adds to the commands of `pyconvex`: files for `init`, checks for `doctor`."""
