@@ -28,6 +28,7 @@ ENVIRONMENT = {
 }
 
 LIB = """
+import asyncio
 from typing import Any
 from pyconvex import *
 
@@ -47,6 +48,20 @@ async def add(ctx: MutationCtx, text: str) -> int:
 @action
 async def add_from_action(ctx: ActionCtx, text: str) -> int:
     return await ctx.run_mutation(add, text)
+
+@mutation
+async def shout(ctx: MutationCtx, text: str) -> None:
+    ctx.log("warn", text + "!")
+    if text == "no":
+        raise ValueError("too loud")
+
+@action
+async def narrate(ctx: ActionCtx) -> None:
+    print("once upon a time")
+    await ctx.run_mutation(shout, "yes")
+    while not await ctx.run_query(token):
+        await asyncio.sleep(0.05)
+    print("the end")
 
 @internal_query
 async def hidden(ctx: QueryCtx) -> str:
@@ -358,3 +373,56 @@ def wait_until(happened: Any) -> None:
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+# logs
+
+
+def test_logs_are_followed_while_functions_run(deployed: Served, project: Path, cli: Any) -> None:
+    with watching(deployed, project, "logs", "--success") as lines:
+
+        def said(*parts: str) -> bool:
+            return any(all(part in line for part in parts) for line in list(lines))
+
+        def is_watching() -> bool:
+            cli("run", "lib:hidden")
+            return said("Q(lib:hidden)] Function executed in")
+
+        wait_until(is_watching)
+        ask(deployed, "run", "lib:shout", '{"text": "no"}', cwd=project)
+        wait_until(lambda: said("[CONVEX M(lib:shout)] [WARN] 'no!'"))
+        wait_until(lambda: said("[CONVEX M(lib:shout)] Uncaught ValueError: too loud"))
+
+        with watching(deployed, project, "run", "lib:narrate"):
+            wait_until(lambda: said("[CONVEX A(lib:narrate)] [LOG] 'once upon a time'"))
+            wait_until(lambda: said("[CONVEX M(lib:shout)] [WARN] 'yes!'"))
+            assert not said("A(lib:narrate)] Function executed"), "it is still running"
+            cli("env", "set", "TOKEN", "on")
+            wait_until(lambda: said("[CONVEX A(lib:narrate)] [LOG] 'the end'"))
+            wait_until(lambda: said("[CONVEX A(lib:narrate)] Function executed in"))
+        assert not said("Could not parse")
+        cli("env", "remove", "TOKEN")
+
+
+def test_what_ran_before_can_be_asked_for(deployed: Served, project: Path, cli: Any) -> None:
+    cli("run", "lib:shout", '{"text": "hello"}')
+    cli("run", "pages:count", "--component", "diary")
+    with watching(deployed, project, "logs", "--history", "100", "--jsonl") as lines:
+
+        def entries() -> list[Any]:
+            return [json.loads(line) for line in list(lines) if line.startswith("{")]
+
+        wait_until(lambda: any(e["identifier"] == "pages:count" for e in entries()))
+        [count] = [e for e in entries() if e["identifier"] == "pages:count"][-1:]
+        assert (count["kind"], count["udfType"]) == ("Completion", "Query")
+        assert (count["componentPath"], count["cachedResult"]) == ("diary", False)
+        [shout] = [e for e in entries() if e["identifier"] == "lib:shout"][-1:]
+        assert shout["logLines"][0]["messages"] == ["'hello!'"]
+        assert (shout["success"], shout["error"]) == ({"status": None}, None)
+        assert (shout["identityType"], shout["caller"]) == ("instance_admin", "HttpApi")
+
+
+def test_logs_need_the_admin_key(project: Path, deployed: Served) -> None:
+    other = Served(deployed.url, "x|00")
+    done = ask(other, "logs", cwd=project)
+    assert done.returncode == 1

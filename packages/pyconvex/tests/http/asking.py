@@ -12,6 +12,7 @@ from memory_deployment import MemoryDeployment
 
 from pyconvex.auth import AdminKey, DeploymentAuthenticator
 from pyconvex.http import Deployment, create_app
+from pyconvex.runlog.recent import RecentRuns
 
 ADMIN = {"authorization": "Convex x|goodkey"}
 
@@ -41,6 +42,7 @@ class Asking:
         self.sockets: list[str] = []
         #: Path and raw path of what went to the site.
         self.site_requests: list[tuple[str, bytes | None]] = []
+        self.recent = RecentRuns(lambda: 1000.0)
         self.app = create_app(
             self.deployment,
             authenticator=DeploymentAuthenticator(AdminKey("x|goodkey")),
@@ -48,6 +50,7 @@ class Asking:
             sync=self._sync,
             site=self._site,
             deployment=Deployment(name="hedgehog", version="1.2.3", redact=redact),
+            recent=self.recent,
             new_request_id=lambda: "0123456789abcdef",
         )
 

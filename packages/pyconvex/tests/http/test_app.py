@@ -67,7 +67,7 @@ def test_every_answer_may_be_read_by_a_page(method: str, path: str) -> None:
 
 def test_the_official_cli_does_not_repeat_what_is_not_there() -> None:
     asking = Asking()
-    assert asking.get("/api/stream_udf_execution").refusal == (400, "UnsupportedEndpoint")
+    assert asking.get("/api/shapes2").refusal == (400, "UnsupportedEndpoint")
     deploy = asking.post("/api/deploy2/start_push", {})
     assert deploy.refusal == (400, "UnsupportedEndpoint")
     assert "pyconvex deploy" in deploy.json["message"]

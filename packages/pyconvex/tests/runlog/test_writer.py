@@ -226,7 +226,7 @@ def test_only_what_tells_something_is_written_unless_a_lane_wants_everything(
         log.reads("lane", ["execution"])
         log.keep(record("quiet too", items=0))
         log.close()
-        assert [each.execution_id for each, _ in log.recent.after(0)] == [
+        assert [each.execution_id for each in log.recent.after(0)] == [
             "quiet",
             "telling",
             "lasting",

@@ -9,10 +9,12 @@ import msgspec
 import pytest
 
 from pyconvex.runlog import ExceptionReport, RunRecord
+from pyconvex.runlog.entries import rows_of
 from pyconvex.testing import ConvexTest, FunctionFailed, convex_test
 
 APP = {
     "shop.py": """
+import asyncio
 from pyconvex import *
 
 @query
@@ -38,6 +40,18 @@ async def add(ctx: MutationCtx, fail: bool = False) -> None:
 async def act(ctx: ActionCtx, fail: bool = False) -> None:
     ctx.log("warn", "acting")
     await ctx.run_mutation(add, fail=fail)
+
+@query
+async def may_go(ctx: QueryCtx) -> bool:
+    return "GO" in ctx.env
+
+@action
+async def tells(ctx: ActionCtx) -> None:
+    print("one")
+    while not await ctx.run_query(may_go):
+        await asyncio.sleep(0.05)
+    await asyncio.to_thread(print, "two")
+    print(3, end="")
 """
 }
 
@@ -104,12 +118,13 @@ def test_what_an_action_calls_shares_its_request_and_its_error() -> None:
     async def test(t: ConvexTest) -> None:
         with pytest.raises(Exception, match="no"):
             await t.action("shop:act", fail=True)
-        mutation, action = t.run_records
+        mutation, action = (record for record in t.run_records if not record.going_on)
         assert (mutation.reason, mutation.parent) == ("action", action.execution_id)
         assert mutation.request_id == action.request_id
         assert action.parent == ""
         assert exception(mutation).id == exception(action).id
-        assert [line.as_client() for line in action.report.lines] == ["[WARN] 'acting'"]
+        lines = [line for record in t.run_records for line in record.report.lines]
+        assert {line.as_client() for line in lines} == {"[WARN] 'acting'", "[LOG] 'adding'"}
 
     play(test)
 
@@ -162,5 +177,30 @@ def test_a_function_that_is_not_there_fails_with_no_frames() -> None:
         (record,) = t.run_records
         assert "Could not find function" in record.error
         assert exception(record).frames == ()
+
+    play(test)
+
+
+def test_an_action_tells_its_lines_while_it_runs() -> None:
+    async def test(t: ConvexTest) -> None:
+        running = asyncio.create_task(t.action("shop:tells"))
+        async with asyncio.timeout(30):
+            while not t.run_records:
+                await asyncio.sleep(0.005)
+        assert not running.done()
+        await t.set_env(GO="1")
+        await running
+        told = [r for r in t.run_records if r.kind == "action"]
+        assert [r.going_on for r in told] == [True, False]
+        assert [[line.text for line in r.report.lines] for r in told] == [["one"], ["two", "3"]]
+        assert [r.told_lines for r in told] == [0, 1]
+        assert told[0].execution_id == told[1].execution_id
+        assert t.log_lines == ["[LOG] 'one'", "[LOG] 'two'", "[LOG] '3'"]
+        numbers = [
+            number
+            for record in told
+            for number, _ in rows_of(record, frozenset({"log", "execution"}), 0)
+        ]
+        assert numbers == [1, 2, 3, 4]
 
     play(test)

@@ -18,10 +18,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from pyconvex.http.caller import Callers
 from pyconvex.http.deployment import DeploymentRoutes
 from pyconvex.http.exchange import Gone, Request, RequestError, Response, refusal, text
+from pyconvex.http.function_logs import FunctionLogRoutes
 from pyconvex.http.functions import FunctionRoutes
 from pyconvex.http.operations import OperationRoutes, Operator
 from pyconvex.http.site import below_site
 from pyconvex.identity import AuthenticationError, Authenticator
+from pyconvex.runlog.recent import RecentRuns
 from pyconvex.runtime.calls import Environment, Host, HostError
 
 _SLASHES = re.compile(r"//+")
@@ -80,12 +82,14 @@ def create_app(
     site: ASGIApp | None = None,
     deployment: Deployment,
     operator: Operator | None = None,
+    recent: RecentRuns | None = None,
     new_request_id: Callable[[], str] = lambda: secrets.token_hex(8),
 ) -> ASGIApp:
     """The application that official clients and tools talk to; serve it at the root of an origin.
 
     `sync` gets the WebSockets, `site`, if it is given, what is below `/http`, `operator` the
-    deploys. Nothing is started or stopped here: the host lives longer.
+    deploys, and `recent` is what `npx convex logs` follows. Nothing is started or stopped here: the
+    host lives longer.
     """
     callers = Callers(authenticator)
     functions = FunctionRoutes(
@@ -97,6 +101,11 @@ def create_app(
         operations = OperationRoutes(callers, operator)
         routes["/api/pyconvex/deploy"] = {"POST": operations.deploy}
         routes["/api/pyconvex/status"] = {"GET": operations.status}
+    if recent is not None:
+        logs: dict[str, Endpoint] = {"GET": FunctionLogRoutes(callers, recent).stream}
+        routes["/api/stream_function_logs"] = routes["/api/stream_udf_execution"] = logs
+        routes["/api/app_metrics/stream_function_logs"] = logs
+        routes["/api/app_metrics/stream_udf_execution"] = logs
     return _Application(routes, functions.run, sync, site)
 
 

@@ -91,9 +91,11 @@ def unpack(body: bytes) -> RunEntry:
 
 
 def _numbered(record: RunRecord) -> Iterator[tuple[int, str, str, bytes]]:
-    """All entries, counted from 1: lines, items, the error, and the execution as a whole."""
+    """All entries, counted from 1 over all records of the execution: lines, items, the error, and
+    the execution as a whole.
+    """
     report = record.report
-    number = 0
+    number = record.told_lines
     for line in report.lines:
         number += 1
         yield number, LOG, line.component if line.path else record.component, _encode(line)
@@ -103,7 +105,8 @@ def _numbered(record: RunRecord) -> Iterator[tuple[int, str, str, bytes]]:
     if report.exception:
         number += 1
         yield number, EXCEPTION, record.component, report.exception
-    yield number + 1, EXECUTION, record.component, _NIL
+    if not record.going_on:
+        yield number + 1, EXECUTION, record.component, _NIL
 
 
 _encode = msgspec.msgpack.Encoder().encode

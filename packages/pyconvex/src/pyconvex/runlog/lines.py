@@ -17,7 +17,8 @@ MAX_LINES = 256
 MAX_LINE_BYTES = 32_768
 
 _OVERFLOW = f"Log overflow (maximum {MAX_LINES}). Remaining log lines omitted."
-_TRUNCATED = " (truncated due to length)"
+#: The end of a line that was cut.
+TRUNCATED = " (truncated due to length)"
 _LEVELS = {"debug": "DEBUG", "info": "INFO", "log": "LOG", "warn": "WARN", "error": "ERROR"}
 
 
@@ -157,7 +158,7 @@ def _too_long(level: str, text: str, *, is_text: bool) -> bool:
 
 
 def _truncate(line: str) -> str:
-    return _cut(line, MAX_LINE_BYTES - len(_TRUNCATED)) + _TRUNCATED
+    return _cut(line, MAX_LINE_BYTES - len(TRUNCATED)) + TRUNCATED
 
 
 def _cut(text: str, size: int) -> str:

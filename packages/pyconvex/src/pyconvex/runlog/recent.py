@@ -7,6 +7,7 @@ grow, also across restarts, so who comes back with an old one is told what is ne
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import takewhile
@@ -18,42 +19,53 @@ MAX_EXECUTIONS = 1000
 
 
 class RecentRuns:
-    """Keeps the newest executions, and wakes who waits for the next.
+    """Keeps the newest executions, and wakes who waits for the next."""
 
-    Lines of a run that goes on are entries of their own, with the record as far as it is known.
-    """
-
-    def __init__(self, now_ms: Callable[[], float], *, limit: int = MAX_EXECUTIONS) -> None:
+    def __init__(
+        self,
+        now_ms: Callable[[], float] = lambda: time.time() * 1000,
+        *,
+        limit: int = MAX_EXECUTIONS,
+    ) -> None:
         self._now_ms = now_ms
-        self._told: deque[tuple[int, RunRecord, bool]] = deque(maxlen=limit)
+        self._kept: deque[tuple[int, RunRecord]] = deque(maxlen=limit)
         self._cursor = int(now_ms())
         self._waiting: asyncio.Event | None = None
+        self._closed = False
 
     @property
     def cursor(self) -> int:
-        """The newest entry's cursor."""
+        """The newest record's cursor."""
         return self._cursor
 
-    def add(self, record: RunRecord, *, ended: bool = True) -> None:
-        """A run ended, or goes on and has told the lines of this record."""
+    def add(self, record: RunRecord) -> None:
+        """An execution ended, or has told lines and goes on."""
         self._cursor = max(self._cursor + 1, int(self._now_ms()))
-        self._told.append((self._cursor, record, ended))
-        if self._waiting is not None:
-            self._waiting.set()
-            self._waiting = None
+        self._kept.append((self._cursor, record))
+        self._wake()
 
-    def after(self, cursor: float) -> Sequence[tuple[RunRecord, bool]]:
-        """What came after a cursor, oldest first; whether each run has ended."""
-        newer = takewhile(lambda told: told[0] > cursor, reversed(self._told))
-        return [(record, ended) for _, record, ended in newer][::-1]
+    def after(self, cursor: float) -> Sequence[RunRecord]:
+        """What came after a cursor, oldest first."""
+        newer = takewhile(lambda kept: kept[0] > cursor, reversed(self._kept))
+        return [record for _, record in newer][::-1]
 
     async def wait(self, cursor: float, limit_s: float) -> None:
-        """Return once there is something after the cursor, or the time is up."""
+        """Return once there is something after the cursor, the time is up, or all is over."""
         try:
             async with asyncio.timeout(limit_s):
-                while self._cursor <= cursor:
+                while self._cursor <= cursor and not self._closed:
                     if self._waiting is None:
                         self._waiting = asyncio.Event()
                     await self._waiting.wait()
         except TimeoutError:
             pass
+
+    def close(self) -> None:
+        """Nobody waits any longer."""
+        self._closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting is not None:
+            self._waiting.set()
+            self._waiting = None

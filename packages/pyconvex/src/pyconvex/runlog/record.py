@@ -27,7 +27,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Most are the run whose outcome was returned. An attempt of a mutation that met a conflict has a
     record of its own with `occ`; `will_retry` says that another attempt follows, so whoever counts
-    runs leaves it out. A query answered from a result that was there has one with `cached`, when
+    runs leaves it out. An action tells its lines while it runs, in records that are `going_on`. A
+    query answered from a result that was there has one with `cached`, when
     that result has something to tell each caller.
     """
 
@@ -50,6 +51,10 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: How it failed, for developers; "" when it returned.
     error: str = ""
     cached: bool = False
+    #: True for lines of an action that is still running; its end has a record of its own.
+    going_on: bool = False
+    #: Lines that earlier records of this execution have told.
+    told_lines: int = 0
     will_retry: bool = False
     occ: Occ | None = None
     #: The scheduled job that it was.

@@ -30,7 +30,7 @@ from pyconvex.functions import (
 )
 from pyconvex.functions.scheduler import Retry, When
 from pyconvex.identity import Identity
-from pyconvex.runlog import ExceptionReport, LogLines, Report, Usage
+from pyconvex.runlog import ExceptionReport, LogLine, LogLines, Report, Usage
 from pyconvex.runlog.exceptions import Describer, ErrorIds
 from pyconvex.runlog.report import Items
 from pyconvex.runtime import messages, purity, scheduling
@@ -58,6 +58,9 @@ from pyconvex.runtime.run import (
 from pyconvex.storage import Reader
 from pyconvex.values import Value, codec
 
+#: How long lines gather before they are told, in seconds: short actions tell them at their end.
+TELL_AFTER_S = 0.02
+
 
 class ActionRunner:
     """Runs the actions of one isolate; `call_back` completes what they wait for.
@@ -83,7 +86,9 @@ class ActionRunner:
     async def run(self, start: messages.Start, who: Identity) -> messages.Finished:
         """Run one action to its end; whatever it raises becomes part of what is returned."""
         person = Person(who, self.image.user_id)
-        reporting = Reporting(start.execution_id, person)
+        reporting = Reporting(
+            start.execution_id, person, lambda lines: self._send(messages.Told(start.run_id, lines))
+        )
         CURRENT_LOG.set(reporting.log)
         value = data = None
         error = ""
@@ -234,9 +239,18 @@ def _this_task_is_cancelled() -> bool:
 class Reporting:
     """What one action reports."""
 
-    def __init__(self, execution_id: str, person: Person) -> None:
+    def __init__(
+        self,
+        execution_id: str,
+        person: Person,
+        tell: Callable[[tuple[LogLine, ...]], None],
+    ) -> None:
         self.person = person
-        self.log = LogLines(lambda: time.time() * 1000)
+        self.log = LogLines(lambda: time.time() * 1000, self._on_line)
+        self._tell = tell
+        self._loop = asyncio.get_running_loop()
+        #: Lines that the server has not been told yet.
+        self._untold: list[LogLine] = []
         self.items = Items()
         self.errors = ErrorIds(execution_id)
         self.describer: Describer = describer_for(self.errors)
@@ -244,15 +258,28 @@ class Reporting:
 
     def report(self, raised: BaseException | None) -> Report:
         """All of it, at the end."""
+        self.log.lines()  # what was printed without a line break is a line now
+        lines, self._untold = tuple(self._untold), []
         # Several actions share the isolate's processor, so what one used of it can't be told.
         return Report(
             Usage(wall_ms=(perf_counter() - self._began) * 1000),
-            tuple(self.log.lines()),
+            lines,
             tuple(self.items.items),
             encode_exception(self.describer, raised),
             self.person.on_record(personal=True),
             self.items.dropped,
         )
+
+    def _on_line(self, line: LogLine) -> None:
+        self._untold.append(line)
+        if len(self._untold) == 1:
+            # Perhaps from a thread that the action started.
+            self._loop.call_soon_threadsafe(self._loop.call_later, TELL_AFTER_S, self._tell_lines)
+
+    def _tell_lines(self) -> None:
+        lines, self._untold = tuple(self._untold), []
+        if lines:
+            self._tell(lines)
 
 
 class ActionFrame:

@@ -28,6 +28,7 @@ from pyconvex.database import (
     Transaction,
 )
 from pyconvex.functions import FunctionCallError
+from pyconvex.runlog import LogLine
 from pyconvex.runtime import calls, cursor_secret, http_exchange, messages, scheduling
 from pyconvex.runtime.cache import TIMED_RESULT_AGE_S, Execution, ResultCache
 from pyconvex.runtime.calling import MAX_CALL_DEPTH, too_deep
@@ -227,10 +228,18 @@ class Host:
 
         return await self._act(call, exchange)
 
-    async def _gone(self, call: FunctionCall, gone: IsolateGoneError, began_ms: float) -> Failure:
+    async def _gone(
+        self,
+        call: FunctionCall,
+        gone: IsolateGoneError,
+        began_ms: float,
+        action: Run | None = None,
+    ) -> Failure:
         """A mutation or action whose isolate is gone."""
-        await self._reports.keep(self._reports.lost(call, str(gone), began_ms=began_ms))
-        return Failure(str(gone), lost=gone.lost)
+        record = self._reports.lost(call, str(gone), began_ms=began_ms, action=action)
+        await self._reports.keep(record)
+        told = () if action is None else tuple(line.as_client() for line in action.told)
+        return Failure(str(gone), None, told, id_of_error(record.report), lost=gone.lost)
 
     # Mutations
 
@@ -441,14 +450,16 @@ class Host:
             return await http_exchange.answer(exchange, out)
 
         await self.wait_durable(self.visible_ts)
+        reports = self._reports
         run = self._submit(call, on_call=on_call)
+        run.on_lines = lambda lines: reports.tell(reports.going_on(call, run, lines))
         try:
             finished = await run.result()
         except IsolateGoneError as gone:
-            return await self._gone(call, gone, run.start.now_ms)
+            return await self._gone(call, gone, run.start.now_ms, run)
         await self.wait_durable(self.visible_ts)
-        await self._reports.keep(self._reports.ended(call, run.start, finished))
-        return _outcome(finished, self.durable_ts)
+        await reports.keep(reports.ended(call, run.start, finished, told_lines=len(run.told)))
+        return _outcome(finished, self.durable_ts, run.told)
 
     async def _call_from_action(
         self, action: FunctionCall, execution_id: str, out: messages.CallOut
@@ -556,8 +567,9 @@ def _busy_deploying() -> HostError:
     )
 
 
-def _outcome(finished: messages.Finished, ts: int) -> calls.Outcome:
-    lines = finished.log_lines
+def _outcome(finished: messages.Finished, ts: int, told: Sequence[LogLine] = ()) -> calls.Outcome:
+    """What a caller gets, the lines that were told before included."""
+    lines = (*(line.as_client() for line in told), *finished.log_lines)
     if finished.value is None:
         return Failure(finished.error, finished.data, lines, id_of_error(finished.report))
     return Success(finished.value, lines, ts)

@@ -185,8 +185,12 @@ class InProcessPool:
         self._raised[start.run_id] = raised
 
     def _from_action(self, frame: messages.Frame) -> None:
-        assert isinstance(frame, messages.CallOut)
-        self._start(self._answer(self._actions[frame.run_id], frame))
+        assert isinstance(frame, (messages.CallOut, messages.Told))
+        run = self._actions[frame.run_id]
+        if isinstance(frame, messages.Told):
+            run.tell(frame.lines)
+        else:
+            self._start(self._answer(run, frame))
 
     async def _answer(self, run: Run, call: messages.CallOut) -> None:
         assert run.on_call is not None

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from pyconvex.runlog import Report
+from pyconvex.runlog import LogLine, Report
 from pyconvex.runtime.calls import JobRef
 
 #: The kind of a `CallOut` that schedules or cancels.
@@ -152,6 +152,13 @@ class Finished(Frame, frozen=True, array_like=True, tag=True):
         return tuple(line.as_client() for line in self.report.lines)
 
 
+class Told(Frame, frozen=True, array_like=True, tag=True):
+    """Action isolate to server: lines of an action that goes on; its `Finished` has the rest."""
+
+    run_id: int
+    lines: tuple[LogLine, ...]
+
+
 class CallOut(Frame, frozen=True, array_like=True, tag=True):
     """Action isolate to server: an action calls another function.
 
@@ -205,7 +212,7 @@ class Cancel(Frame, frozen=True, array_like=True, tag=True):
 ToTemplate = Load | Fork
 FromTemplate = Loaded | LoadFailed | Forked | Exited
 ToIsolate = Start | CallBack | Ping | Cancel
-FromIsolate = Opened | Finished | CallOut | Pong | Blocked
+FromIsolate = Opened | Finished | Told | CallOut | Pong | Blocked
 
 _encoder = msgspec.msgpack.Encoder()
 

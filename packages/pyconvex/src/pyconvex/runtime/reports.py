@@ -15,11 +15,12 @@ import msgspec
 
 from pyconvex.database import Conflict
 from pyconvex.identity import Admin, Identity, User
-from pyconvex.runlog import ExceptionReport, Occ, Report, RunRecord, Usage
+from pyconvex.runlog import ExceptionReport, LogLine, Occ, Report, RunRecord, Usage
 from pyconvex.runlog.exceptions import error_id
 from pyconvex.runlog.report import Item, encode_value
 from pyconvex.runtime import messages
 from pyconvex.runtime.calls import FunctionCall
+from pyconvex.runtime.runs import Run
 from pyconvex.runtime.system_queries import is_system
 
 
@@ -62,6 +63,7 @@ class RunReports:
         finished: messages.Finished,
         *,
         reason: str | None = None,
+        told_lines: int = 0,
     ) -> RunRecord:
         """The record of a run whose outcome is returned."""
         return RunRecord(
@@ -80,6 +82,26 @@ class RunReports:
             args_bytes=len(call.args),
             result_bytes=0 if finished.value is None else len(finished.value),
             report=finished.report,
+            told_lines=told_lines,
+        )
+
+    def going_on(self, call: FunctionCall, run: Run, lines: tuple[LogLine, ...]) -> RunRecord:
+        """The record of lines that an action tells while it runs."""
+        return RunRecord(
+            ts_ms=self._now_ms(),
+            began_ms=run.start.now_ms,
+            request_id=call.request_id,
+            execution_id=run.start.execution_id,
+            kind=call.kind,
+            path=call.path,
+            component=call.component,
+            reason=call.origin,
+            parent=call.parent,
+            job_id=call.job_id,
+            identity=_kind_of(call.identity),
+            going_on=True,
+            told_lines=len(run.told),
+            report=Report(lines=lines),
         )
 
     def conflicted(
@@ -112,10 +134,16 @@ class RunReports:
         )
 
     def lost(
-        self, call: FunctionCall, why: str, *, began_ms: float, reason: str | None = None
+        self,
+        call: FunctionCall,
+        why: str,
+        *,
+        began_ms: float,
+        reason: str | None = None,
+        action: Run | None = None,
     ) -> RunRecord:
         """The record of a run whose isolate ended before it did."""
-        execution_id = self.new_execution_id()
+        execution_id = self.new_execution_id() if action is None else action.start.execution_id
         now_ms = self._now_ms()
         name = "FunctionTimedOut" if "timed out" in why else "FunctionProcessEnded"
         return RunRecord(
@@ -129,6 +157,7 @@ class RunReports:
             reason=reason or call.origin,
             parent=call.parent,
             error=why,
+            told_lines=0 if action is None else len(action.told),
             job_id=call.job_id,
             identity=_kind_of(call.identity),
             args_bytes=len(call.args),

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from pyconvex.runlog import LogLine
 from pyconvex.runtime import messages
 
 OnCall = Callable[[messages.CallOut], Awaitable[messages.CallBack]]
+OnLines = Callable[[tuple[LogLine, ...]], None]
 
 
 class Work(enum.Enum):
@@ -59,6 +61,9 @@ class Run:
     #: Actions that this action called and waits for. Meanwhile its place is free for others, or
     #: nested actions could take all places and wait for one for ever.
     awaited_actions: int = 0
+    #: Lines that it has told while it runs, and who hears of them.
+    told: list[LogLine] = field(default_factory=list)
+    on_lines: OnLines | None = None
 
     async def result(self) -> messages.Finished:
         """How the run ended, once it has. May be cancelled.
@@ -71,6 +76,12 @@ class Run:
         """It ended by itself."""
         if not self.done.done():
             self.done.set_result(finished)
+
+    def tell(self, lines: tuple[LogLine, ...]) -> None:
+        """It goes on and has told these lines."""
+        if self.on_lines is not None:
+            self.on_lines(lines)
+        self.told += lines
 
     def fail(self, error: BaseException) -> None:
         """It could not begin, or not end by itself."""

@@ -206,6 +206,7 @@ class Server:
                 app=lambda: self._spec,
                 auth_advice=self.auth_advice,
             ),
+            recent=self._run_log.recent,
         )
 
     async def _serve(self, app: ASGIApp, listener: socket.socket) -> None:
@@ -225,6 +226,7 @@ class Server:
         task = asyncio.create_task(server.serve(sockets=[listener]))
 
         async def end() -> None:
+            self._run_log.recent.close()
             server.should_exit = True
             with contextlib.suppress(asyncio.CancelledError):
                 await task
