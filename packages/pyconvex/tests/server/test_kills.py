@@ -63,7 +63,8 @@ def serving(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     )
     try:
         assert process.stdout is not None
-        yield process, json.loads(process.stdout.readline())["url"]
+        said = (json.loads(line) for line in process.stdout)
+        yield process, next(fact["url"] for fact in said if "url" in fact)
     finally:
         process.kill()
         process.communicate()
