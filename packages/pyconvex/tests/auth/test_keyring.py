@@ -34,11 +34,14 @@ class Network:
         self.answers: dict[str, bytes | FetchError] = {SOURCE.url: key_set(ONE)}
         self.max_age_s: float | None = None
         self.asked: list[str] = []
+        self.answering = asyncio.Event()
+        self.answering.set()
         self.keyring = Keyring(self.fetch, now_s=lambda: self.now_s)
 
     async def fetch(self, url: str) -> Fetched:
         self.asked.append(url)
         await asyncio.sleep(0)
+        await self.answering.wait()
         answer = self.answers[url]
         if isinstance(answer, FetchError):
             raise answer
@@ -73,6 +76,21 @@ async def test_keys_are_fetched_once_for_all_who_wait(network: Network) -> None:
     assert len(network.asked) == 1
     network.now_s += 2
     network.answers[SOURCE.url] = key_set(TWO)
+    assert await network.ids() == ["two"]
+
+
+@with_network
+async def test_a_slow_issuer_holds_up_one_caller(network: Network) -> None:
+    await network.ids()
+    network.now_s += DEFAULT_AGE_S + 1
+    network.answering.clear()
+    slow = asyncio.create_task(network.ids())
+    while len(network.asked) < 2:
+        await asyncio.sleep(0)
+    network.answers[SOURCE.url] = key_set(TWO)
+    assert await network.ids() == ["one"]
+    network.answering.set()
+    assert await slow == ["two"]
     assert await network.ids() == ["two"]
 
 

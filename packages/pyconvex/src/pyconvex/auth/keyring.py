@@ -77,7 +77,9 @@ class Keyring:
         if source.url.startswith("data:"):
             return _from_data_uri(source.url)
         kept = self._entry(source)
-        if self._now_s() >= kept.fresh_until_s:
+        # One caller waits for an issuer that takes its time; the others have what was good before.
+        waited_for = kept.keys is not None and kept.lock.locked()
+        if self._now_s() >= kept.fresh_until_s and not waited_for:
             await self._refresh(source, kept, kept.fetched_s)
         return self._usable(kept)
 
