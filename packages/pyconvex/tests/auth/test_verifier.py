@@ -23,8 +23,9 @@ from issuing import (
     signed,
 )
 
+from pyconvex.auth import verifier
 from pyconvex.auth.fetching import Fetched, FetchError
-from pyconvex.auth.keyring import RETRY_S, Keyring
+from pyconvex.auth.keyring import DEFAULT_AGE_S, RETRY_S, Keyring
 from pyconvex.auth.verifier import LEEWAY_S, TokenVerifier, Trust
 from pyconvex.identity import AuthenticationError, User, Verified
 from pyconvex.runtime.trust import Resolved
@@ -122,9 +123,10 @@ def test_a_token_of_this_deployment_needs_no_network_and_names_a_session(setting
     user = setting.user(signed(claims, OWN, kid=None))
     assert (user.person, user.subject) == ("user1", "user1|session1")
     assert setting.asked == 0
-    assert "deployment's key" in setting.refusal(signed(claims, rsa_key("one"), kid=None))[2]
-    setting.trust = Trust(PROVIDERS, SITE, None)
-    assert setting.refusal(signed(claims, OWN, kid=None))[1] == "Unauthenticated"
+    assert "this deployment" in setting.refusal(signed(claims, rsa_key("one"), kid=None))[2]
+    for jwks in (None, "nonsense"):
+        setting.trust = Trust(PROVIDERS, SITE, jwks)
+        assert setting.refusal(signed(claims, OWN, kid=None))[1] == "Unauthenticated"
 
 
 def test_a_custom_token(setting: Setting) -> None:
@@ -272,3 +274,30 @@ def test_refusals_are_logged_without_the_token(
         setting.refusal(token)
     assert "expired" in caplog.text
     assert not any(part in caplog.text for part in token.split("."))
+
+
+def test_a_token_that_was_good_is_so_no_longer_than_what_made_it_good(setting: Setting) -> None:
+    token = signed(clerk(), rsa_key("one"))
+    assert setting.verify(token) is setting.verify(token)
+    setting.trust = Trust(PROVIDERS[1:], SITE)
+    assert setting.refusal(token)[1] == "NoAuthProvider"
+    setting.trust = Trust(PROVIDERS, SITE)
+    assert setting.verify(token)
+    # Its key is withdrawn: noticed as soon as the set is fetched again.
+    setting.keys[f"{CLERK}/jwks"] = [public_jwk(rsa_key("three"), "three")]
+    assert setting.verify(token)
+    setting.now_s += DEFAULT_AGE_S - 60
+    assert setting.verify(token)
+    setting.now_s += 120
+    unverified(setting, token, "expired")
+    token = signed(clerk(exp=NOW_S + 86_400), rsa_key("one"))
+    unverified(setting, token, "not signed with a key")
+
+
+def test_verified_tokens_are_remembered_up_to_a_bound(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verifier, "MAX_KNOWN", 2)
+    for number in range(5):
+        assert setting.user(signed(clerk(jti=str(number)), rsa_key("one")))
+    assert len(setting.verifier._known) == 2

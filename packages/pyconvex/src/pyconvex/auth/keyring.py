@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import msgspec
 
@@ -160,6 +161,7 @@ class Keyring:
         return found.jwks_uri
 
 
+@lru_cache(maxsize=_MAX_SOURCES)
 def _from_data_uri(uri: str) -> tuple[PublicKey, ...]:
     try:
         return parse_key_set(data_uri_content(uri))

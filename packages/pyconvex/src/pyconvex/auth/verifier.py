@@ -1,21 +1,24 @@
 """Bearer tokens become users.
 
-Owns the order of the checks: form, provider, time, signature. Never keeps a token, and names none
-in what it raises or logs. One invariant: no claim of a token counts before a key of the provider
-that the claim names has signed it.
+Owns the order of the checks: form, provider, time, signature. Never keeps a token but its digest,
+and names none in what it raises or logs. One invariant: no claim of a token counts before a key of
+the provider that the claim names has signed it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
 from pyconvex.auth.claims import custom_jwt_attributes, oidc_attributes
 from pyconvex.auth.keyring import Keyring, Source
-from pyconvex.auth.keys import PublicKey, matching, parse_key_set, verifies
+from pyconvex.auth.keys import KeySetError, PublicKey, matching, parse_key_set, verifies
 from pyconvex.auth.token import Token, numeric_date, parse_token
 from pyconvex.functions.auth_config import url_mistake
 from pyconvex.identity import AuthenticationError, User, Verified
@@ -23,6 +26,8 @@ from pyconvex.runtime.trust import Resolved
 
 #: How far clocks may be apart, in seconds (Convex's number).
 LEEWAY_S = 5.0
+#: Tokens remembered; each takes a kilobyte or two.
+MAX_KNOWN = 4096
 #: What OpenID Connect providers may sign with (Convex's list).
 _OIDC_ALGORITHMS = ("RS256", "EdDSA")
 
@@ -36,6 +41,16 @@ class Trust(msgspec.Struct, frozen=True):
     #: The issuer that this deployment is itself, and its keys; "" when it has no site.
     own_issuer: str = ""
     own_jwks: str | None = None
+
+
+class _Known(NamedTuple):
+    """A token that was found good, and what it was found good by."""
+
+    trust: Trust
+    provider: Resolved
+    keys: tuple[PublicKey, ...]
+    expires_at_s: float
+    verified: Verified
 
 
 class TokenVerifier:
@@ -54,20 +69,39 @@ class TokenVerifier:
         self._trust = trust
         self._keyring = keyring
         self._now_s = now_s
+        #: By digest, the oldest first: over HTTP the same token comes with every request.
+        self._known: dict[bytes, _Known] = {}
 
     async def verify(self, encoded: str) -> Verified:
         """The user whom a token names, and until when. Raises `AuthenticationError`."""
+        trust = self._trust()
+        digest = hashlib.sha256(encoded.encode("utf-8", "surrogatepass")).digest()
         try:
-            return await self._verify(parse_token(encoded))
+            known = self._known.get(digest)
+            if known is not None and await self._still_holds(known, trust):
+                return known.verified
+            self._known.pop(digest, None)
+            known = await self._verify(trust, parse_token(encoded))
         except AuthenticationError as error:
             _log.info("A token was refused: %s", error.message)
             raise
+        self._known[digest] = known
+        if len(self._known) > MAX_KNOWN:
+            del self._known[next(iter(self._known))]
+        return known.verified
 
-    async def _verify(self, token: Token) -> Verified:
-        trust = self._trust()
+    async def _still_holds(self, known: _Known, trust: Trust) -> bool:
+        """Whether everything that made a token good is as it was; time makes it only worse."""
+        return (
+            known.trust == trust
+            and self._now_s() < known.expires_at_s
+            and await self._keys(trust, known.provider) is known.keys
+        )
+
+    async def _verify(self, trust: Trust, token: Token) -> _Known:
         provider = _select(trust.providers, token)
         expires_at_s = _check_claims(provider, token, self._now_s())
-        await self._check_signature(trust, provider, token)
+        keys = await self._check_signature(trust, provider, token)
         own = _is_own(trust, provider)
         attributes = oidc_attributes if provider.jwks is None else custom_jwt_attributes
         user = User(
@@ -79,20 +113,33 @@ class TokenVerifier:
         )
         # No sooner than a new token with this `exp` would be refused, or a client that comes back
         # with it is let in and thrown out in turns.
-        return Verified(user, expires_at_s + LEEWAY_S)
+        until_s = expires_at_s + LEEWAY_S
+        return _Known(trust, provider, keys, until_s, Verified(user, until_s))
 
-    async def _check_signature(self, trust: Trust, provider: Resolved, token: Token) -> None:
+    async def _check_signature(
+        self, trust: Trust, provider: Resolved, token: Token
+    ) -> tuple[PublicKey, ...]:
+        """The keys, one of which signed the token."""
+        keys = await self._keys(trust, provider)
+        if not _any_verifies(keys, token) and not _is_own(trust, provider):
+            keys = await self._keyring.newer_keys(_source(provider), keys)
+        if not _any_verifies(keys, token):
+            whose = "this deployment" if _is_own(trust, provider) else provider.issuer
+            raise _unverified(f"it is not signed with a key of {whose}")
+        return keys
+
+    async def _keys(self, trust: Trust, provider: Resolved) -> tuple[PublicKey, ...]:
         if _is_own(trust, provider):
-            own = parse_key_set((trust.own_jwks or '{"keys":[]}').encode())
-            if not _any_verifies(own, token):
-                raise _unverified("it is not signed with this deployment's key")
-            return
-        source = _source(provider)
-        keys = await self._keyring.keys(source)
-        if _any_verifies(keys, token):
-            return
-        if not _any_verifies(await self._keyring.newer_keys(source, keys), token):
-            raise _unverified(f"it is not signed with a key of {provider.issuer}")
+            return _own_keys(trust.own_jwks or '{"keys":[]}')
+        return await self._keyring.keys(_source(provider))
+
+
+@lru_cache(maxsize=4)
+def _own_keys(jwks: str) -> tuple[PublicKey, ...]:
+    try:
+        return parse_key_set(jwks.encode())
+    except KeySetError as error:
+        raise _unverified(f"the variable JWKS of this deployment is no key set: {error}") from None
 
 
 def _select(providers: Sequence[Resolved], token: Token) -> Resolved:

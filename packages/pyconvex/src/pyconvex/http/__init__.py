@@ -7,6 +7,7 @@ actions answer is theirs.
 """
 
 from pyconvex.http.app import Deployment, create_app
+from pyconvex.http.issuer import IssuerDocuments, Published
 from pyconvex.http.site import SiteEndpoint
 
-__all__ = ["Deployment", "SiteEndpoint", "create_app"]
+__all__ = ["Deployment", "IssuerDocuments", "Published", "SiteEndpoint", "create_app"]

@@ -19,13 +19,13 @@ import uvicorn
 from starlette.types import ASGIApp
 
 import pyconvex
-from pyconvex.auth import DeploymentAuthenticator, HttpFetch, Keyring, TokenVerifier, Trust, advice
+from pyconvex.auth import DeploymentAuthenticator, HttpFetch, Keyring, TokenVerifier, advice
 from pyconvex.database import Committer
 from pyconvex.delivery.messages import LaneStatus
 from pyconvex.delivery.supervisor import LaneSupervisor
-from pyconvex.http import Deployment, SiteEndpoint, create_app
+from pyconvex.http import Deployment, IssuerDocuments, SiteEndpoint, create_app
 from pyconvex.runlog.log import RunLog
-from pyconvex.runtime import addresses, trust
+from pyconvex.runtime import addresses
 from pyconvex.runtime.commits import CommitQueue
 from pyconvex.runtime.deploy import Deployer
 from pyconvex.runtime.environment import DeploymentEnvironment
@@ -42,6 +42,7 @@ from pyconvex.server.lanes import LaneBridge, lane_components, lane_keys
 from pyconvex.server.maintenance import forget_jobs, maintain, sweep_run_log
 from pyconvex.server.operations import ServerOperations
 from pyconvex.server.settings import Settings
+from pyconvex.server.trusting import TrustInForce
 from pyconvex.storage import Store
 from pyconvex.sync import SyncEndpoint
 
@@ -106,7 +107,7 @@ class Server:
         """What is wrong or easily overlooked with the identity providers of the app in force."""
         if self._spec is None:
             return []
-        trusted = self._trust()
+        trusted = self._trust.current()
         return advice(self._spec.auth, trusted.providers, has_key=trusted.own_jwks is not None)
 
     async def deploy(self, functions: Path) -> AppSpec:
@@ -173,12 +174,14 @@ class Server:
         self._lanes.start(settings.data, [], store.durable_ts)
         self._background(maintain(store, commits, sweeps=[partial(forget_jobs, system)]))
         await self._tell_address()
+        self._trust = TrustInForce(system, committer.subscriptions, self.site_url)
+        self._stack.callback(self._trust.close)
         self._background(sweep_run_log(run_log))
         fetch = HttpFetch()
         self._stack.push_async_callback(fetch.aclose)
-        tokens = TokenVerifier(self._trust, Keyring(fetch))
+        tokens = TokenVerifier(self._trust.current, Keyring(fetch))
         authenticator = DeploymentAuthenticator(self._key, tokens)
-        site = SiteEndpoint(host, authenticator)
+        site = IssuerDocuments(SiteEndpoint(host, authenticator), self._trust.published)
         await self._serve(self._api(host, authenticator, site), listener)
         await self._serve(site, site_listener)
 
@@ -188,9 +191,7 @@ class Server:
         if self._system.read(lambda tx: addresses.differ(tx, now)):
             await self._system.write(lambda tx: addresses.record(tx, now))
 
-    def _api(
-        self, host: Host, authenticator: DeploymentAuthenticator, site: SiteEndpoint
-    ) -> ASGIApp:
+    def _api(self, host: Host, authenticator: DeploymentAuthenticator, site: ASGIApp) -> ASGIApp:
         return create_app(
             host,
             authenticator=authenticator,
@@ -242,12 +243,6 @@ class Server:
             maximum=self.settings.max_isolates,
             fresh=self.settings.fresh,
             on_lost=on_lost,
-        )
-
-    def _trust(self) -> Trust:
-        """Whom the app in force trusts at this moment."""
-        return self._system.read(
-            lambda tx: Trust(trust.resolved(tx), self.site_url, trust.own_jwks(tx))
         )
 
     def _on_deployed(self, spec: AppSpec) -> None:
