@@ -332,3 +332,82 @@ providers = [OidcProvider.this_deployment()]
         assert await server._environment.list() == before
 
     run(tmp_path, scenario, files)
+
+
+def test_others_can_verify_what_this_deployment_signs(tmp_path: Path) -> None:
+    """Another deployment trusts this one as it trusts any issuer: by discovery, over HTTP."""
+    files = {
+        "auth.py": "from pyconvex.accounts import password_auth\nauth = password_auth()\n",
+        "auth_config.py": """
+from pyconvex import OidcProvider
+providers = [OidcProvider.this_deployment()]
+""",
+    }
+
+    async def scenario(server: Server) -> None:
+        form = {"email": "ann@example.com", "password": "correct horse", "flow": "signUp"}
+        args = {"provider": "password", "params": form}
+        async with httpx2.AsyncClient() as client:
+            body = {"path": "auth:signIn", "args": args}
+            answer = (await client.post(f"{server.url}/api/action", json=body)).json()
+            found = await client.get(f"{server.site_url}/.well-known/openid-configuration")
+            assert found.json()["issuer"] == server.site_url
+            below = await client.get(f"{server.url}/http/.well-known/jwks.json")
+            assert below.json() == (await client.get(found.json()["jwks_uri"])).json()
+        token = answer["value"]["tokens"]["token"]
+        assert (await ask(server, "auth:isAuthenticated", token))["value"] is True
+        other = Settings(data=tmp_path / "other", port=0, isolates=0)
+        config = f"""
+from pyconvex import OidcProvider
+providers = [OidcProvider(domain="{server.site_url}", application_id="convex")]
+"""
+        write(tmp_path / "other_app", {"auth_config.py": config, "who.py": APP["who.py"]})
+        async with Server(other) as second:
+            await second.deploy(tmp_path / "other_app")
+            person = (await ask(second, "who:person", token))["value"]
+        assert "|" in person, "to whom the subject is only a subject"
+
+    run(tmp_path, scenario, files)
+
+
+def test_a_deployment_that_issues_nothing_publishes_nothing(tmp_path: Path) -> None:
+    async def scenario(server: Server) -> None:
+        async with httpx2.AsyncClient() as client:
+            for name in ("openid-configuration", "jwks.json"):
+                answer = await client.get(f"{server.site_url}/.well-known/{name}")
+                assert answer.status_code == 404
+
+    run(tmp_path, scenario)
+
+
+def test_an_http_action_sees_who_calls(tmp_path: Path, issuer: Issuer) -> None:
+    files = {
+        **APP,
+        "http.py": """
+from pyconvex import *
+http = http_router()
+
+@http_action
+async def who(ctx: ActionCtx, request: Request) -> Response:
+    identity = await ctx.auth.get_user_identity()
+    return Response(str(identity and identity["email"]))
+
+http.route(path="/who", method="GET", handler=who)
+""",
+    }
+
+    async def scenario(server: Server) -> None:
+        await set_variable(server, "DOMAIN", issuer.url)
+
+        async def get(token: str | None) -> httpx2.Response:
+            headers = {} if token is None else {"authorization": f"Bearer {token}"}
+            async with httpx2.AsyncClient() as client:
+                return await client.get(f"{server.site_url}/who", headers=headers)
+
+        assert (await get(issuer.token())).text == "ann@example.com"
+        assert (await get(None)).text == "None"
+        refused = await get(issuer.token(aud="another"))
+        assert refused.status_code == 500
+        assert "No auth provider found" in refused.text
+
+    run(tmp_path, scenario, files)
