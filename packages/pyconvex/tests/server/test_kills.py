@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.client import HTTPException
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
+from server_process import DEADLINE_S, ask, serving
 
 from pyconvex.storage import Position, Store
 
-DEADLINE_S = 30.0
 CALLERS = 4
 CONFIG = "from pyconvex import define_app\napp = define_app()\n"
 NOTES = """
@@ -52,38 +44,6 @@ async def count(ctx: QueryCtx) -> int:
 """
 
 
-@contextmanager
-def serving(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    command = [
-        *(sys.executable, "-c", "from pyconvex.cli import main; main()", "start", "--json"),
-        *("--functions", str(folder / "convex"), "--data", str(folder / "data"), "--port", "0"),
-    ]
-    process = subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    try:
-        assert process.stdout is not None
-        said = (json.loads(line) for line in process.stdout)
-        yield process, next(fact["url"] for fact in said if "url" in fact)
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def ask(url: str, kind: str, path: str, **args: Any) -> Any:
-    body = json.dumps({"path": f"notes:{path}", "args": args, "format": "json"}).encode()
-    request = urllib.request.Request(
-        f"{url}/api/{kind}", body, {"Content-Type": "application/json"}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=DEADLINE_S) as answer:
-            said = json.loads(answer.read())
-    except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError) as error:
-        raise ConnectionError(str(error)) from None
-    assert said["status"] == "success", said
-    return said["value"]
-
-
 def load_and_kill(folder: Path, numbers: Iterator[int], kill_after: int) -> set[int]:
     """Numbers that a server acknowledged until it was killed."""
     acknowledged: set[int] = set()
@@ -94,7 +54,7 @@ def load_and_kill(folder: Path, numbers: Iterator[int], kill_after: int) -> set[
             while True:
                 n = next(numbers)
                 try:
-                    ask(url, "mutation", "add", n=n)
+                    ask(url, "mutation", "notes:add", n=n)
                 except ConnectionError:
                     return
                 acknowledged.add(n)
@@ -161,9 +121,9 @@ def test_kills_under_load(tmp_path: Path, kills: int) -> None:
         before, newest = newest, newest_timestamp(tmp_path / "data")
         assert newest > before
     with serving(tmp_path) as (_, url):
-        stored = [int(n) for n in ask(url, "query", "numbers")]
+        stored = [int(n) for n in ask(url, "query", "notes:numbers")]
         assert len(stored) == len(set(stored))
         assert acknowledged <= set(stored)
-        assert ask(url, "query", "count") == len(stored), "half a mutation is there"
+        assert ask(url, "query", "notes:count") == len(stored), "half a mutation is there"
         assert len(stored) <= len(acknowledged) + kills * CALLERS
     assert newest_timestamp(tmp_path / "data") >= newest
