@@ -62,6 +62,12 @@ async def spin(ctx: MutationCtx) -> None:
 
 
 @internal_mutation
+async def write_slowly(ctx: MutationCtx, text: str) -> None:
+    sum(range(2_000_000))
+    await ctx.db.insert(Row(text=text))
+
+
+@internal_mutation
 async def crash(ctx: MutationCtx) -> None:
     os._exit(3)
 
@@ -337,6 +343,75 @@ def test_many_slow_jobs_leave_room_for_calls(deployed: Deployed, tmp_path: Path)
         assert len(marks(tmp_path, "many")) == 40
 
     deployed(scenario)
+
+
+def test_a_mutation_that_is_canceled_while_it_runs_has_run_or_has_not(
+    deployed: Deployed, tmp_path: Path
+) -> None:
+    async def scenario(d: Deployment) -> None:
+        await d.deploy(lib=lib(tmp_path))
+        for n in range(10):
+            await schedule(d, "write_slowly", text=str(n))
+            for _ in range(n):  # a little later each time
+                await value(d.query("lib:total"))
+            await value(d.mutation("lib:cancel_all"))
+        async with asyncio.timeout(60):
+            while {"pending", "inProgress"} & set(await kinds(d)):
+                await asyncio.sleep(0.01)
+        effects = set(await value(d.query("lib:texts")))
+        ended = await kinds(d)
+        assert set(ended) <= {"success", "canceled"}
+        assert effects == {str(n) for n, kind in enumerate(ended) if kind == "success"}
+
+    deployed(scenario, minimum=2)
+
+
+CONFIG = """
+from pyconvex import define_app
+from ticking_component import ticking
+app = define_app()
+app.use(ticking)
+"""
+IN_A_COMPONENT = """
+from pyconvex import *
+
+@mutation
+async def schedule(ctx: MutationCtx) -> None:
+    await ctx.scheduler.run_after(3600, components.ticking.lib.tick, {"n": 1})
+    await ctx.run_mutation(components.ticking.lib.tick_later, {"n": 2, "delay": 3600})
+
+@query
+async def states(ctx: QueryCtx) -> list:
+    jobs = await ctx.db.system.query("_scheduled_functions").collect()
+    return [job["state"] for job in jobs]
+"""
+
+
+def test_jobs_of_a_component_that_is_gone_fail(deployed: Deployed) -> None:
+    async def scenario(d: Deployment) -> None:
+        await d.deploy(lib=IN_A_COMPONENT, convex_config=CONFIG)
+        await value(d.mutation("lib:schedule"))
+        await d.deploy(lib=IN_A_COMPONENT.replace("components.ticking", "components.gone"))
+        await d.system.write(make_due)
+        await until(lambda: len(d.job_failures) == 2)
+        for failure in d.job_failures:
+            assert "There is no component at 'ticking'" in failure
+        assert [state["kind"] for state in await value(d.query("lib:states"))] == ["failed"]
+        assert await until_none_is_pending(d) == 2
+        assert d.system.read(lambda tx: list(tx.namespace("").system.scan("_cron_jobs"))) == []
+
+    deployed(scenario)
+
+
+async def until_none_is_pending(d: Deployment) -> int:
+    """How many jobs have ended, in all components."""
+
+    def ended(tx: Any) -> int:
+        rows = list(tx.namespace("").system.scan("_scheduled_queue"))
+        return sum(row["phase"] == "done" for row in rows)
+
+    await until(lambda: d.system.read(ended) == 2)
+    return d.system.read(ended)
 
 
 CRON_APP = """

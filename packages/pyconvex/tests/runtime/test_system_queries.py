@@ -25,6 +25,10 @@ async def add(ctx: MutationCtx, texts: list[str]) -> None:
     for text in texts:
         await ctx.db.insert(Note(text=text))
 
+@mutation
+async def later(ctx: MutationCtx) -> None:
+    await ctx.scheduler.run_after(60, add, texts=["x"])
+
 @internal_query
 async def hidden(ctx: QueryCtx) -> bytes:
     return b""
@@ -87,6 +91,14 @@ def test_the_hosts_own_tables_are_not_shown(deployed: Bench, table: str) -> None
     assert empty.value["page"] == []
 
 
+def test_scheduled_functions_are_shown_as_functions_see_them(deployed: Bench) -> None:
+    deployed.mutate("lib:later")
+    wanted = {"table": "_scheduled_functions", **page(10)}
+    (job,) = ask(deployed, "cli/tableData:default", wanted).value["page"]
+    assert set(job) == {"_id", "_creationTime", "name", "args", "scheduledTime", "state"}
+    assert (job["name"], job["args"]) == ("lib.py:add", [{"texts": ["x"]}])
+
+
 def test_a_component(deployed: Bench) -> None:
     listed = ask(deployed, "frontend/components:list").value
     assert [each["path"] for each in listed] == ["mail", "mail/fixed", "mail/inner"]
@@ -102,6 +114,7 @@ def test_the_function_spec(deployed: Bench) -> None:
         "lib.js:add",
         "lib.js:addresses",
         "lib.js:hidden",
+        "lib.js:later",
     ]
     assert functions[2]["visibility"] == {"kind": "internal"}
     assert functions[2]["returns"] == {"type": "bytes"}

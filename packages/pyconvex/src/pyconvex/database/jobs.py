@@ -4,8 +4,8 @@ Owns every step of a job's life, each as writes of a transaction: scheduled, beg
 off, canceled, forgotten. Never runs anything and never looks at a clock. One invariant: a job's
 place in the queue and the state in its document change together.
 
-A job's document stands in the component that scheduled it, its arguments beside it, so that neither
-makes the queue large. The queue is one table for all components, in the order of what is due.
+A job's document stands in the component that scheduled it, with its arguments, or beside them when
+they are large. The queue is one table for all components, in the order of what is due, and small.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ _BY_DUE: Final = "by_due"
 
 #: How long a finished job can be read, in milliseconds (Convex: seven days).
 KEPT_MS: Final = 7 * 24 * 3600 * 1000.0
-#: Bytes of arguments in one row; a document holds a little more.
+#: Bytes of arguments that stand in a job's own document, which is written anew at each step.
+_INLINE_BYTES: Final = 4_096
+#: Bytes of larger arguments in one row; a document holds a little more.
 _PART_BYTES: Final = 1_000_000
 #: Characters of an error that a job keeps.
 _ERROR_LENGTH: Final = 16_384
@@ -87,9 +89,6 @@ def declare(tx: Transaction, components: Iterable[str]) -> None:
 def schedule(tx: Transaction, home: str, job: NewJob, *, canceled: bool = False) -> str:
     """Add a job to the component `home`; `canceled` for one that shall never run."""
     tables = tx.namespace(home, system=True)
-    parts = [
-        job.arguments[at : at + _PART_BYTES] for at in range(0, len(job.arguments), _PART_BYTES)
-    ]
     module, _, name = job.path.rpartition(":")
     id = tables.insert(
         FUNCTIONS,
@@ -97,7 +96,7 @@ def schedule(tx: Transaction, home: str, job: NewJob, *, canceled: bool = False)
             "name": f"{module}.py:{name}",
             "scheduledTime": job.due_ms,
             "state": {"kind": "pending"},
-            "arguments": [tables.insert(_ARGUMENTS, {"part": part}) for part in parts],
+            "arguments": _store(tables, job.arguments),
         },
     )
     place = _queue(tx).insert(
@@ -206,8 +205,9 @@ def forget(tx: Transaction, now_ms: float, limit: int) -> int:
         home = tx.namespace(str(row["home"]), system=True)
         document = home.get(str(row["job"]))
         if document is not None:
-            for part in cast(list[str], document["arguments"]):
-                home.delete(part)
+            if isinstance(document["arguments"], list):
+                for part in document["arguments"]:
+                    home.delete(str(part))
             home.delete(str(row["job"]))
         _queue(tx).delete(str(row["_id"]))
     return len(rows)
@@ -265,9 +265,21 @@ def _job(row: Mapping[str, Any]) -> Job:
     )
 
 
+def _store(tables: Namespace, arguments: bytes) -> Value:
+    """Arguments as a job's document has them: themselves, or the ids of their parts."""
+    if len(arguments) <= _INLINE_BYTES:
+        return arguments
+    starts = range(0, len(arguments), _PART_BYTES)
+    parts = (arguments[start : start + _PART_BYTES] for start in starts)
+    return [tables.insert(_ARGUMENTS, {"part": part}) for part in parts]
+
+
 def _arguments(tables: Namespace, document: Mapping[str, Value]) -> bytes:
-    parts = (tables.get(id) for id in cast(list[str], document.get("arguments", [])))
-    return b"".join(cast(bytes, part["part"]) for part in parts if part is not None) or b"{}"
+    stored = document.get("arguments", b"{}")
+    if isinstance(stored, bytes):
+        return stored
+    parts = (tables.get(id) for id in cast(list[str], stored))
+    return b"".join(cast(bytes, part["part"]) for part in parts if part is not None)
 
 
 def _kind(document: Mapping[str, Value]) -> str:

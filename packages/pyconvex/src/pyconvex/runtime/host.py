@@ -192,7 +192,7 @@ class Host:
         """Run a mutation until it commits, fails or is out of retries; see `calls.Host`."""
         task = asyncio.create_task(self._mutate(call, replay, on_visible))
         self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(self._mutated)
         return await asyncio.shield(task)
 
     async def run_action(self, call: FunctionCall) -> Outcome:
@@ -242,6 +242,11 @@ class Host:
         return Failure(str(gone), None, told, id_of_error(record.report), lost=gone.lost)
 
     # Mutations
+
+    def _mutated(self, task: asyncio.Task[Outcome]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # its caller may have left
 
     async def _mutate(
         self,

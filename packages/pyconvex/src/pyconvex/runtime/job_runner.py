@@ -8,6 +8,7 @@ so that it is never started twice, unless its author asked for retries.
 from __future__ import annotations
 
 import itertools
+import logging
 import random
 from collections.abc import Awaitable, Callable
 
@@ -26,6 +27,8 @@ FIRST_LOSS_PAUSE_S = 0.5
 LAST_LOSS_PAUSE_S = 7200.0
 #: Jobs that one transaction brings to an end after a crash.
 _RECOVERED_AT_ONCE = 100
+
+_log = logging.getLogger(__name__)
 
 #: Told of each function that failed for good.
 OnFailure = Callable[[FunctionCall, Failure], None]
@@ -77,6 +80,9 @@ class JobRunner:
             return  # its end was part of its transaction
         if outcome.lost:
             pause_s = full_jitter_s(job.losses, FIRST_LOSS_PAUSE_S, LAST_LOSS_PAUSE_S, self._random)
+            _log.warning(
+                "%s %s ran in vain and runs again: %s", job.kind, job.path, outcome.message
+            )
             await self._put_off(job, pause_s, lost=True)
         else:
             await self._fail(job, call, outcome)

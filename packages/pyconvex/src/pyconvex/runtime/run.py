@@ -310,7 +310,8 @@ class Frame:
         if self.depth >= MAX_CALL_DEPTH:
             raise FunctionCallError(too_deep(callee.path))
         encoded = await self._run.invoke(callee, crossing(arguments), self.depth + 1)
-        return decode_result(callee, encoded, self.namespace)
+        tables = self._run.transaction.namespace(callee.component.path)
+        return decode_result(callee, encoded, tables)
 
     async def enqueue(self, queue: str, value: Any, mount: str | None) -> None:
         namespace = self.namespace

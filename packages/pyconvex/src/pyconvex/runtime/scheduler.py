@@ -162,18 +162,30 @@ class Scheduler:
 
     async def _run(self) -> None:
         await self._in_force.wait()
-        await self._jobs.runner.recover()
-        await self._crons.runner.recover()
+        recovered = False
         while True:
-            next_ms = self.look().next_ms
-            rest_s = None
-            if next_ms is not None:
-                rest_s = min(max((next_ms - self._now_ms()) / 1000, 0.0), LONGEST_REST_S)
             try:
-                async with asyncio.timeout(rest_s):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass
+                if not recovered:
+                    await self._jobs.runner.recover()
+                    await self._crons.runner.recover()
+                    recovered = True
+                next_ms = self.look().next_ms
+            except Exception:
+                _log.exception("What is due can't be read; it is tried again.")
+                await asyncio.sleep(FAULT_PAUSE_S)
+            else:
+                await self._rest(next_ms)
+
+    async def _rest(self, until_ms: float | None) -> None:
+        """Return when something has changed, or at that time."""
+        rest_s = None
+        if until_ms is not None:
+            rest_s = min(max((until_ms - self._now_ms()) / 1000, 0.0), LONGEST_REST_S)
+        try:
+            async with asyncio.timeout(rest_s):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
 
     def _watch(self, tx: Transaction | None) -> None:
         """Look again when something changes that `tx` has read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Literal, NotRequired, TypedDict, assert_type
 
 from pyconvex import (
@@ -14,10 +15,13 @@ from pyconvex import (
     Int64,
     MutationCtx,
     QueryCtx,
+    Retry,
+    ScheduledId,
     Value,
     action,
     api,
     components,
+    cron_jobs,
     internal_query,
     mutation,
     query,
@@ -84,6 +88,14 @@ async def sign_up(ctx: MutationCtx, name: str, email: str, address: Address) -> 
     await ctx.run_query(update_profile, plan="pro")  # type: ignore[call-overload]
     await ctx.run_mutation(update_profile, plan="gold")  # type: ignore[call-overload]
     await ctx.run_action(nightly)  # type: ignore[attr-defined]
+    job = await ctx.scheduler.run_after(0, update_profile, plan="pro")
+    assert_type(job, ScheduledId)
+    await ctx.scheduler.run_after(timedelta(days=1), nightly, Int64(5))
+    await ctx.scheduler.run_at(datetime.now(UTC), api.users.get, {"user_id": user_id})
+    await ctx.scheduler.with_retry(Retry(max_attempts=3)).run_after(0, nightly)
+    await ctx.scheduler.cancel(job)
+    await ctx.scheduler.run_after(0, update_profile, plan="gold")  # type: ignore[call-overload]
+    await ctx.scheduler.run_after(0, get, user_id)  # type: ignore[call-overload]
     User(name=name)  # type: ignore[call-arg]
     return user_id
 
@@ -92,6 +104,7 @@ async def sign_up(ctx: MutationCtx, name: str, email: str, address: Address) -> 
 async def nightly(ctx: ActionCtx, big: Int64 | None = None) -> int:
     await ctx.run_mutation(update_profile, plan="free")
     assert_type(await ctx.run_action(nightly, Int64(5)), int)
+    await ctx.scheduler.run_after(60, update_profile, plan="free")
     _ = ctx.db  # type: ignore[attr-defined]  # actions have no database of their own
     return await ctx.run_query(count)
 
@@ -102,3 +115,12 @@ def plain(ctx: QueryCtx) -> None: ...
 
 @query  # type: ignore[arg-type]
 async def wrong_context(ctx: MutationCtx) -> None: ...
+
+
+crons = cron_jobs()
+crons.interval("a", timedelta(minutes=1), update_profile, plan="free")
+crons.daily("b", time(1, 30), nightly, Int64(5))
+crons.weekly("c", "monday", 3, api.users.nightly, {"big": Int64(5)})
+crons.interval("d", 60, update_profile, plan="gold")  # type: ignore[call-overload]
+crons.hourly("e", None, get, "id")  # type: ignore[call-overload]
+crons.weekly("f", "moonday", 3, nightly)  # type: ignore[call-overload]

@@ -76,8 +76,10 @@ class SystemCtx(QueryCtx):
         return [name for name in self._namespace.table_names() if not name.startswith("_")]
 
     def table(self, name: str) -> TableQuery[dict[str, object]]:
-        """The documents of one table, as they are stored."""
+        """The documents of one table, as they are stored; of the host's own, as functions see
+        them.
+        """
         self.deployed()
         if name.startswith("_") and name not in SYSTEM_TABLES:
             raise FunctionCallError(f"There is no table '{name}' to show.")
-        return self.db.query(name)
+        return (self.db.system if name in SYSTEM_TABLES else self.db).query(name)
