@@ -29,7 +29,7 @@ from pyconvex.testing.subscription import Subscription
 from pyconvex.testing.targets import Target, find
 from pyconvex.values import Value, codec
 
-#: How long `drain` waits, and `advance` for each function, in real seconds: a test that waits for
+#: How long `drain` and `advance` wait for something to end, in real seconds: a test that waits for
 #: itself must not hang.
 DRAIN_PATIENCE_S = 10.0
 #: Scheduled functions that one `drain` and one `advance` run: more is a mistake, as a rule.
@@ -110,14 +110,15 @@ class ConvexTest(Caller):
         Raises `TimeoutError` when something doesn't end, and says what, and `RuntimeError` when
         more than `max_runs` functions would run.
         """
-        async with self._patience(), asyncio.timeout(DRAIN_PATIENCE_S):
+        runs, before = 0, -1
+        async with self._patience():
             await asyncio.sleep(0)  # tasks that were just made begin
-            busy = True
-            while busy:
-                while self._calls:
-                    await asyncio.wait(self._calls)
-                await self.engine.drain()
-                busy = bool(await self.engine.settle(max_runs, DRAIN_PATIENCE_S) or self._calls)
+            while runs > before or self._calls:
+                async with asyncio.timeout(DRAIN_PATIENCE_S):
+                    while self._calls:
+                        await asyncio.wait(self._calls)
+                    await self.engine.drain()
+                before, runs = runs, await self.engine.settle(max_runs, DRAIN_PATIENCE_S, runs)
         self._raise_failures(raise_failures)
 
     def scheduled(self, *, component: str = "") -> list[dict[str, Any]]:

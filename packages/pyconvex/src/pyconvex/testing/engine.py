@@ -85,12 +85,13 @@ class Engine:
         await self.pool.drain()
         await self.host.drain()
 
-    async def settle(self, max_runs: int, patience_s: float) -> int:
+    async def settle(self, max_runs: int, patience_s: float, runs: int = 0) -> int:
         """Run the scheduled functions and cron jobs that are due, and those that become so
-        meanwhile; how many there were. Raises `RuntimeError` beyond `max_runs`, and
-        `TimeoutError` when none of those that run ends within `patience_s` real seconds.
+        meanwhile; how many there were, `runs` before included. Raises `RuntimeError` beyond
+        `max_runs`, and `TimeoutError` when none of those that run ends within `patience_s` real
+        seconds.
         """
-        runs, paths = 0, Counter[str]()
+        paths = Counter[str]()
         while True:
             runs += self.scheduler.look().started
             if runs > max_runs:
@@ -110,15 +111,15 @@ class Engine:
         if seconds < 0:
             raise ValueError(f"the clock can't go back: advance({seconds})")
         target_ms = self.clock.now_ms + seconds * 1000
-        left = max_runs
+        runs = 0
         while True:
-            left -= await self.settle(left, patience_s)
+            runs = await self.settle(max_runs, patience_s, runs)
             next_ms = self.scheduler.look().next_ms
             if next_ms is None or next_ms > target_ms:
                 break
             self.clock.move_to(next_ms)
         self.clock.move_to(target_ms)
-        await self.settle(left, patience_s)
+        await self.settle(max_runs, patience_s, runs)
         while self.store.sweep():  # noqa: ASYNC110  # others run between two bites
             await asyncio.sleep(0)
         while await forget_jobs(self.system):
