@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -68,6 +69,20 @@ class ClockLane(TimerLane):
         state = await ctx.run_query("clock:state", {})
         await ctx.run_mutation("clock:set", {"was": state, "zone": ctx.env.get("ZONE", "")})
         return None
+
+
+class WatchLane(TimerLane):
+    """Says how the queue is doing, whenever there was a commit."""
+
+    wakes_after_s = 0.01
+
+    async def tick(self, ctx: LaneContext) -> float | None:
+        report = ctx.queue("events")
+        await ctx.run_mutation("watch:note", msgspec.to_builtins(report))
+        with contextlib.suppress(LookupError):
+            ctx.queue("none")
+            raise AssertionError
+        return 0.02 if report.waiting else None
 
 
 class SpinLane(TimerLane):

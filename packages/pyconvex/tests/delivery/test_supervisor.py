@@ -143,6 +143,25 @@ def test_without_settings_a_lane_waits_says_so_once_and_starts_by_itself(in_worl
     in_world(test)
 
 
+def test_a_timer_may_look_at_its_queue_after_each_commit(in_world) -> None:
+    async def test(world: World) -> None:
+        world.transport.answers = [Response(503, {}, b"down"), Response(400, {}, b"bad")]
+        world.start("EventLane", "WatchLane")
+
+        def noted(**expected: object) -> bool:
+            notes = [args for _, _, path, args in world.host.calls if path == "watch:note"]
+            return any(expected.items() <= note.items() for note in notes)
+
+        await until(lambda: noted(waiting=0.0, sent=0.0, failing=False))
+        world.append(1)
+        await until(lambda: noted(waiting=1.0, failing=True, last_error="503: down"))
+        await until(lambda: world.host.rows == 0)
+        world.append(1)
+        await until(lambda: noted(waiting=0.0, set_aside=1.0, sent=1.0, failing=False))
+
+    in_world(test)
+
+
 def test_an_env_that_stays_the_same_is_not_sent(in_world) -> None:
     async def test(world: World) -> None:
         world.start("ClockLane")

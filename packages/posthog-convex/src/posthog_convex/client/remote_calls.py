@@ -135,7 +135,7 @@ class RemoteCalls(Binding):
         return Reloaded.of(await allowed.run_action(self._component.remote.reload, {}))
 
     async def status(self, ctx: Ctx) -> Status:
-        """How flags are doing: how many there are, how old they are, and what is wrong.
+        """How flags and events are doing: how old definitions are, how many events wait, and why.
 
         Works in every kind of function; a query that asks runs again when that changes.
         """

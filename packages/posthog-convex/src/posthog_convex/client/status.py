@@ -1,7 +1,7 @@
-"""How the flags of this deployment are doing.
+"""How the flags and events of this deployment are doing.
 
-Owns the typed answers about the refresh. Never measures anything. One invariant: an age is never
-younger than what is known.
+Owns the typed answers about refresh and delivery. Never measures anything. One invariant: an age is
+never younger than what is known.
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ class PollState(StrEnum):
     DISABLED = "disabled"
 
 
-class Status(msgspec.Struct, frozen=True):
-    """How flags are doing, when this was asked."""
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """How flags are doing when this was asked, and events when they were last counted.
+
+    Events are counted after commits and while some wait, every few seconds.
+    """
 
     poll: PollState
     #: How many definitions are stored.
@@ -46,6 +49,21 @@ class Status(msgspec.Struct, frozen=True):
     #: What is wrong, and what to do.
     error: str | None
     poll_interval_s: float
+    #: Events that wait to be sent, and when the first of them was captured.
+    queued: int = 0
+    oldest: datetime | None = None
+    #: Events that PostHog has accepted, since the deployment was made.
+    sent: int = 0
+    #: Events that PostHog refused for good; each is set aside with its reason.
+    failed: int = 0
+    #: Events that found the queue full: 10 GB, or its first event a week old.
+    dropped: int = 0
+    #: What is wrong with sending events now, None while it goes well; they wait and are sent again.
+    delivery_error: str | None = None
+    #: What was wrong last.
+    last_error: str | None = None
+    #: When events were counted; None before the first.
+    counted_at: datetime | None = None
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Self:
@@ -59,13 +77,22 @@ class Status(msgspec.Struct, frozen=True):
             failing_since=_moment(found["failing_since"]),
             error=found["error"],
             poll_interval_s=found["interval_s"],
+            queued=found["queued"],
+            oldest=_moment(found["oldest"]),
+            sent=found["sent"],
+            failed=found["failed"],
+            dropped=found["dropped"],
+            delivery_error=found["delivery_error"],
+            last_error=found["last_error"],
+            counted_at=_moment(found["counted_at"]),
         )
 
     def age_s(self, now: datetime) -> float | None:
         """For how long the definitions have not been known to be PostHog's own; None without any.
 
         >>> noon = datetime(2024, 6, 1, 12, tzinfo=UTC)
-        >>> status = Status(PollState.FAILING, 3, 0, noon, noon, noon, "503", 60.0)
+        >>> status = Status(poll=PollState.FAILING, flags=3, cohorts=0, fetched_at=noon,
+        ...     confirmed_at=noon, failing_since=noon, error="503", poll_interval_s=60.0)
         >>> status.age_s(noon.replace(minute=5))
         300.0
         """

@@ -24,5 +24,6 @@ EVENTS_QUEUE = posthog_component.queue("events", open=True)
 posthog_component.lane("posthog_convex.component.lanes:EventLane")
 posthog_component.lane("posthog_convex.component.report_lane:ReportLane")
 posthog_component.lane("posthog_convex.component.lanes:FlagLane")
+posthog_component.lane("posthog_convex.component.delivery_lane:DeliveryLane")
 
 __all__ = ["EVENTS_QUEUE", "posthog_component"]

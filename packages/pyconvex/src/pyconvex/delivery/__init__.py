@@ -8,7 +8,14 @@ accepted it or when it was set aside with the reason. This page is what componen
 from __future__ import annotations
 
 from pyconvex.delivery.batch import Limits
-from pyconvex.delivery.lane import CallFailed, LaneContext, QueueLane, RunLogLane, TimerLane
+from pyconvex.delivery.lane import (
+    CallFailed,
+    LaneContext,
+    QueueLane,
+    QueueReport,
+    RunLogLane,
+    TimerLane,
+)
 from pyconvex.delivery.transport import Request, Response, Transport, Unreachable
 from pyconvex.delivery.verdict import (
     Accepted,
@@ -27,6 +34,7 @@ __all__ = [
     "LaneContext",
     "Limits",
     "QueueLane",
+    "QueueReport",
     "Refused",
     "Request",
     "Response",

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Protocol
 
+import msgspec
+
 from pyconvex.delivery.batch import Limits
 from pyconvex.delivery.transport import Request, Response, Transport
 from pyconvex.delivery.verdict import Verdict, classify
@@ -102,6 +104,22 @@ class RunLogLane:
         return classify(response)
 
 
+class QueueReport(msgspec.Struct, frozen=True):
+    """How one of the component's queues is doing; counts are since the deployment was made."""
+
+    #: Rows that wait, and when the first of them was committed, in milliseconds since 1970.
+    waiting: int = 0
+    oldest_ms: float | None = None
+    sent: int = 0
+    #: Rows that nobody would take, kept with their reasons.
+    set_aside: int = 0
+    #: Rows that found the queue full.
+    dropped: int = 0
+    #: Whether the last attempts to send failed, and what was last wrong.
+    failing: bool = False
+    last_error: str | None = None
+
+
 class LaneContext(Protocol):
     """What a timer lane may use."""
 
@@ -118,6 +136,9 @@ class LaneContext(Protocol):
 
     async def run_mutation(self, path: str, args: Mapping[str, Value]) -> Value:
         """Run a mutation of the own component; durable when it returns. Raises `CallFailed`."""
+
+    def queue(self, name: str) -> QueueReport:
+        """How a queue of the own component is doing. Raises `LookupError` without such a queue."""
 
     def log(self, level: str, text: str) -> None:
         """A line for whoever runs the server; level is "info", "warn" or "error"."""
@@ -139,6 +160,10 @@ class TimerLane:
     `tick` runs when the lane starts, when the component's variables change, and then after as many
     seconds as it returned. A tick that raises is logged and tried again with growing pauses.
     """
+
+    #: Seconds from a commit of the deployment to a tick that looks at it, at most one for all the
+    #: commits in between; None for lanes that commits don't concern.
+    wakes_after_s: ClassVar[float | None] = None
 
     #: Variables without which there is nothing to do: until all are set, `tick` is not called.
     needs: ClassVar[tuple[str, ...]] = ()

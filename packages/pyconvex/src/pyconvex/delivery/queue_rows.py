@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pyconvex.storage import Position, QueueRow, Reader, database_path
+from pyconvex.storage import Position, QueueRow, QueueStats, Reader, database_path
 
 #: Rows a statement: a row may be a megabyte, and a batch is bounded by bytes too.
 ROWS_A_READ = 64
@@ -36,6 +36,15 @@ class DurableRows:
         if self._reader is not None:
             self._reader.close()
         self._folder = self._reader = None
+
+    def stats(self, queue: int) -> QueueStats:
+        """A queue's level and counters."""
+        assert self._reader is not None, "not opened"
+        self._reader.begin()
+        try:
+            return self._reader.queue_stats(queue)
+        finally:
+            self._reader.end()
 
     def read(
         self, queue: int, after: Position, max_rows: int, max_bytes: int

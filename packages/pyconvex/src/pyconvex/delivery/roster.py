@@ -15,7 +15,7 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
-from pyconvex.delivery.lane import CallFailed, QueueLane, RunLogLane, TimerLane
+from pyconvex.delivery.lane import CallFailed, QueueLane, QueueReport, RunLogLane, TimerLane
 from pyconvex.delivery.messages import (
     Call,
     CallResult,
@@ -63,6 +63,7 @@ class Roster:
             self._rows,
             post,
             self._call,
+            self._queue,
             random.Random(),  # noqa: S311 - jitter, not a secret
             lambda: time.time_ns() // 1_000_000,
         )
@@ -173,6 +174,14 @@ class Roster:
         future.add_done_callback(lambda _: self._calls.pop(call_id, None))
         self._post(Call(call_id, kind, component, path, args))
         return future
+
+    def _queue(self, component: str, name: str) -> QueueReport:
+        owner = self._components.get(component)
+        number = None if owner is None else owner.queues.get(name)
+        for runner in self._runners.values():
+            if isinstance(runner, QueueRunner) and runner.queue == number:
+                return runner.report(self._rows.stats(runner.queue))
+        raise LookupError(f"no lane of {component!r} drains a queue named {name!r}")
 
     def _returned(self, call_id: int, value: bytes | None, error: str) -> None:
         future = self._calls.get(call_id)

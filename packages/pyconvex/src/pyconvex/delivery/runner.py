@@ -17,7 +17,7 @@ import msgspec
 
 from pyconvex.delivery.breaker import Backoff, Breaker
 from pyconvex.delivery.drain import Acknowledge, Drain, Phase, Read, Say, Send, SetAside, Wait
-from pyconvex.delivery.lane import QueueLane, RunLogLane, TimerLane
+from pyconvex.delivery.lane import QueueLane, QueueReport, RunLogLane, TimerLane
 from pyconvex.delivery.messages import (
     Ack,
     FromLanes,
@@ -33,7 +33,7 @@ from pyconvex.delivery.transport import Request, Transport, Unreachable
 from pyconvex.delivery.verdict import Retry, Verdict
 from pyconvex.runlog.cursors import cursor_key
 from pyconvex.runlog.entries import unpack
-from pyconvex.storage import START, Position, QueueRow
+from pyconvex.storage import START, Position, QueueRow, QueueStats
 from pyconvex.values import Value, codec
 
 
@@ -55,6 +55,8 @@ class Surroundings(msgspec.Struct, frozen=True):
     post: Callable[[FromLanes], None]
     #: Asks the server to run a function: kind, component, path, arguments.
     call: Callable[[str, str, str, bytes], asyncio.Future[bytes]]
+    #: How a component's queue is doing.
+    queue: Callable[[str, str], QueueReport]
     chance: random.Random
     clock_ms: Callable[[], int]
 
@@ -227,6 +229,19 @@ class QueueRunner(DrainRunner):
     ) -> tuple[Sequence[QueueRow], bool]:
         return self._world.source.read(self.queue, after, max_rows, max_bytes)
 
+    def report(self, stats: QueueStats) -> QueueReport:
+        """How the queue is doing, of which the levels are known."""
+        counters = self._drain.counters
+        return QueueReport(
+            waiting=stats.rows,
+            oldest_ms=None if stats.oldest_ts is None else stats.oldest_ts / 1_000_000,
+            sent=stats.acknowledged,
+            set_aside=stats.set_aside,
+            dropped=stats.dropped,
+            failing=self._breaker.failures > 0,
+            last_error=counters.last_error,
+        )
+
     def _freeze(self, rows: Sequence[QueueRow]) -> Request:
         return self._encode([codec.decode(row.body) for row in rows], self.env)
 
@@ -288,6 +303,8 @@ class TimerRunner(LaneRunner):
         self._failed = 0
         self._failures_in_a_row = 0
         self._last_error: str | None = None
+        #: Set from the first commit that the lane should look at until the tick that does.
+        self._woken: asyncio.TimerHandle | None = None
 
     @property
     def transport(self) -> Transport:
@@ -296,12 +313,20 @@ class TimerRunner(LaneRunner):
     async def run(self) -> None:
         while not self._stopping:
             self._stirred.clear()
+            self._look_now()
             pause = None if self.missing else await self._tick()
             now = asyncio.get_running_loop().time()
             await self._wait(None if pause is None else now + pause)
 
     def wake(self) -> None:
-        """New rows are nothing to a timer."""
+        after_s = self._lane.wakes_after_s
+        if after_s is not None and self._woken is None:
+            self._woken = asyncio.get_running_loop().call_later(after_s, self._stirred.set)
+
+    def _look_now(self) -> None:
+        if self._woken is not None:
+            self._woken.cancel()
+            self._woken = None
 
     def status(self) -> LaneStatus:
         return LaneStatus(
@@ -314,6 +339,9 @@ class TimerRunner(LaneRunner):
             failed=self._failed,
             last_error=self._last_error,
         )
+
+    def queue(self, name: str) -> QueueReport:
+        return self._world.queue(self.component, name)
 
     def now_ms(self) -> float:
         return float(self._world.clock_ms())

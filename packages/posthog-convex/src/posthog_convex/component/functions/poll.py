@@ -1,4 +1,4 @@
-"""How the refresh of definitions is doing.
+"""How the refresh of definitions and the delivery of events are doing.
 
 Owns the note of a trouble and the answer to "how old are they?". Never refreshes. One invariant:
 while refreshes succeed nothing is written, so an idle deployment stays idle.
@@ -11,7 +11,14 @@ from typing import Annotated, TypedDict
 
 import msgspec
 
-from posthog_convex.component.functions.tables import CONTENTS, SOURCE, TROUBLE, MetaRow
+from posthog_convex.component.delivery_lane import parse_note
+from posthog_convex.component.functions.tables import (
+    CONTENTS,
+    DELIVERY,
+    SOURCE,
+    TROUBLE,
+    MetaRow,
+)
 from posthog_convex.component.refresh import Contents, Marker, Trouble, set_meta
 from posthog_convex.component.rows import meta
 from posthog_convex.component.settings import is_disabled, poll_interval_s
@@ -20,7 +27,7 @@ from pyconvex.functions import Arg
 
 
 class Status(TypedDict):
-    """How flags are doing; times are milliseconds since 1970."""
+    """How flags and events are doing; times are milliseconds since 1970."""
 
     #: fine, failing, not_loaded, no_key, disabled.
     poll: str
@@ -33,16 +40,29 @@ class Status(TypedDict):
     failing_since: float | None
     error: str | None
     interval_s: float
+    #: Events: that wait, since when the first does, accepted by PostHog, set aside because nobody
+    #: would take them, dropped because the queue was full.
+    queued: int
+    oldest: float | None
+    sent: int
+    failed: int
+    dropped: int
+    #: What is wrong with sending them now, and what was last.
+    delivery_error: str | None
+    last_error: str | None
+    #: When they were counted.
+    counted_at: float | None
 
 
 @query
 async def status(ctx: QueryCtx) -> Status:
-    """How the refresh is doing; this runs again when definitions, variables or trouble change."""
+    """How it goes; this runs again when definitions, variables, counts or trouble change."""
     source_text, contents = await meta(ctx.db, SOURCE), await meta(ctx.db, CONTENTS)
     source = msgspec.json.decode(source_text, type=Marker) if source_text else None
     kept = msgspec.json.decode(contents or "{}", type=Contents)
     text = await meta(ctx.db, TROUBLE)
     trouble = msgspec.json.decode(text, type=Trouble) if text else None
+    note = parse_note(await meta(ctx.db, DELIVERY))
     poll = _poll(ctx, loaded=source is not None, failing=trouble is not None)
     return Status(
         poll=poll,
@@ -53,6 +73,14 @@ async def status(ctx: QueryCtx) -> Status:
         failing_since=trouble.since if trouble else None,
         error=trouble.error if trouble else None,
         interval_s=poll_interval_s(ctx.env)[0],
+        queued=note.queued,
+        oldest=note.oldest,
+        sent=note.sent,
+        failed=note.failed,
+        dropped=note.dropped,
+        delivery_error=note.error,
+        last_error=note.last_error,
+        counted_at=note.at,
     )
 
 

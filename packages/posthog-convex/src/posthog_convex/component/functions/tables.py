@@ -48,5 +48,7 @@ CONTENTS = "contents"
 SOURCE = "source"
 #: Present, and never changed, once definitions were complete for the first time.
 LOADED = "loaded"
+#: How events were last seen to be delivered.
+DELIVERY = "delivery"
 #: Present while refreshes fail: since when, and why.
 TROUBLE = "trouble"
