@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+import urllib.request
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -307,6 +308,24 @@ async def enqueue(ctx: MutationCtx, event: str) -> None:
     await ctx.run_mutation(components.posthog.lib.capture, {"event": event})
 """
 
+HTTP = """
+import json
+from typing import Any
+
+from pyconvex import HttpActionCtx, Request, Response, http_router
+
+from .shop import call
+
+http = http_router()
+
+
+@http.route(path="/call", method="POST")
+async def in_http_action(ctx: HttpActionCtx, request: Request) -> Response:
+    ask = await request.json()
+    found: Any = await call(ctx, ask["method"], ask["arguments"], ask["options"])
+    return Response(json.dumps({"found": found}, default=str))
+"""
+
 
 class Failed(Exception):
     """A function raised; the text is what its client would see."""
@@ -344,6 +363,18 @@ class Deployed:
     async def action(self, path: str, args: Mapping[str, Any] | None = None) -> Any:
         """Run an action of the app."""
         return await self._outcome(self._host.run_action(_call("action", path, args)))
+
+    async def http_call(self, method: str, *arguments: Any, **options: Any) -> Any:
+        """Call a method of `PostHog` inside an HTTP action."""
+        ask = {"method": method, "arguments": list(arguments), "options": options}
+        body = json.dumps(ask).encode()
+        asked = urllib.request.Request(f"{self.url}/http/call", body)
+
+        def answer() -> Any:
+            with urllib.request.urlopen(asked, timeout=PATIENCE_S) as response:
+                return json.loads(response.read())["found"]
+
+        return await asyncio.to_thread(answer)
 
     async def fails(self, kind: str, path: str, args: Mapping[str, Any]) -> str:
         """Run a function that fails; returns what its client sees."""
@@ -463,7 +494,12 @@ def functions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The app's functions folder."""
     folder = tmp_path_factory.mktemp("app") / "convex"
     folder.mkdir()
-    for name, text in (("convex_config", CONFIG), ("posthog", POSTHOG), ("shop", SHOP)):
+    for name, text in (
+        ("convex_config", CONFIG),
+        ("posthog", POSTHOG),
+        ("shop", SHOP),
+        ("http", HTTP),
+    ):
         (folder / f"{name}.py").write_text(text)
     return folder
 

@@ -208,6 +208,28 @@ def test_where_a_call_works(
     asyncio.run(scenario())
 
 
+def test_all_that_works_in_actions_works_in_http_actions(
+    deployed_here: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("posthog_convex.component.functions.remote.send", answered)
+    monkeypatch.setattr("posthog_convex.client.remote_calls.send", answered)
+
+    async def scenario(app: Any) -> None:
+        await app.set_env(**KEY, POSTHOG_FLAGS_POLLING_INTERVAL_SECONDS="3600")
+        await app.store(DEFINITIONS)
+        for method, (arguments, errors) in METHODS.items():
+            assert errors[KINDS.index("action")] is None, method
+            options = {} if method in ("status", "reload_feature_flags") else {"distinct_id": "u"}
+            found = await app.http_call(method, *arguments, **options)
+            if method == "get_feature_flag":
+                assert found == "a"
+        assert [event["event"] for event in app.events()] == [
+            "bought", "$identify", "$set", "$set_once", "$create_alias", "$groupidentify",
+        ]  # fmt: skip
+
+    deployed_here(scenario)
+
+
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("row", ANSWERS)
 def test_what_a_local_flag_answers(functions: Path, row: str, state: str) -> None:
@@ -326,10 +348,11 @@ _INTRO_REMOTE = "These never raise for what PostHog or the network does."
 
 def _methods() -> Iterator[str]:
     yield from ("## Where a call works", "", "`yes`, or the number of the error below.", "")
-    yield from ("| call | query | mutation | action |", "|---|---|---|---|")
+    yield from ("| call | query | mutation | action | HTTP action |", "|---|---|---|---|---|")
     texts = [WRITES, ASKS, RELOADS]
     for method, (_, errors) in METHODS.items():
         cells = ["yes" if e is None else f"error {texts.index(e) + 1}" for e in errors]
+        cells.append(cells[-1])  # an HTTP action is an action
         yield f"| `{method}` | {' | '.join(cells)} |"
     yield ""
     examples = (("capture", "query"), ("evaluate_flag", "mutation"))
