@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ class Analyst:
     async def _caught_up(self) -> Warehouse:
         loop = asyncio.get_running_loop()
         if self._warehouse is None:
-            self._warehouse = await loop.run_in_executor(self._thread, Warehouse, self._folder)
+            self._warehouse = await loop.run_in_executor(self._thread, _opened, self._folder)
         warehouse = self._warehouse
         portion = await self._portion(warehouse, warehouse.position)
         while True:
@@ -75,3 +76,10 @@ class Analyst:
 
     async def _portion(self, warehouse: Warehouse, after: Position) -> Portion:
         return await self._store.read(lambda view: warehouse.portion(view, after))
+
+
+def _opened(folder: Path) -> Warehouse:
+    """The warehouse, and the translator with it: else the second question waited for that."""
+    warehouse = Warehouse(folder)
+    import_module("posthog_local.query.dialect").translate("SELECT count() FROM events")
+    return warehouse
