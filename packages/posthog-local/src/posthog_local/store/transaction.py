@@ -21,6 +21,7 @@ from posthog_local.persons.groups import Groups
 from posthog_local.persons.people import People, Person
 from posthog_local.store import issueshelf, schema, warningshelf
 from posthog_local.traces.costs import PRICED_EVENTS, priced
+from posthog_local.traces.normal import normalised
 
 _INSERT_EVENT = (
     f"INSERT INTO events ({schema.EVENT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
@@ -108,13 +109,10 @@ class Transaction:
         issueshelf.add_occurrence(self.connection, issue_id, seq)
 
     def _append_ai(self, uuid: bytes, event: IncomingEvent, result: Attribution) -> None:
-        properties = result.properties
+        properties = normalised(result.properties)
         if event.event in PRICED_EVENTS:
             properties = priced(properties)
         trace_id = properties.get("$ai_trace_id")
-        if trace_id is not None and not isinstance(trace_id, str):
-            trace_id = _encode(trace_id).decode()
-            properties = {**properties, "$ai_trace_id": trace_id}
         seq = self._append(uuid, event, result, properties)
         if trace_id:
             self.connection.execute(

@@ -15,17 +15,22 @@ import msgspec
 
 PRICED_EVENTS = frozenset(["$ai_generation", "$ai_embedding", "$ai_evaluation"])
 _CACHE_WRITE = 1.25
+_CACHE_WRITE_HOUR = 2.0
 _CACHE_READ_ANTHROPIC = 0.1
 _CACHE_READ_OTHERS = 0.5
 
 
 class Price(NamedTuple):
-    """USD for one token, and where the price comes from."""
+    """USD for one token, and where the price comes from; cached tokens None means by rule."""
 
     input: float
     output: float
     source: str
     model: str | None
+    cache_read: float | None = None
+    cache_write: float | None = None
+    request: float = 0.0
+    web_search: float = 0.0
 
 
 def priced(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,32 +51,56 @@ def priced(properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _costs(properties: Mapping[str, Any], price: Price) -> dict[str, Any]:
-    spent = _input_tokens(properties) * price.input
+    spent = _input_cost(properties, price)
     made = _output_tokens(properties) * price.output
-    request = _number(properties, "$ai_request_cost_usd") or 0.0
-    search = _number(properties, "$ai_web_search_cost_usd") or 0.0
+    request = _extra(properties, "request", price.request, usual=1.0)
+    search = _extra(properties, "web_search", price.web_search, usual=0.0)
     costs: dict[str, Any] = {
         "$ai_input_cost_usd": spent,
         "$ai_output_cost_usd": made,
         "$ai_total_cost_usd": spent + made + request + search,
         "$ai_cost_model_source": price.source,
     }
+    if request:
+        costs["$ai_request_cost_usd"] = request
+    if search:
+        costs["$ai_web_search_cost_usd"] = search
     if price.model is not None:
         costs["$ai_model_cost_used"] = price.model
+        costs["$ai_cost_model_provider"] = properties.get("$ai_provider") or "default"
     return costs
 
 
-def _input_tokens(properties: Mapping[str, Any]) -> float:
-    """Input tokens weighed by what each kind costs beside a plain one."""
+def _input_cost(properties: Mapping[str, Any], price: Price) -> float:
+    """What the input tokens cost, each kind by its own price."""
     tokens = _number(properties, "$ai_input_tokens") or 0.0
     read = _number(properties, "$ai_cache_read_input_tokens") or 0.0
     written = _number(properties, "$ai_cache_creation_input_tokens") or 0.0
+    for_an_hour = min(written, _number(properties, "$ai_cache_creation_1h_input_tokens") or 0.0)
     anthropic = _is_anthropic(properties)
     exclusive = properties.get("$ai_cache_reporting_exclusive")
     if exclusive is not True and (exclusive is False or not anthropic):
         tokens = max(0.0, tokens - read - written)
-    factor = _CACHE_READ_ANTHROPIC if anthropic else _CACHE_READ_OTHERS
-    return tokens + read * factor + written * (_CACHE_WRITE if anthropic else 1.0)
+    usual_read = price.input * (_CACHE_READ_ANTHROPIC if anthropic else _CACHE_READ_OTHERS)
+    usual_write = price.input * (_CACHE_WRITE if anthropic else 1.0)
+    cache_read = usual_read if price.cache_read is None else price.cache_read
+    cache_write = usual_write if price.cache_write is None else price.cache_write
+    hour = price.input * _CACHE_WRITE_HOUR if anthropic else cache_write
+    return (
+        tokens * price.input
+        + read * cache_read
+        + (written - for_an_hour) * cache_write
+        + for_an_hour * hour
+    )
+
+
+def _extra(properties: Mapping[str, Any], what: str, price: float, *, usual: float) -> float:
+    """What requests or searches cost: as the caller says, else their number times the price."""
+    own = _number(properties, f"$ai_{what}_cost_usd")
+    if own is not None:
+        return own
+    count = _number(properties, f"$ai_{what}_count")
+    return price * (usual if count is None else count)
 
 
 def _output_tokens(properties: Mapping[str, Any]) -> float:
@@ -85,7 +114,18 @@ def _output_tokens(properties: Mapping[str, Any]) -> float:
 def _own_price(properties: Mapping[str, Any]) -> Price | None:
     spent = _number(properties, "$ai_input_token_price")
     made = _number(properties, "$ai_output_token_price")
-    return None if spent is None or made is None else Price(spent, made, "custom", None)
+    if spent is None or made is None:
+        return None
+    return Price(
+        spent,
+        made,
+        "custom",
+        None,
+        cache_read=_number(properties, "$ai_cache_read_token_price"),
+        cache_write=_number(properties, "$ai_cache_write_token_price"),
+        request=_number(properties, "$ai_request_price") or 0.0,
+        web_search=_number(properties, "$ai_web_search_price") or 0.0,
+    )
 
 
 def _table_price(properties: Mapping[str, Any]) -> Price | None:
@@ -97,6 +137,9 @@ def _table_price(properties: Mapping[str, Any]) -> Price | None:
     # The longest name within the model's, so that a dated release finds its family.
     inside = [name for name in table if name in wanted]
     name = wanted if wanted in table else max(inside, key=len, default=None)
+    if name is None:
+        around = [one for one in table if wanted in one]
+        name = min(around, key=len, default=None)
     if name is None:
         return None
     spent, made = table[name]

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from posthog_local.ingest.event import IncomingEvent, text_id
+from posthog_local.traces.frameworks import framework_properties
 from posthog_local.traces.messages import model_input, model_output, parsed
 from posthog_local.traces.span import Dialect, Span
 
@@ -61,12 +62,19 @@ _DIRECT: dict[str, tuple[str, ...]] = {
         "ai.usage.completionTokens",
     ),
     "$ai_total_tokens": ("llm.usage.total_tokens", "ai.usage.totalTokens"),
-    "$ai_reasoning_tokens": ("ai.usage.reasoningTokens",),
+    "$ai_reasoning_tokens": (
+        "ai.usage.reasoningTokens",
+        "ai.usage.outputTokenDetails.reasoningTokens",
+    ),
     "$ai_cache_read_input_tokens": (
         "gen_ai.usage.cache_read.input_tokens",
         "ai.usage.cachedInputTokens",
+        "ai.usage.inputTokenDetails.cacheReadTokens",
     ),
-    "$ai_cache_creation_input_tokens": ("gen_ai.usage.cache_creation.input_tokens",),
+    "$ai_cache_creation_input_tokens": (
+        "gen_ai.usage.cache_creation.input_tokens",
+        "ai.usage.inputTokenDetails.cacheWriteTokens",
+    ),
     "$ai_temperature": ("gen_ai.request.temperature", "ai.settings.temperature"),
     "$ai_max_tokens": ("gen_ai.request.max_tokens", "ai.settings.maxTokens"),
     "$ai_base_url": ("server.address",),
@@ -153,6 +161,7 @@ def _properties(span: Span) -> dict[str, Any]:
         **_messages(span),
         **_identity(span),
         **_failure(span),
+        **framework_properties(span),
     }
     return {**base, **{name: value for name, value in mapped.items() if value is not None}}
 
@@ -178,7 +187,6 @@ def _identity(span: Span) -> dict[str, Any]:
         "$ai_span_name": _span_name(span),
         "$ai_latency": max(0, span.end_ns - span.start_ns) / 1e9,
         "$ai_ingestion_source": "otel",
-        "$ai_framework": "vercel" if span.dialect is Dialect.VERCEL else None,
         "$ai_lib": _library(span),
         "$ai_lib_version": span.resource.get("telemetry.sdk.version"),
         "$otel_span_name": span.name,
