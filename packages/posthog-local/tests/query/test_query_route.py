@@ -173,3 +173,29 @@ def test_empty_intervals_are_zero() -> None:
     assert lines_of([(begins[1], "a", 4)], begins) == [Line(name="a", values=(0, 4, 0))]
     weeks = intervals(Trend(days=30, interval="week"), now)
     assert [one.weekday() for one in weeks] == [0, 0, 0, 0]
+
+
+def test_sessions_groups_and_logs_are_tables_too(local: PostHogLocal) -> None:
+    for number, name in enumerate(("$pageview", "$autocapture", "$pageview")):
+        send(local, name, **{"$session_id": "s1", "$current_url": f"http://shop/{number}",
+                             "$groups": {"company": "acme"}})  # fmt: skip
+    found = rows(
+        local, "select session_id, $pageview_count, $entry_current_url, $exit_current_url"
+        " from sessions")  # fmt: skip
+    assert found == [["s1", 2, "http://shop/0", "http://shop/2"]]
+    by_group = "select $group_0, count() from events where $group_0 != '' group by $group_0"
+    assert rows(local, by_group) == [["acme", 3]]
+    with_person = "select $group_0 from events where person.properties.x is null limit 1"
+    assert rows(local, with_person) == [["acme"]]
+    for number, text in enumerate(("opened", "no stock")):
+        attribute = {"key": "order", "value": {"intValue": str(number)}}
+        line = {"body": {"stringValue": text}, "severityNumber": 9 + 8 * number,
+                "attributes": [attribute]}  # fmt: skip
+        body = {"resourceLogs": [{"scopeLogs": [{"logRecords": [line]}]}]}
+        urlopen(local.url + "/v1/logs?token=phc_a", json.dumps(body).encode()).close()
+        assert rows(local, "select count() from logs") == [[number + 1]]
+    errors = "select body, attributes.order from logs where severity_text = 'error'"
+    assert rows(local, errors) == [["no stock", "1"]]
+    local.reset()
+    assert rows(local, "select count() from logs") == [[0]]
+    assert rows(local, "select count() from sessions") == [[0]]

@@ -22,6 +22,8 @@ TABLES = {
     "events": "uuid, event, timestamp, distinct_id, properties, person_id, created_at, …",
     "persons": "id, properties, created_at, is_identified",
     "person_distinct_ids": "distinct_id, person_id",
+    "sessions": "session_id, distinct_id, $start_timestamp, $end_timestamp, …",
+    "logs": "timestamp, severity_text, service_name, body, attributes, distinct_id, …",
 }
 DEFAULT_ROWS, MAX_ROWS = 100, 50_000
 _MAX_CHARACTERS = 100_000
@@ -234,7 +236,7 @@ def _replace(node: exp.Expression, path: list[str]) -> None:
     node.replace(exp.TryCast(this=text, to=exp.DataType.build(kind)) if kind else text)
 
 
-_PROPERTIES = frozenset(["properties", "person_properties"])
+_PROPERTIES = frozenset(["properties", "person_properties", "attributes", "resource_attributes"])
 
 
 def _wanted_type(node: exp.Expression) -> str | None:

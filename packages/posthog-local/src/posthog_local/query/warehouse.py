@@ -1,4 +1,4 @@
-"""A copy of the events for questions over many of them, in a DuckDB file of our own.
+"""A copy of events and logs for questions over many of them, in a DuckDB file of our own.
 
 Owns that file: the copy, how it catches up by row number, and the connection that queries run on.
 SQLite stays the truth: the file is deleted and made again when it does not fit. Invariant: a query
@@ -28,40 +28,73 @@ _MISSING = (
     "SQL and trends need the extra `sql`, which is not installed:"
     " pip install 'posthog-local[sql]', then start the server again"
 )
-_LAYOUT = 1
+_LAYOUT = 2
 _TABLES = """
-CREATE TABLE copied (layout INTEGER, epoch VARCHAR, seq BIGINT, version BIGINT);
+CREATE TABLE copied (
+    layout INTEGER, epoch VARCHAR, seq BIGINT, version BIGINT, log_seq BIGINT
+);
 CREATE TABLE event_rows (
     seq BIGINT, uuid VARCHAR, event VARCHAR, distinct_id VARCHAR, own_person_id VARCHAR,
-    timestamp TIMESTAMP, created_at TIMESTAMP, session_id VARCHAR, properties VARCHAR
+    timestamp TIMESTAMP, created_at TIMESTAMP, session_id VARCHAR, properties VARCHAR,
+    "$group_0" VARCHAR, "$group_1" VARCHAR, "$group_2" VARCHAR, "$group_3" VARCHAR,
+    "$group_4" VARCHAR
+);
+CREATE TABLE log_rows (
+    seq BIGINT, timestamp TIMESTAMP, observed_timestamp TIMESTAMP, severity_text VARCHAR,
+    severity_number INTEGER, service_name VARCHAR, body VARCHAR, attributes VARCHAR,
+    resource_attributes VARCHAR, event_name VARCHAR, trace_id VARCHAR, span_id VARCHAR,
+    distinct_id VARCHAR, session_id VARCHAR
 );
 CREATE TABLE links (distinct_id VARCHAR, person_id VARCHAR);
 CREATE TABLE person_rows (
     id VARCHAR, properties VARCHAR, created_at TIMESTAMP, is_identified BOOLEAN
 );
 CREATE VIEW events AS
-    SELECT uuid, event, timestamp, distinct_id, properties, session_id AS "$session_id", created_at
+    SELECT uuid, event, timestamp, distinct_id, properties, session_id AS "$session_id",
+        created_at, COLUMNS('^.group_[0-4]$')
     FROM event_rows;
+CREATE VIEW logs AS SELECT * EXCLUDE seq FROM log_rows;
+CREATE VIEW sessions AS
+    SELECT session_id, any_value(distinct_id) AS distinct_id,
+        min(timestamp) AS "$start_timestamp", max(timestamp) AS "$end_timestamp",
+        date_diff('second', min(timestamp), max(timestamp)) AS "$session_duration",
+        count(*) AS "$event_count",
+        count(*) FILTER (event = '$pageview') AS "$pageview_count",
+        count(*) FILTER (event = '$autocapture') AS "$autocapture_count",
+        arg_min(json_extract_string(properties, '$."$current_url"'), timestamp)
+            FILTER (event = '$pageview') AS "$entry_current_url",
+        arg_max(json_extract_string(properties, '$."$current_url"'), timestamp)
+            FILTER (event = '$pageview') AS "$exit_current_url"
+    FROM event_rows WHERE session_id IS NOT NULL GROUP BY session_id;
 CREATE VIEW persons AS
     SELECT * FROM person_rows WHERE id IN (SELECT person_id FROM links);
 CREATE VIEW person_distinct_ids AS SELECT distinct_id, person_id FROM links;
 CREATE VIEW events_with_person AS
     SELECT uuid, event, timestamp, distinct_id, e.properties, session_id AS "$session_id",
-        e.created_at, coalesce(l.person_id, own_person_id) AS person_id,
+        e.created_at, COLUMNS('^.group_[0-4]$'), coalesce(l.person_id, own_person_id) AS person_id,
         p.properties AS person_properties, p.created_at AS person_created_at
     FROM event_rows e LEFT JOIN links l USING (distinct_id) LEFT JOIN person_rows p
         ON p.id = l.person_id;
 """
 _EVENTS = (
     "SELECT seq, hex(uuid), event, e.distinct_id, person_id, timestamp_us, received_us, session_id,"
-    " properties FROM events e LEFT JOIN person_distinct_ids USING (distinct_id)"
+    " properties, group_0, group_1, group_2, group_3, group_4"
+    " FROM events e LEFT JOIN person_distinct_ids USING (distinct_id)"
     " WHERE seq > ? ORDER BY seq LIMIT ?"
 )
-
-
+_LOGS = (
+    "SELECT seq, timestamp_us, observed_us, severity, severity_number, service_name, body,"
+    " attributes, resource_attributes, event_name, trace_id, span_id, distinct_id, session_id"
+    " FROM logs WHERE seq > ? ORDER BY seq LIMIT ?"
+)
 _EVENT_VALUES = (
     "j[1]::BIGINT, j[2]::UUID::VARCHAR, j[3], j[4], j[5],"
-    " make_timestamp(j[6]::BIGINT), make_timestamp(j[7]::BIGINT), j[8], j[9]"
+    " make_timestamp(j[6]::BIGINT), make_timestamp(j[7]::BIGINT), j[8], j[9],"
+    " j[10], j[11], j[12], j[13], j[14]"
+)
+_LOG_VALUES = (
+    "j[1]::BIGINT, make_timestamp(j[2]::BIGINT), make_timestamp(j[3]::BIGINT), j[4], j[5]::INTEGER,"
+    " j[6], j[7], j[8], j[9], j[10], j[11], j[12], j[13], j[14]"
 )
 _PERSON_VALUES = "j[1], j[2], make_timestamp(j[3]::BIGINT), j[4] = '1'"
 
@@ -72,6 +105,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     epoch: str = ""
     seq: int = 0
     version: int = -1
+    log_seq: int = 0
 
 
 class Portion(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +114,9 @@ class Portion(msgspec.Struct, frozen=True, kw_only=True):
     position: Position
     anew: bool
     first_seq: int
+    first_log_seq: int
     events: Path | None
+    logs: Path | None
     links: Path | None
     persons: Path | None
     more: bool
@@ -106,10 +142,10 @@ class Warehouse:
         self._scratch = folder / "sql"
         self._scratch.mkdir(exist_ok=True)
         self._connection = _opened(duckdb, folder / "posthog.duckdb", self._scratch)
-        row = self._connection.execute("SELECT epoch, seq, version FROM copied").fetchone()
+        row = self._connection.execute("SELECT epoch, seq, version, log_seq FROM copied").fetchone()
         assert row is not None
-        self._first_seq = 0
-        self.position = Position(epoch=row[0], seq=row[1], version=row[2])
+        self._first_seq = self._first_log_seq = 0
+        self.position = Position(epoch=row[0], seq=row[1], version=row[2], log_seq=row[3])
 
     def portion(self, view: View, after: Position) -> Portion:
         """What comes after a position, written to files, from one commit of the store."""
@@ -121,23 +157,26 @@ class Warehouse:
         run("BEGIN")
         try:
             if portion.anew:
-                for table in ("event_rows", "links", "person_rows"):
+                for table in ("event_rows", "links", "person_rows", "log_rows"):
                     run(f"DELETE FROM {table}")  # noqa: S608
             if portion.first_seq > self._first_seq:
                 run("DELETE FROM event_rows WHERE seq < ?", [portion.first_seq])
+            if portion.first_log_seq > self._first_log_seq:
+                run("DELETE FROM log_rows WHERE seq < ?", [portion.first_log_seq])
             self._fill(portion)
             now = portion.position
-            run("UPDATE copied SET epoch = ?, seq = ?, version = ?",
-                [now.epoch, now.seq, now.version])  # fmt: skip
+            run("UPDATE copied SET epoch = ?, seq = ?, version = ?, log_seq = ?",
+                [now.epoch, now.seq, now.version, now.log_seq])  # fmt: skip
             run("COMMIT")
         except BaseException:
             run("ROLLBACK")
             raise
         finally:
-            for file in (portion.events, portion.links, portion.persons):
+            for file in (portion.events, portion.links, portion.persons, portion.logs):
                 if file is not None:
                     file.unlink()
         self.position, self._first_seq = now, portion.first_seq
+        self._first_log_seq = portion.first_log_seq
 
     def ask(self, sql: str, values: Sequence[Any]) -> Answer:
         """Runs one query; `QueryRefused` with DuckDB's words when it cannot."""
@@ -167,6 +206,8 @@ class Warehouse:
         run = self._connection.execute
         if portion.events is not None:
             run(f"INSERT INTO event_rows SELECT {_EVENT_VALUES} FROM {_lines(portion.events)}")  # noqa: S608
+        if portion.logs is not None:
+            run(f"INSERT INTO log_rows SELECT {_LOG_VALUES} FROM {_lines(portion.logs)}")  # noqa: S608
         if portion.links is not None:
             lines = _lines(portion.links)
             run(f"DELETE FROM links WHERE distinct_id IN (SELECT j[1] FROM {lines})")  # noqa: S608
@@ -183,24 +224,42 @@ def read_portion(connection: apsw.Connection, after: Position, scratch: Path) ->
     anew = epoch != after.epoch
     if anew:
         after = Position(epoch=epoch)
-    first = connection.execute("SELECT min(seq) FROM events").get
-    last = connection.execute("SELECT max(seq) FROM events").get or 0
+    first, last = _ends(connection, "events")
+    first_log, last_log = _ends(connection, "logs")
     events = _event_lines(connection, after.seq)
+    logs: list[tuple[Any, ...]] = connection.execute(
+        _LOGS, (after.log_seq, _ROWS_PER_PORTION)
+    ).fetchall()
     links = _changed(connection, "distinct_id, person_id", "person_distinct_ids", after.version)
     persons = _changed(
         connection, "id, properties, created_at_us, is_identified", "persons", after.version
     )
     seq = min(last, events[-1][0]) if events else max(last, after.seq)
+    log_seq = min(last_log, logs[-1][0]) if logs else max(last_log, after.log_seq)
     versions = [row[-1] for row in (*links, *persons)]
     return Portion(
-        position=Position(epoch=epoch, seq=seq, version=max(versions, default=after.version)),
+        position=Position(
+            epoch=epoch,
+            seq=seq,
+            version=max(versions, default=after.version),
+            log_seq=log_seq,
+        ),
         anew=anew,
         first_seq=first if first is not None else seq + 1,
+        first_log_seq=first_log if first_log is not None else log_seq + 1,
         events=_written(scratch / f"{after.seq}-events.jsonl", events),
+        logs=_written(scratch / f"{after.log_seq}-logs.jsonl", logs),
         links=_written(scratch / f"{after.seq}-links.jsonl", [row[:-1] for row in links]),
         persons=_written(scratch / f"{after.seq}-persons.jsonl", [row[:-1] for row in persons]),
-        more=seq < last,
+        more=seq < last or log_seq < last_log,
     )
+
+
+def _ends(connection: apsw.Connection, table: str) -> tuple[int | None, int]:
+    """The first and the last number of a table; None and 0 when it is empty."""
+    first = connection.execute(f"SELECT min(seq) FROM {table}").get  # noqa: S608  # our own names
+    last = connection.execute(f"SELECT max(seq) FROM {table}").get  # noqa: S608
+    return (None, 0) if first is None or last is None else (int(first), int(last))
 
 
 def _event_lines(connection: apsw.Connection, after_seq: int) -> list[tuple[Any, ...]]:
@@ -247,7 +306,7 @@ def _opened(duckdb: Any, file: Path, scratch: Path) -> DuckDB:
         one.unlink(missing_ok=True)
     connection = _connected(duckdb, file, scratch)
     connection.execute(_TABLES)
-    connection.execute("INSERT INTO copied VALUES (?, '', 0, -1)", [_LAYOUT])
+    connection.execute("INSERT INTO copied VALUES (?, '', 0, -1, 0)", [_LAYOUT])
     return connection
 
 
