@@ -133,6 +133,14 @@ def dev(
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port; 0 takes a free one.")
 @_SITE_PORT
 @_ISOLATES
+@click.option(
+    "--redact-logs-to-client/--no-redact-logs-to-client",
+    "redact",
+    default=True,
+    show_default=True,
+    envvar="REDACT_LOGS_TO_CLIENT",
+    help="Keep error texts and log lines from clients.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Tell what happens as JSON lines.")
 def start(
     data: Path,
@@ -141,11 +149,13 @@ def start(
     port: int,
     site_port: int | None,
     isolates: int,
+    redact: bool,
     as_json: bool,
 ) -> None:
     """Run what was deployed last, and what `pyconvex deploy` brings.
 
-    The first start in a data folder makes the deployment's admin key and says where it is.
+    The first start in a data folder makes the deployment's admin key and says where it is. Clients
+    read of an error that there was one, and its request id: `npx convex logs` has the rest.
     """
     settings = Settings(
         data=data,
@@ -154,6 +164,7 @@ def start(
         port=port,
         site_port=site_port,
         isolates=isolates,
+        redact_logs_to_client=redact,
     )
     _run(_start(settings, Report(as_json)))
 

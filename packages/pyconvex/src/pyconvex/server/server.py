@@ -181,7 +181,8 @@ class Server:
         self._stack.push_async_callback(fetch.aclose)
         tokens = TokenVerifier(self._trust.current, Keyring(fetch))
         authenticator = DeploymentAuthenticator(self._key, tokens)
-        site = IssuerDocuments(SiteEndpoint(host, authenticator), self._trust.published)
+        answering = SiteEndpoint(host, authenticator, redact=settings.redact_logs_to_client)
+        site = IssuerDocuments(answering, self._trust.published)
         await self._serve(self._api(host, authenticator, site), listener)
         await self._serve(site, site_listener)
 
@@ -192,13 +193,16 @@ class Server:
             await self._system.write(lambda tx: addresses.record(tx, now))
 
     def _api(self, host: Host, authenticator: DeploymentAuthenticator, site: ASGIApp) -> ASGIApp:
+        redact = self.settings.redact_logs_to_client
         return create_app(
             host,
             authenticator=authenticator,
             environment=self._environment,
-            sync=SyncEndpoint(host, authenticator),
+            sync=SyncEndpoint(host, authenticator, redact=redact),
             site=site,
-            deployment=Deployment(name=self.settings.name, version=pyconvex.__version__),
+            deployment=Deployment(
+                name=self.settings.name, version=pyconvex.__version__, redact=redact
+            ),
             operator=ServerOperations(
                 self._deployer,
                 self._store,

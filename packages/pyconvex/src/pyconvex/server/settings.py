@@ -35,6 +35,9 @@ class Settings:
     fresh: bool = False
     #: Deploy again when a file of the functions folder changes.
     watch: bool = False
+    #: Keep error texts and log lines from clients, as production does; administrators read them in
+    #: HTTP answers and in the logs, and the data of a `ConvexError` reaches everybody.
+    redact_logs_to_client: bool = False
     #: Short name of the deployment, part of its admin key.
     name: str = "local"
 
