@@ -7,6 +7,7 @@ Unofficial: not affiliated with or endorsed by Convex.
 from pyconvex.functions import (
     ActionCtx,
     Arg,
+    BlockingActionCtx,
     ClientDisconnected,
     ConvexError,
     CredentialRefused,
@@ -49,6 +50,7 @@ __all__ = [
     "UNSET",
     "ActionCtx",
     "Arg",
+    "BlockingActionCtx",
     "ClientDisconnected",
     "CommitTs",
     "ConvexError",

@@ -10,6 +10,7 @@ import pytest
 from pyconvex import (
     ActionCtx,
     Arg,
+    BlockingActionCtx,
     MutationCtx,
     QueryCtx,
     action,
@@ -117,6 +118,30 @@ def test_a_plain_def_is_refused_with_the_fix() -> None:
 
     with pytest.raises(DefinitionError, match=r"query '.*get' must be `async def`: put `async`"):
         query(get)  # type: ignore[call-overload]  # that is the point
+
+
+def test_an_action_may_be_a_plain_def_with_its_own_context() -> None:
+    @action
+    def charge(ctx: BlockingActionCtx, cents: int) -> str: ...
+
+    assert charge.blocking
+    assert not called.blocking
+    assert charge.args.json() == v.object({"cents": v.int()}).json()
+    assert repr(charge) == "<public action charge>"
+
+    def wrong(ctx: ActionCtx) -> None: ...
+
+    async def also_wrong(ctx: BlockingActionCtx) -> None: ...
+
+    def yields(ctx: BlockingActionCtx) -> Any:
+        yield 1
+
+    with pytest.raises(DefinitionError, match="wrong' is a plain `def`, so its context is a Block"):
+        action(wrong)
+    with pytest.raises(DefinitionError, match="also_wrong' is an `async def`, so its context is"):
+        action(also_wrong)
+    with pytest.raises(DefinitionError, match="holds `yield`"):
+        action(yields)
 
 
 @pytest.mark.parametrize("name", ["current user", "", "2fa", "__", "x" * 65, "größe"])

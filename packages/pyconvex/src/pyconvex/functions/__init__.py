@@ -4,6 +4,7 @@ The names here are re-exported by `pyconvex` itself; import them from there.
 """
 
 from pyconvex.functions.auth_config import CustomJwtProvider, OidcProvider
+from pyconvex.functions.blocking import BlockingActionCtx
 from pyconvex.functions.bundle import FunctionBundle
 from pyconvex.functions.component import (
     AppDefinition,
@@ -58,6 +59,7 @@ __all__ = [
     "ActionCtx",
     "AppDefinition",
     "Arg",
+    "BlockingActionCtx",
     "ClientDisconnected",
     "ComponentDefinition",
     "ComponentReference",

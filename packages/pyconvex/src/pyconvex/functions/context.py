@@ -83,12 +83,11 @@ class Auth:
         return self._run.identity_attributes
 
 
-class _Ctx:
+class Ctx:
     """What every context has."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self.auth = Auth(run)
 
     @property
     def user_id(self) -> str | None:
@@ -152,6 +151,14 @@ class _Ctx:
         """
         return self._run.describe(error)
 
+
+class _AsyncCtx(Ctx):
+    """What every context of an `async def` has."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.auth = Auth(run)
+
     @overload
     def run_query(
         self, function: QueryFunction[P, R], /, *args: P.args, **kwargs: P.kwargs
@@ -168,7 +175,7 @@ class _Ctx:
         return self._run.call("query", function, named_arguments(function, args, kwargs))
 
 
-class QueryCtx(_Ctx):
+class QueryCtx(_AsyncCtx):
     """What a query gets: reads of one snapshot, and nothing that leaves a trace."""
 
     def __init__(self, run: Run, db: DatabaseReader) -> None:
@@ -214,7 +221,7 @@ class MutationCtx(QueryCtx):
         return self._run.enqueue(queue, value, None if component is None else component.mount)
 
 
-class ActionCtx(_Ctx):
+class ActionCtx(_AsyncCtx):
     """What an action gets: calls of other functions; each is a transaction of its own."""
 
     @property

@@ -231,6 +231,15 @@ def parameters_of(
     return parameters, returns
 
 
+def context_hint(handler: Callable[..., Any]) -> Any:
+    """What a handler says its context is; None when it doesn't say, or can't be resolved."""
+    first = next(iter(inspect.signature(handler).parameters))
+    try:
+        return typing.get_type_hints(handler).get(first)
+    except NameError:
+        return None
+
+
 def _hints(target: Any, where: str) -> dict[str, Any]:
     try:
         return typing.get_type_hints(target, include_extras=True)

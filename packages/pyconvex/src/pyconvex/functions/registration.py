@@ -10,11 +10,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
+from pyconvex.functions.blocking import BlockingActionCtx
 from pyconvex.functions.context import ActionCtx, MutationCtx, QueryCtx
 from pyconvex.functions.errors import DefinitionError
-from pyconvex.functions.hints import parameters_of
+from pyconvex.functions.hints import context_hint, parameters_of
 from pyconvex.functions.references import FunctionReference
 from pyconvex.values import UNSET, InvalidName, InvalidValidator, Validator, v
 from pyconvex.values.names import check_identifier
@@ -58,8 +59,12 @@ class RegisteredFunction(Generic[P, R_co]):
         #: Where the function is found; set once, when its module is analysed.
         self.reference: FunctionReference | None = None
         where = f"{kind.value} {handler.__qualname__!r}"
-        _refuse_plain_def(handler, where)
+        #: Whether it is a plain `def`, which runs in a thread of its own.
+        self.blocking = not inspect.iscoroutinefunction(handler)
+        if self.blocking:
+            _check_plain_def(handler, kind, where)
         self.parameters, self.returns = parameters_of(handler, where, args, returns)
+        _check_context(handler, blocking=self.blocking, where=where)
         fields = {
             p.wire_name: v.optional(p.validator) if p.optional else p.validator
             for p in self.parameters
@@ -95,9 +100,29 @@ class RegisteredFunction(Generic[P, R_co]):
         return f"<{visibility} {self.kind.value} {self.reference or self.export_name}>"
 
 
-def _refuse_plain_def(handler: Callable[..., Any], where: str) -> None:
-    if not inspect.iscoroutinefunction(handler):
-        raise DefinitionError(f"{where} must be `async def`: put `async` before `def`.")
+def _check_plain_def(handler: Callable[..., Any], kind: FunctionKind, where: str) -> None:
+    if kind is not FunctionKind.ACTION:
+        raise DefinitionError(
+            f"{where} must be `async def`: put `async` before `def`. Only actions may be plain "
+            "functions."
+        )
+    if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
+        raise DefinitionError(f"{where} holds `yield`: an action returns one result.")
+
+
+def _check_context(handler: Callable[..., Any], *, blocking: bool, where: str) -> None:
+    """Refuse the context of the other kind of action, whose calls would do nothing here."""
+    given = context_hint(handler)
+    if blocking and inspect.isclass(given) and issubclass(given, ActionCtx):
+        raise DefinitionError(
+            f"{where} is a plain `def`, so its context is a BlockingActionCtx: write "
+            "`ctx: BlockingActionCtx`, or put `async` before `def`."
+        )
+    if not blocking and given is BlockingActionCtx:
+        raise DefinitionError(
+            f"{where} is an `async def`, so its context is an ActionCtx: write `ctx: ActionCtx`, "
+            "or leave `async` out."
+        )
 
 
 class QueryFunction(RegisteredFunction[P, R_co]):
@@ -115,6 +140,7 @@ class ActionFunction(RegisteredFunction[P, R_co]):
 QueryHandler = Callable[Concatenate[QueryCtx, P], Awaitable[R]]
 MutationHandler = Callable[Concatenate[MutationCtx, P], Awaitable[R]]
 ActionHandler = Callable[Concatenate[ActionCtx, P], Awaitable[R]]
+BlockingHandler = Callable[Concatenate[BlockingActionCtx, P], R]
 
 
 def _decorator(cls: type[Any], kind: FunctionKind, public: bool) -> Any:
@@ -175,8 +201,21 @@ class _MutationDecorator:
         return self._make(*handler, **options)
 
 
+class _ActionWrapper(Protocol):
+    """Makes an action of what it is given."""
+
+    @overload
+    def __call__(self, handler: ActionHandler[P, R], /) -> ActionFunction[P, R]: ...
+    @overload
+    def __call__(self, handler: BlockingHandler[P, R], /) -> ActionFunction[P, R]: ...
+
+
 class _ActionDecorator:
-    """Makes an `async def` an action: it may use the network; it calls queries and mutations."""
+    """Makes a function an action: it may use the network; it calls queries and mutations.
+
+    An `async def` shares the isolate's event loop with other actions; a plain `def` runs in a
+    thread of its own, may block, and gets a `BlockingActionCtx`.
+    """
 
     def __init__(self, public: bool) -> None:
         self._make = _decorator(ActionFunction, FunctionKind.ACTION, public)
@@ -184,13 +223,15 @@ class _ActionDecorator:
     @overload
     def __call__(self, handler: ActionHandler[P, R], /) -> ActionFunction[P, R]: ...
     @overload
+    def __call__(self, handler: BlockingHandler[P, R], /) -> ActionFunction[P, R]: ...
+    @overload
     def __call__(
         self,
         *,
         name: str | None = None,
         args: Mapping[str, Validator] | None = None,
         returns: Validator | None = None,
-    ) -> Callable[[ActionHandler[P, R]], ActionFunction[P, R]]: ...
+    ) -> _ActionWrapper: ...
     def __call__(self, *handler: Any, **options: Any) -> Any:
         return self._make(*handler, **options)
 

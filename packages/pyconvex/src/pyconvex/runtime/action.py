@@ -21,6 +21,7 @@ import msgspec
 from pyconvex.database import Catalog, Transaction
 from pyconvex.functions import (
     ActionCtx,
+    BlockingActionCtx,
     ConvexError,
     CredentialRefused,
     EnvironmentView,
@@ -28,6 +29,7 @@ from pyconvex.functions import (
     FunctionKind,
     HttpActionCtx,
 )
+from pyconvex.functions.blocking import Wait
 from pyconvex.functions.scheduler import Retry, When
 from pyconvex.identity import Identity
 from pyconvex.runlog import ExceptionReport, LogLine, LogLines, Report, Usage
@@ -55,6 +57,7 @@ from pyconvex.runtime.run import (
     encode_exception,
     environment_of,
 )
+from pyconvex.runtime.threads import in_thread
 from pyconvex.storage import Reader
 from pyconvex.values import Value, codec
 
@@ -82,6 +85,8 @@ class ActionRunner:
         self._catalog = Catalog()
         self._call_ids = itertools.count(1)
         self._pending: dict[int, asyncio.Future[messages.CallBack]] = {}
+        #: Whether a thread goes on here although its action was cancelled.
+        self.left_thread = False
 
     async def run(self, start: messages.Start, who: Identity) -> messages.Finished:
         """Run one action to its end; whatever it raises becomes part of what is returned."""
@@ -116,9 +121,22 @@ class ActionRunner:
             environment = _environment(callee.component, tables)
         frame = ActionFrame(self, start.run_id, callee, environment, reporting)
         purity.enter_call(frame)  # for good: each action is a task of its own
-        result = await callee.function.handler(ActionCtx(frame), **bound)
+        if callee.function.blocking:
+            result = await self._in_thread(callee, frame, bound)
+        else:
+            result = await callee.function.handler(ActionCtx(frame), **bound)
         with self._snapshot() as tables:
             return encode_result(callee, result, tables.namespace(start.component))
+
+    async def _in_thread(self, callee: Callee, frame: ActionFrame, bound: dict[str, Any]) -> Any:
+        def work(wait: Wait) -> Any:
+            return callee.function.handler(BlockingActionCtx(frame, wait), **bound)
+
+        try:
+            return await in_thread(work, callee.path)
+        except asyncio.CancelledError:
+            self.left_thread |= _this_task_is_cancelled()
+            raise
 
     async def _respond(self, start: messages.Start, reporting: Reporting) -> bytes:
         endpoint = find_endpoint(self.image, start.component, start.path)

@@ -79,7 +79,16 @@ async def _serve_actions(image: AppImage, reader: Reader, sock: socket.socket) -
         try:
             finished = await runner.run(start, identity.decode(start.identity))
         except asyncio.CancelledError:  # the server has told how it ended
-            finished = messages.Finished(start.run_id, None, "Cancelled", None, Report(), True, b"")
+            finished = messages.Finished(
+                start.run_id,
+                None,
+                "Cancelled",
+                None,
+                Report(),
+                True,
+                b"",
+                leaves=runner.left_thread,
+            )
         channel.send(messages.encode(finished))
 
     def on_frame(body: bytes) -> None:

@@ -247,6 +247,7 @@ class IsolatePool:
         isolate.ran += 1
         run.finish(finished)
         if isolate.actions:
+            isolate.retiring |= finished.leaves
             self._actions.freed(isolate, finished.run_id)
         elif finished.leaves:
             isolate.retiring = True

@@ -131,7 +131,8 @@ class Finished(Frame, frozen=True, array_like=True, tag=True):
     `stale` says that the snapshot belongs to a newer deploy than the isolate's code: nothing else
     in the frame counts then, and the run must begin again where the newer code is. `journal` is
     what a query has decided, for its next run. `observed_time` says that it looked at a clock.
-    `leaves` says that the isolate ends now, and runs nothing more.
+    `leaves` says that the isolate ends now, or for actions when its other ones have, and runs
+    nothing more.
     """
 
     run_id: int

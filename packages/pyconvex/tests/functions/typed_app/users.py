@@ -9,12 +9,16 @@ from pyconvex import (
     UNSET,
     ActionCtx,
     Arg,
+    BlockingActionCtx,
     ConvexError,
     Document,
+    HttpActionCtx,
     Id,
     Int64,
     MutationCtx,
     QueryCtx,
+    Request,
+    Response,
     Retry,
     ScheduledId,
     Value,
@@ -22,6 +26,8 @@ from pyconvex import (
     api,
     components,
     cron_jobs,
+    http_action,
+    http_router,
     internal_query,
     mutation,
     query,
@@ -107,6 +113,60 @@ async def nightly(ctx: ActionCtx, big: Int64 | None = None) -> int:
     await ctx.scheduler.run_after(60, update_profile, plan="free")
     _ = ctx.db  # type: ignore[attr-defined]  # actions have no database of their own
     return await ctx.run_query(count)
+
+
+async def audit(ctx: ActionCtx, what: str) -> int:
+    return len(what)
+
+
+@action
+def charge(ctx: BlockingActionCtx, cents: int, user_id: Id[User]) -> str:
+    assert_type(ctx.run_query(get, user_id), User | None)
+    assert_type(ctx.run_action(nightly, Int64(5)), int)
+    assert_type(ctx.run_async(audit, "charged"), int)
+    ctx.run_mutation(update_profile, plan="pro")
+    ctx.run_mutation(update_profile, plan="gold")  # type: ignore[call-overload]
+    ctx.run_query(api.users.get, {"user_id": user_id})
+    ctx.scheduler.run_after(5, update_profile, plan="free")
+    ctx.scheduler.run_after(5, update_profile, plan="gold")  # type: ignore[call-overload]
+    return "paid"
+
+
+@action(name="refund")
+def refund(ctx: BlockingActionCtx, cents: int) -> str:
+    return "refunded"
+
+
+@action
+async def pays(ctx: ActionCtx, user_id: Id[User]) -> str:
+    assert_type(await ctx.run_action(refund, 5), str)
+    await ctx.run_action(charge, cents="5", user_id=user_id)  # type: ignore[call-overload]
+    return await ctx.run_action(charge, 5, user_id)
+
+
+http = http_router()
+
+
+@http.route(path="/hook", method="POST")
+async def hook(ctx: HttpActionCtx, request: Request) -> Response:
+    assert_type(await ctx.run_action(nightly, None), int)
+    assert_type(await request.text(), str)
+    assert_type(request.query.get("q"), str | None)
+    return Response.json({"ok": True})
+
+
+@http_action
+async def page(ctx: HttpActionCtx, request: Request) -> Response:
+    return Response("hello", headers={"set-cookie": ["a=1", "b=2"]})
+
+
+http.route(path_prefix="/pages/", method="GET", handler=page)
+http.route(path="/a", path_prefix="/b/", method="GET", handler=page)  # type: ignore[call-overload]
+
+
+@http.route(path="/wrong", method="GET")  # type: ignore[arg-type]
+async def no_response(ctx: HttpActionCtx, request: Request) -> str:
+    return "hello"
 
 
 @query  # type: ignore[arg-type]
