@@ -17,8 +17,9 @@ function SignIn() {
   const submit = (event) => {
     event.preventDefault();
     setSaid("");
-    signIn("password", new FormData(event.currentTarget)).catch((error) =>
-      setSaid(error instanceof ConvexError ? error.data.code : error.message),
+    signIn("password", new FormData(event.currentTarget)).then(
+      ({ signingIn }) => !signingIn && setFlow("reset-verification"),
+      (error) => setSaid(error instanceof ConvexError ? error.data.code : error.message),
     );
   };
   return (
@@ -26,8 +27,11 @@ function SignIn() {
       <input id="email" name="email" />
       <input id="password" name="password" type="password" />
       <input name="flow" type="hidden" value={flow} />
+      {flow === "reset-verification" && <input id="code" name="code" />}
+      {flow === "reset-verification" && <input id="newPassword" name="newPassword" type="password" />}
       <button id="submit">{flow}</button>
       <button id="other" type="button" onClick={() => setFlow(flow === "signIn" ? "signUp" : "signIn")}>Other</button>
+      <button id="forgot" type="button" onClick={() => setFlow("reset")}>Forgot</button>
       <p id="said">{said}</p>
     </form>
   );

@@ -152,3 +152,38 @@ def test_a_session_that_was_ended_elsewhere(page: Page, served: Served, email: s
     assert json.loads(answer.text)["status"] == "success", session
     page.reload()
     expect(page.locator("#state")).to_have_text("out")
+
+
+def test_a_forgotten_password(page: Page, served: Served, email: str) -> None:
+    sign_up(page, email)
+    page.click("#out")
+    page.click("#forgot")
+    fill(page, "reset", email)
+    page.wait_for_selector("#code")
+    fill_reset(page, "00000000", "battery staple")
+    expect(page.locator("#said")).to_have_text("InvalidCode")
+    fill_reset(page, mailed(served, email), "battery staple")
+    shows_person(page, email)
+    page.click("#out")
+    fill(page, "signIn", email)
+    expect(page.locator("#said")).to_have_text("InvalidCredentials")
+    fill(page, "signIn", email, "battery staple")
+    shows_person(page, email)
+
+
+def fill_reset(page: Page, code: str, password: str) -> None:
+    page.fill("#code", code)
+    page.fill("#newPassword", password)
+    page.click("#submit")
+
+
+def mailed(served: Served, email: str) -> str:
+    """The code that the app would have sent, once it has."""
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while time.monotonic() < deadline:
+        body = {"path": "auth:mailed", "args": {"email": email}}
+        headers = {"authorization": f"Convex {served.admin_key}"}
+        answer = httpx2.post(f"{served.url}/api/query", json=body, headers=headers, timeout=30)
+        if codes := answer.json()["value"]:
+            return str(codes[-1])
+    raise AssertionError("no mail was sent")

@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import jwt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from signing import (
+    AUTH_CONFIG,
+    FORM,
+    KEY,
+    PASSWORD,
+    Scenario,
+    Tokens,
+    claims,
+    refresh,
+    refused,
+    rows,
+    sign,
+    signed_in,
+)
+from signing import run as run_app
 
 from pyconvex import ConvexError, MutationCtx
 from pyconvex.accounts import attempts, passwords, sessions
 from pyconvex.accounts.tables import ACCOUNTS, RATE_LIMITS, REFRESH_TOKENS, SESSIONS, USERS
 from pyconvex.accounts.tokens import ACCESS_S, RefreshToken, SigningError, access_token
-from pyconvex.runtime.trust import new_signing_key
-from pyconvex.testing import Caller, ConvexTest, FunctionFailed, convex_test
+from pyconvex.testing import ConvexTest, FunctionFailed, convex_test
 
-KEY = new_signing_key()
-ENV = {"JWT_PRIVATE_KEY": KEY.private_pem, "JWKS": KEY.jwks}
 APP = {
     "auth.py": """
 from pyconvex.accounts import password_auth
 
 auth = password_auth(profile=lambda form: {"name": form["name"]} if "name" in form else {})
 """,
-    "auth_config.py": """
-from pyconvex import OidcProvider
-
-providers = [OidcProvider.this_deployment()]
-""",
+    "auth_config.py": AUTH_CONFIG,
     "me.py": """
 from typing import Any
 from pyconvex import ActionCtx, QueryCtx, action, query
@@ -47,58 +54,10 @@ async def ids(ctx: ActionCtx) -> Any:
     return [await get_auth_user_id(ctx), await get_auth_session_id(ctx), ctx.user_id]
 """,
 }
-PASSWORD = "correct horse"
-FORM = {"email": "ann@example.com", "password": PASSWORD, "name": "Ann"}
-
-Tokens = dict[str, str]
 
 
-def run(
-    scenario: Callable[[ConvexTest], Awaitable[None]], app: dict[str, str] | None = None
-) -> None:
-    async def main() -> None:
-        async with convex_test(app or APP, env=ENV) as t:
-            await scenario(t)
-
-    asyncio.run(main())
-
-
-async def sign(t: Caller, flow: str, **form: Any) -> Tokens:
-    params = {**FORM, "flow": flow, **form}
-    answer = await t.action("auth:signIn", {"provider": "password", "params": params})
-    tokens: Tokens = answer["tokens"]
-    return tokens
-
-
-async def refresh(t: Caller, tokens: Tokens) -> Tokens | None:
-    answer = await t.action("auth:signIn", {"refreshToken": tokens["refreshToken"]})
-    assert set(answer) == {"tokens"}
-    found: Tokens | None = answer["tokens"]
-    return found
-
-
-async def refused(t: Caller, flow: str, **form: Any) -> str:
-    with pytest.raises(ConvexError) as caught:
-        await sign(t, flow, **form)
-    assert isinstance(caught.value.data, dict)
-    return str(caught.value.data["code"])
-
-
-async def rows(t: Caller, table: str) -> list[Any]:
-    async def all_rows(ctx: MutationCtx) -> Any:
-        return await ctx.db.query(table).collect()
-
-    found: list[Any] = await t.run(all_rows)
-    return found
-
-
-def signed_in(t: Caller, tokens: Tokens) -> Caller:
-    """A caller with the identity that the access token proves."""
-    return t.with_identity(subject=claims(tokens)["sub"])
-
-
-def claims(tokens: Tokens) -> dict[str, Any]:
-    return jwt.decode(tokens["token"], options={"verify_signature": False})
+def run(scenario: Scenario, app: dict[str, str] | None = None) -> None:
+    run_app(scenario, app or APP)
 
 
 def test_signing_up_makes_a_user_with_a_session() -> None:

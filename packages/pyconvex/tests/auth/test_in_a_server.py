@@ -411,3 +411,34 @@ http.route(path="/who", method="GET", handler=who)
         assert "No auth provider found" in refused.text
 
     run(tmp_path, scenario, files)
+
+
+def test_sessions_outlive_the_server(tmp_path: Path) -> None:
+    write(
+        tmp_path / "convex",
+        {
+            "auth.py": "from pyconvex.accounts import password_auth\nauth = password_auth()\n",
+            "auth_config.py": """
+from pyconvex import OidcProvider
+providers = [OidcProvider.this_deployment()]
+""",
+        },
+    )
+    form = {"email": "ann@example.com", "password": "correct horse", "flow": "signUp"}
+    args: dict[str, Any] = {"provider": "password", "params": form}
+
+    async def main() -> None:
+        nonlocal args
+        for _ in range(3):
+            async with Server(Settings(data=tmp_path / "data", port=0, isolates=0)) as server:
+                if await server.redeploy() is None:
+                    await server.deploy(tmp_path / "convex")
+                async with httpx2.AsyncClient() as client:
+                    body = {"path": "auth:signIn", "args": args}
+                    answer = (await client.post(f"{server.url}/api/action", json=body)).json()
+                tokens = answer["value"]["tokens"]
+                signed_in = await ask(server, "auth:isAuthenticated", tokens["token"])
+                assert signed_in["value"] is True
+                args = {"refreshToken": tokens["refreshToken"]}
+
+    asyncio.run(main())

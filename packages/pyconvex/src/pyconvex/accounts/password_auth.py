@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 from pyconvex.accounts import passwords
 from pyconvex.accounts.mutations import AccountMutations, Opened
+from pyconvex.accounts.resets import Resets, SendCode
 from pyconvex.accounts.tables import auth_tables
 from pyconvex.accounts.tokens import RefreshToken, access_token, hash_of
 from pyconvex.functions import (
@@ -47,6 +48,7 @@ def password_auth(
     provider: str = "password",
     profile: Profile = lambda form: {},
     check_password: PasswordRule = passwords.mistake,
+    send_reset_code: SendCode | None = None,
 ) -> FunctionBundle:
     """Sign-up, sign-in, refresh and sign-out with e-mail and password, for `convex/auth.py`.
 
@@ -54,7 +56,7 @@ def password_auth(
 
     gives the app `auth:signIn`, `auth:signOut` and `auth:isAuthenticated`, which the official
     `@convex-dev/auth` clients call, and the tables `users`, `authAccounts`, `authSessions`,
-    `authRefreshTokens` and `authRateLimits`. `auth_config.py` must hold
+    `authRefreshTokens`, `authVerificationCodes` and `authRateLimits`. `auth_config.py` must hold
     `OidcProvider.this_deployment()`.
 
     The internal action `auth:setPassword` (`email`, `password`) gives an account another password
@@ -62,10 +64,12 @@ def password_auth(
 
     `profile` gets what the sign-up form sent and returns more fields for the user's document.
     `check_password` says what is wrong with a chosen password; by default it has 8 characters or
-    more.
+    more. `send_reset_code(ctx, email, code)` sends a mail to somebody who forgot theirs, and so
+    turns the flows `reset` and `reset-verification` on.
     """
     mutations = AccountMutations(provider)
-    auth = _PasswordAuth(provider, mutations, profile, check_password)
+    resets = None if send_reset_code is None else Resets(mutations, send_reset_code)
+    auth = _PasswordAuth(mutations, resets, profile, check_password)
     return FunctionBundle(
         # Where the call stands, as `logging.getLogger(__name__)` would be told.
         module=sys._getframe(1).f_globals["__name__"],
@@ -75,6 +79,7 @@ def password_auth(
             query(name="isAuthenticated")(auth.is_authenticated),
             internal_action(name="setPassword")(auth.set_password),
             *mutations.all,
+            *(() if resets is None else resets.all),
         ),
         tables=auth_tables,
     )
@@ -85,13 +90,13 @@ class _PasswordAuth:
 
     def __init__(
         self,
-        provider: str,
         mutations: AccountMutations,
+        resets: Resets | None,
         profile: Profile,
         check_password: PasswordRule,
     ) -> None:
-        self._provider = provider
         self._mutations = mutations
+        self._resets = resets
         self._profile = profile
         self._check_password = check_password
 
@@ -109,15 +114,21 @@ class _PasswordAuth:
             return {"tokens": await self._refreshed(ctx, refresh_token)}
         if provider is None:
             return {"tokens": None}  # a code out of a mail or from OAuth, of which there are none
-        if provider != self._provider:
+        if provider != self._mutations.provider:
             raise _refusal("UnknownProvider", f"There is no way to sign in by {provider!r}.")
         form = params if isinstance(params, Mapping) else {}
-        match form.get("flow"):
-            case "signUp":
+        match form.get("flow"), self._resets:
+            case "signUp", _:
                 return {"tokens": await self._signed_up(ctx, form)}
-            case "signIn":
+            case "signIn", _:
                 return {"tokens": await self._signed_in(ctx, form)}
-        raise _refusal("UnknownFlow", "`flow` must be signUp or signIn.")
+            case "reset", Resets() as resets:
+                if not await ctx.run_mutation(resets.request_code, _email(form.get("email"))):
+                    raise _too_many_attempts()
+                return {"started": True}
+            case "reset-verification", Resets() as resets:
+                return {"tokens": await self._reset(ctx, resets, form)}
+        raise _refusal("UnknownFlow", "There is no such `flow` here.")
 
     async def sign_out(self, ctx: ActionCtx) -> None:
         """What the official clients call to sign out."""
@@ -155,13 +166,7 @@ class _PasswordAuth:
 
     async def _attempt(self, ctx: ActionCtx, email: str) -> str | None:
         """The stored hash; None when there is no such account."""
-        taken = await ctx.run_mutation(self._mutations.take_attempt, email)
-        if not taken["allowed"]:
-            raise _refusal(
-                "TooManyFailedAttempts", "Too many failed attempts. Try again in a few minutes."
-            )
-        stored: str | None = taken["secret"]
-        return stored
+        return _stored(await ctx.run_mutation(self._mutations.take_attempt, email))
 
     async def _entered(
         self, ctx: ActionCtx, email: str, password: str, stored: str | None
@@ -174,6 +179,20 @@ class _PasswordAuth:
         opened = await ctx.run_mutation(
             self._mutations.open_session, email, stored, renewed, hash_of(secret)
         )
+        return _tokens(ctx, opened, secret)
+
+    async def _reset(self, ctx: ActionCtx, resets: Resets, form: Mapping[str, Any]) -> Tokens:
+        email, code = _email(form.get("email")), str(form.get("code") or "").strip()
+        password = self._chosen(form.get("newPassword"))
+        stored = _stored(await ctx.run_mutation(resets.take_code_attempt, email))
+        opened = None
+        secret = secrets.token_urlsafe(_SECRET_BYTES)
+        if await passwords.matches(stored, code):
+            assert stored is not None
+            hashed = await passwords.hashed(password)
+            opened = await ctx.run_mutation(resets.use_code, email, stored, hashed, hash_of(secret))
+        if opened is None:
+            raise _refusal("InvalidCode", "This code is not the right one, or not any more.")
         return _tokens(ctx, opened, secret)
 
     async def _refreshed(self, ctx: ActionCtx, text: str) -> Tokens | None:
@@ -196,6 +215,14 @@ class _PasswordAuth:
         if wrong is not None:
             raise _refusal("InvalidPassword", wrong)
         return password
+
+
+def _stored(taken: Mapping[str, Any]) -> str | None:
+    """The hash that an attempt was paid for."""
+    if not taken["allowed"]:
+        raise _too_many_attempts()
+    stored: str | None = taken["secret"]
+    return stored
 
 
 def _tokens(ctx: ActionCtx, opened: Opened | None, secret: str) -> Tokens:
@@ -233,6 +260,12 @@ def _password(value: object) -> str:
 
 def _wrong_credentials() -> ConvexError:
     return _refusal("InvalidCredentials", "No account has this e-mail and password.")
+
+
+def _too_many_attempts() -> ConvexError:
+    return _refusal(
+        "TooManyFailedAttempts", "Too many failed attempts. Try again in a few minutes."
+    )
 
 
 def _refusal(code: str, message: str) -> ConvexError:

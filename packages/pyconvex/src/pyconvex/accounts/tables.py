@@ -13,6 +13,7 @@ USERS = "users"
 ACCOUNTS = "authAccounts"
 SESSIONS = "authSessions"
 REFRESH_TOKENS = "authRefreshTokens"
+VERIFICATION_CODES = "authVerificationCodes"
 RATE_LIMITS = "authRateLimits"
 
 #: What an app gets unless it declares a table of the same name itself. An own `users` table may
@@ -58,6 +59,19 @@ auth_tables: dict[str, Table] = {
     )
     .index("sessionId", ["sessionId"])
     .index("sessionIdAndParentRefreshTokenId", ["sessionId", "parentRefreshTokenId"]),
+    VERIFICATION_CODES: define_table(
+        {
+            "accountId": v.id(ACCOUNTS),
+            "provider": v.string(),
+            "code": v.string(),
+            "expirationTime": v.float64(),
+            "verifier": v.optional(v.string()),
+            "emailVerified": v.optional(v.string()),
+            "phoneVerified": v.optional(v.string()),
+        }
+    )
+    .index("accountId", ["accountId"])
+    .index("code", ["code"]),
     RATE_LIMITS: define_table(
         {
             "identifier": v.string(),
