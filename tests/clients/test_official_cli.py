@@ -75,9 +75,23 @@ async def whoami(ctx: QueryCtx) -> Any:
 async def token(ctx: QueryCtx) -> str | None:
     return ctx.env.get("TOKEN")
 
+@mutation
+async def say(ctx: MutationCtx, what: str) -> None:
+    print(what)
+
 @query
 async def where(ctx: QueryCtx) -> str:
     return ctx.env["CONVEX_CLOUD_URL"]
+"""
+
+HTTP = """
+from pyconvex import HttpActionCtx, Request, Response, http_router
+
+http = http_router()
+
+@http.route(path_prefix="/hooks/", method="POST")
+async def hook(ctx: HttpActionCtx, request: Request) -> Response:
+    return Response("ok")
 """
 
 CONFIG = """
@@ -110,6 +124,7 @@ def project() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         files = {
             "convex/lib.py": LIB,
+            "convex/http.py": HTTP,
             "convex/convex_config.py": CONFIG,
             "packages/diary/__init__.py": (
                 "from pyconvex import define_component\n"
@@ -284,13 +299,28 @@ def test_data_of_a_component(cli: Any, refused: Any) -> None:
     assert "There is no component at 'nope'. Components that are there: 'diary'." in said
 
 
+# logs
+
+
+def test_logs_come_as_functions_run(deployed: Served, project: Path, cli: Any) -> None:
+    with watching(deployed, project, "logs", "--history", "0") as lines:
+        for _ in range(100):
+            cli("run", "lib:say", '{"what": "hedgehog"}')
+            if lines:
+                break
+        wait_until(lambda: any("lib:say" in line and "hedgehog" in line for line in lines))
+    assert not any("_system" in line for line in lines)
+
+
 # function-spec, network-test, and what is not served
 
 
 def test_function_spec(cli: Any, deployed: Served) -> None:
     spec = json.loads(cli("function-spec"))
     assert spec["url"] == deployed.url
-    by_name = {function["identifier"]: function for function in spec["functions"]}
+    route = {"functionType": "HttpAction", "method": "POST", "path": "/hooks/*"}
+    assert route in spec["functions"]
+    by_name = {f["identifier"]: f for f in spec["functions"] if f != route}
     assert by_name["lib.js:add"] == {
         "identifier": "lib.js:add",
         "functionType": "Mutation",

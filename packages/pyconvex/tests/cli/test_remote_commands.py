@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import stat
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from cli_process import Running
+from cli_process import DEADLINE_S, Running
 from click.testing import CliRunner, Result
 
 from pyconvex.cli import env_local, main
@@ -44,6 +45,14 @@ async def add(ctx: MutationCtx, texts: list[str]) -> None:
     for text in texts:
         await ctx.db.insert(Note(text=text, size=Int64(len(text))))
 
+@mutation
+async def said(ctx: MutationCtx, what: str) -> None:
+    print(what)
+
+@mutation
+async def broken(ctx: MutationCtx) -> None:
+    raise ValueError("it broke")
+
 @query
 async def who(ctx: QueryCtx) -> Any:
     return await ctx.auth.get_user_identity()
@@ -59,6 +68,13 @@ async def write(ctx: MutationCtx, text: str) -> int:
     await ctx.db.insert(Page(text=text))
     return len(text)
 """
+
+
+def until(happened: Callable[[], object]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def make_project(folder: Path) -> None:
@@ -195,6 +211,8 @@ def test_function_spec(command: Command, tmp_path: Path) -> None:
     spec = json.loads(command("function-spec").stdout)
     assert [f["identifier"] for f in spec["functions"]] == [
         "lib.js:add",
+        "lib.js:broken",
+        "lib.js:said",
         "lib.js:texts",
         "lib.js:token",
         "lib.js:who",
@@ -204,6 +222,37 @@ def test_function_spec(command: Command, tmp_path: Path) -> None:
     assert json.loads(file.read_text()) == spec
     of_component = json.loads(command("function-spec", "--component", "diary").stdout)
     assert [f["identifier"] for f in of_component["functions"]] == ["pages.js:write"]
+
+
+# logs
+
+
+def test_logs_of_the_past_and_as_they_come(command: Command, deployment: Running) -> None:
+    command("run", "lib:said", '{"what": "first"}')
+    command("run", "lib:broken", status=1)
+    command("data")
+    until(lambda: "it broke" in command("logs").stdout)
+    lines = command("logs").stdout.splitlines()
+    assert any(line.endswith("[M(lib:said)] [LOG] 'first'") for line in lines), lines
+    assert any("[M(lib:broken)] " in line and "it broke" in line for line in lines), lines
+    assert not any("_system" in line for line in lines), lines
+    entries = [json.loads(line) for line in command("logs", "--json").stdout.splitlines()]
+    assert {"lib:said", "lib:broken"} <= {entry["identifier"] for entry in entries}
+    assert not any(entry["identifier"].startswith("_system") for entry in entries)
+    assert len(command("logs", "--json", "--history", "1").stdout.splitlines()) == 1
+    assert command("logs", "--history", "0").stdout == ""
+    assert "succeeded in" in command("logs", "--success").stdout
+    following = Running(deployment.folder, "logs", "--follow", "--history", "0")
+    try:
+        until(lambda: following.process.poll() is None)
+        for number in range(100):
+            command("run", "lib:said", json.dumps({"what": f"again {number}"}))
+            if following.out:
+                break
+        until(lambda: "'again" in "".join(following.out))
+        assert following.stop(signal.SIGINT) == 0
+    finally:
+        following.stop(signal.SIGKILL)
 
 
 # Where to
@@ -313,7 +362,7 @@ def test_only_an_administrator_deploys_and_only_modules(
         answer = httpx2.post(f"{url}/api/pyconvex/deploy", content=content, headers=headers)
         assert answer.json()["code"] == "BadJsonBody"
     status = httpx2.get(f"{url}/api/pyconvex/status", headers=headers).json()
-    assert status["functions"] == 4
+    assert status["functions"] == 6
     assert deployment.admin_key not in json.dumps(status)
 
 

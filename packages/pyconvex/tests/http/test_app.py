@@ -38,6 +38,26 @@ def test_doubled_slashes_are_one(path: str) -> None:
     assert b"does not serve" not in Asking().get(path).body
 
 
+@pytest.mark.parametrize(
+    ("path", "instead"),
+    [
+        ("/api/deploy2/start_push", "`pyconvex deploy`"),
+        ("/api/get_config_hashes", "`pyconvex codegen`"),
+        ("/api/v1/get_canonical_urls", "`pyconvex dev`"),
+        ("/api/run_test_function", "`pyconvex run`"),
+        ("/api/export/request/zip", "`pyconvex backup`"),
+        ("/api/import/start_upload", "`pyconvex restore`"),
+        ("/api/storage/upload", "in a store of your own"),
+        ("/api/shapes2", "does not serve /api/shapes2"),
+    ],
+)
+def test_what_convexs_tools_ask_in_vain_is_refused_at_once(path: str, instead: str) -> None:
+    answer = Asking().ask("POST", path, b"{}")
+    # The official CLI repeats a request that is answered with 404.
+    assert (answer.status, answer.json["code"]) == (400, "UnsupportedEndpoint")
+    assert instead in answer.json["message"]
+
+
 def test_a_preflight_is_granted() -> None:
     asked = {
         **ORIGIN,

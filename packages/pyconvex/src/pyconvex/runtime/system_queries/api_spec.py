@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyconvex.runtime.spec import ComponentSpec, FunctionSpec
+from pyconvex.runtime.spec import ComponentSpec, FunctionSpec, RouteSpec
 
 
 def api_spec(component: ComponentSpec) -> list[dict[str, Any]]:
-    """One entry a function, in the order of their paths."""
-    return [_entry(function) for function in component.functions]
+    """One entry a function, in the order of their paths, then one an HTTP route."""
+    routes = component.http.routes if component.http else []
+    return [
+        *(_entry(function) for function in component.functions),
+        *(_route(route) for route in routes),
+    ]
 
 
 def _entry(function: FunctionSpec) -> dict[str, Any]:
@@ -25,3 +29,8 @@ def _entry(function: FunctionSpec) -> dict[str, Any]:
         "args": function.args,
         "returns": function.returns,
     }
+
+
+def _route(route: RouteSpec) -> dict[str, Any]:
+    path = f"{route.path}*" if route.prefix else route.path
+    return {"functionType": "HttpAction", "method": route.method, "path": path}
