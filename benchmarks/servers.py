@@ -17,7 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,6 +29,8 @@ class Place:
 
     folder: Path
     port: int
+    #: The server's process id; 0 while it has not been started.
+    pid: int = 0
 
     @property
     def host(self) -> str:
@@ -69,7 +71,7 @@ def running(server: Server) -> Iterator[Place]:
             )
         try:
             _wait_ready(server, place, process, log)
-            yield place
+            yield replace(place, pid=process.pid)
         finally:
             _stop(process)
 

@@ -31,7 +31,7 @@ class HostProcess:
 
     def deploy(self, variables: dict[str, str]) -> None:
         """Start, set variables, and wait until the app is deployed."""
-        self._spawn("dev", "--no-watch", "--functions", str(self._functions))
+        self._spawn("dev", "--no-watch", "--no-codegen", "--functions", str(self._functions))
         changes = [{"name": name, "value": value} for name, value in variables.items()]
         self._post("/api/update_environment_variables", {"changes": changes}, admin=True)
         self._line_with("deployed")

@@ -1,0 +1,5 @@
+"""A component that does nothing, for the cost of calling one."""
+
+from pyconvex import define_component
+
+counters = define_component("counters", functions="benchmarks.cost_component.functions")
