@@ -26,8 +26,8 @@ CLAIM = (
     "system's share. A nested call costs its isolate part alone."
 )
 NOTES = [
-    "Eight connections; medians of rounds, lowest and highest beside them. Every call has arguments "
-    "of its own, so that none is answered from memory, except where the name says so.",
+    "Eight connections; medians of rounds, lowest and highest beside them. Every call has its own "
+    "arguments, so that none is answered from memory, except where the name says so.",
     "`nested component call` is a query that calls a component's query; what it costs more than "
     "`empty query` is the price of the nested call.",
 ]
@@ -101,7 +101,7 @@ def _round(seconds: float, only: str) -> dict[str, dict[str, float]]:
             if only not in name:
                 continue
             if name == "point query":
-                make = _call("/api/query", "calls:point", row=row)  # noqa: PLW2901
+                make = _call("/api/query", "calls:point", row=row)
             found[name] = runner.run(_measured(place, place.pid, make, seconds))
             print(f"  {name}: {found[name]}", flush=True)
     return found

@@ -1,6 +1,7 @@
 """The app whose calls `benchmarks.cost` counts."""
 
 from benchmarks.cost_component import counters
+
 from pyconvex import define_app
 
 app = define_app()

@@ -39,7 +39,7 @@ class Clocked:
         self.runs += 1
         until = self.now_s + TIMED_RESULT_AGE_S if self._observed_time else math.inf
         outcome = Success(b"%d" % self.runs, (), self.visible_ts)
-        return Execution(QueryResult(outcome), ReadSet(), self.visible_ts, False, until)
+        return Execution(QueryResult(outcome), ReadSet().encode(), self.visible_ts, False, until)
 
     def served(self, call: FunctionCall, execution: Execution) -> None:
         pass

@@ -71,9 +71,8 @@ class World:
         value = self.value(call, ts)
         failing = call.path.startswith("fail:")
         outcome = Failure(value.decode()) if failing else Success(value, (), ts)
-        return Execution(
-            QueryResult(outcome, None, call.request_id), reads, ts, call.path.startswith("me:")
-        )
+        result = QueryResult(outcome, None, call.request_id)
+        return Execution(result, reads.encode(), ts, call.path.startswith("me:"))
 
     async def wait_durable(self, ts: int) -> None:
         assert ts <= self.visible_ts

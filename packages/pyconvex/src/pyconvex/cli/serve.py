@@ -191,6 +191,7 @@ def _run(main: Any) -> None:
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.INFO)
     logging.getLogger("watchfiles").setLevel(logging.WARNING)  # tells every save
     gc.set_threshold(*GC_THRESHOLDS)
+    gc.freeze()  # what imports made for good
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(main)

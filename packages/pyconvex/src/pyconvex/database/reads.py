@@ -115,6 +115,8 @@ _PackedIndex = tuple[int, list[bytes], list[bytes], list[bytes | None]]
 
 
 def _pack(index_id: int, reads: IndexReads) -> _PackedIndex:
+    if not reads.starts:
+        return index_id, sorted(reads.points), [], []
     points = sorted(key for key in reads.points if not reads.in_range(key))
     return index_id, points, reads.starts, [None if end == TOP else end for end in reads.ends]
 

@@ -287,8 +287,7 @@ def set_env(tx: Transaction, component: str, name: str, value: str | None) -> No
 
 
 def component_at(tx: Transaction, path: str) -> ComponentRow | None:
-    rows = tx.registry_rows(COMPONENTS, "by_path", path)
-    return _component(rows[0]) if rows else None
+    return tx.registered(COMPONENTS, "by_path", _component, path)
 
 
 def all_components(tx: Transaction) -> list[ComponentRow]:

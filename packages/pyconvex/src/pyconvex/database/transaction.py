@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+from functools import lru_cache
+from typing import NamedTuple, Protocol, TypeVar
 
 from pyconvex.database import limits
 from pyconvex.database.buffer import Pending, Stored, WriteBuffer
@@ -28,6 +29,8 @@ from pyconvex.storage import Head, IndexEntry, Proposal, QueueAppend, Reader, Re
 from pyconvex.storage.model import FIRST_DATA_TABLET
 from pyconvex.storage.reader import NO_LIMIT
 from pyconvex.values import Value, codec, ids, order
+
+T = TypeVar("T")
 
 DAY_MS = 24 * 3600 * 1000
 FIRST_BATCH_ROWS = 16  # a scan's first fetch; most queries end within it
@@ -269,8 +272,7 @@ class Transaction:
     ) -> list[dict[str, Value]]:
         """The rows of a registry whose key begins with `values`; cached, always recorded."""
         info = table.indexes[index]
-        start = order.encode_key(values)
-        end = order.successor(start)
+        start, end = _registry_key(*values)
         if len(values) == len(info.fields):
             self._reads.add_point(info.id, start)
             end = start + b"\0"
@@ -298,23 +300,27 @@ class Transaction:
         """A table by name; a read of the registry, so that creating it is noticed."""
         key = (component, name)
         if key not in self._tables:
-            self._tables[key] = self._look_up(TABLES.indexes["by_name"], component, name)
+            self._tables[key] = self.registered(TABLES, "by_name", table_of, component, name)
         return self._tables[key]
 
     def table_numbered(self, component: str, number: int) -> TableInfo | None:
-        return self._look_up(TABLES.indexes["by_number"], component, number)
+        return self.registered(TABLES, "by_number", table_of, component, number)
 
-    def _look_up(self, index: IndexInfo, component: str, natural: object) -> TableInfo | None:
-        key = order.encode_key([component, natural])
-        self._reads.add_point(index.id, key)
+    def registered(
+        self, table: TableInfo, index: str, shape: Callable[[dict[str, Value]], T], *key: object
+    ) -> T | None:
+        """The row of a registry with this key, in its own shape; cached, always recorded."""
+        info = table.indexes[index]
+        start, _ = _registry_key(*key)
+        self._reads.add_point(info.id, start)
 
-        def load() -> TableInfo | None:
-            rows = self._scan_registry(TABLES, index, key, key + b"\0")
-            return table_of(rows[0]) if rows else None
+        def load() -> T | None:
+            rows = self._scan_registry(table, info, start, start + b"\0")
+            return shape(rows[0]) if rows else None
 
-        if self.buffer.touches(TABLES.tablet):
+        if self.buffer.touches(table.tablet):
             return load()
-        return self._catalog.recall(self.head.catalog_ts, ("table", index.id, key), load)
+        return self._catalog.recall(self.head.catalog_ts, (shape, info.id, start), load)
 
     def _scan_registry(
         self, table: TableInfo, index: IndexInfo, start: bytes, end: bytes | None
@@ -325,6 +331,14 @@ class Transaction:
             return [decode_document(row.doc) for row in rows]
         stored = self._reader.scan(index.id, start, end, descending=False, limit=NO_LIMIT)
         return [decode_document(doc) for _, _, _, doc in stored]
+
+
+# Every run looks up the same few components, tables and variables.
+@lru_cache(maxsize=4096, typed=True)
+def _registry_key(*values: object) -> tuple[bytes, bytes | None]:
+    """The key that begins with these values, and what sorts after all such keys."""
+    start = order.encode_key(values)
+    return start, order.successor(start)
 
 
 class _Scan:

@@ -85,9 +85,13 @@ class Document:
 def plain(value: Any) -> Any:
     """`value` with every `Document` and page in it as a dictionary, ready to be encoded."""
     if isinstance(value, (Document, PaginationOptions, PaginationResult)):
-        return {k: plain(v) for k, v in value.to_fields().items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        value = value.to_fields()
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {k: v if type(v) in _LEAVES else plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [v if type(v) in _LEAVES else plain(v) for v in value]
     return value
+
+
+#: What most values are, and what is never taken apart.
+_LEAVES = frozenset({str, float, int, bool, type(None)})

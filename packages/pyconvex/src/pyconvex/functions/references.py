@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
@@ -34,6 +35,8 @@ class FunctionReference:
         return self.path if self.mount is None else f"components.{self.mount}.{self.path}"
 
 
+# Few paths are asked for, and often.
+@lru_cache(maxsize=4096)
 def parse_path(path: str) -> FunctionReference:
     """Turn `module/sub:name`, as clients send it, into a reference.
 

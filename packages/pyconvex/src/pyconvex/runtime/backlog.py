@@ -25,12 +25,10 @@ class Backlog:
         self._lines = {work: _Line() for work in Work}
         #: What a class has had, in turns over its weight; the one that had least goes first.
         self._had = dict.fromkeys(Work, 0.0)
-
-    def __bool__(self) -> bool:
-        return any(line.length for line in self._lines.values())
+        self._length = 0
 
     def __len__(self) -> int:
-        return sum(line.length for line in self._lines.values())
+        return self._length
 
     def __iter__(self) -> Iterator[Run]:
         for line in self._lines.values():
@@ -45,11 +43,13 @@ class Backlog:
         """Queue a run behind all of its client's."""
         self._join(run.work)
         self._lines[run.work].push(run)
+        self._length += 1
 
     def push_front(self, run: Run) -> None:
         """Queue a run that was popped before, ahead of all of its class."""
         self._join(run.work)
         self._lines[run.work].push_front(run)
+        self._length += 1
 
     def peek(self, *, scheduled: bool = True) -> Run | None:
         """What `pop` would give."""
@@ -62,6 +62,7 @@ class Backlog:
         if work is None:
             return None
         self._had[work] += 1 / WEIGHTS[work]
+        self._length -= 1
         return self._lines[work].pop()
 
     def take_all(self) -> list[Run]:
@@ -69,11 +70,14 @@ class Backlog:
         runs = list(self)
         for line in self._lines.values():
             line.clear()
+        self._length = 0
         return runs
 
     def take_calls_queued_before(self, moment_s: float) -> list[Run]:
         """The calls that have waited since before `moment_s`; other work waits without limit."""
-        return self._lines[Work.CALL].take_queued_before(moment_s)
+        taken = self._lines[Work.CALL].take_queued_before(moment_s)
+        self._length -= len(taken)
+        return taken
 
     def _next_class(self, scheduled: bool) -> Work | None:
         waiting = [

@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from pyconvex import identity
 from pyconvex.database import OutOfRetention, ReadSet, WriteLog
@@ -29,12 +30,13 @@ TIMED_RESULT_AGE_S = 17.0
 Key = tuple[object, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Execution:
     """One finished execution of a query."""
 
     result: QueryResult
-    reads: ReadSet
+    #: What it read, packed: most are never asked.
+    packed_reads: bytes
     ts: int
     observed_identity: bool
     #: Nobody new gets it later than this, in seconds of the monotonic clock; infinite unless the
@@ -43,6 +45,11 @@ class Execution:
     #: What each further caller's report gets, and the person that the result belongs to.
     offers: tuple[Item, ...] = ()
     user_id: str | None = None
+
+    @cached_property
+    def reads(self) -> ReadSet:
+        """What it read."""
+        return ReadSet.decode(self.packed_reads)
 
 
 @dataclass(slots=True)

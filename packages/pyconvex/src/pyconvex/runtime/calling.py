@@ -8,6 +8,7 @@ can see is the same for a function that is missing and one that is internal.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -102,20 +103,16 @@ def find_for_client(
 
     `kind` is "query", "mutation", "action", or "any" for whatever it is.
     """
-    scope = "public " if public_only else ""
-    missing = FunctionCallError(
-        f"Could not find {scope}function for '{_shown(path)}'."
-        + ("" if public_only else _similar(image, component))
-    )
     owner = image.components.get(component)
-    try:
+    function = None
+    with suppress(ValueError):
         reference = parse_path(path)
-    except ValueError:
-        raise missing from None
-    function = owner.functions.get(reference.path) if owner else None
+        function = owner.functions.get(reference.path) if owner else None
     hidden = public_only and (component != "" or function is None or not function.public)
     if owner is None or function is None or hidden:
-        raise missing
+        scope = "public " if public_only else ""
+        similar = "" if public_only else _similar(image, component)
+        raise FunctionCallError(f"Could not find {scope}function for '{_shown(path)}'.{similar}")
     if kind not in ("any", function.kind.value):
         raise FunctionCallError(
             f"Trying to execute {reference.module}.py:{reference.name} as {kind.capitalize()}, "

@@ -20,6 +20,10 @@ _LENGTH = struct.Struct("<I")
 MAX_FRAME_BYTES = 96 * 1024 * 1024
 
 
+#: What one read from a socket takes at most; the buffer for it is made anew each time.
+RECEIVE_BYTES = 64 * 1024
+
+
 class FrameTooLargeError(Exception):
     """A peer announced a frame over the limit; the connection can't be used any more."""
 
@@ -44,6 +48,9 @@ class FrameBuffer:
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Take received bytes; yield each frame that is now complete."""
+        if not self._pending and _is_one_frame(data):
+            yield data[_LENGTH.size :]
+            return
         self._pending += data
         start = 0
         try:
@@ -59,6 +66,14 @@ class FrameBuffer:
                 yield body
         finally:
             del self._pending[:start]
+
+
+def _is_one_frame(data: bytes) -> bool:
+    """Whether this is a whole frame and nothing else, as almost always."""
+    if len(data) < _LENGTH.size:
+        return False
+    (length,) = _LENGTH.unpack_from(data)
+    return bool(length == len(data) - _LENGTH.size)
 
 
 class BlockingChannel:
@@ -78,7 +93,7 @@ class BlockingChannel:
         """The next frame, or None when the peer is gone."""
         while not self._frames:
             try:
-                data = self._socket.recv(1 << 18)
+                data = self._socket.recv(RECEIVE_BYTES)
             except ConnectionError:  # it went while something was on its way
                 return None
             if not data:

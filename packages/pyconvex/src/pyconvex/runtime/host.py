@@ -24,7 +24,6 @@ from pyconvex.database import (
     Committer,
     Conflict,
     DatabaseError,
-    ReadSet,
     Transaction,
 )
 from pyconvex.functions import FunctionCallError
@@ -414,7 +413,7 @@ class Host:
             QueryResult(
                 _outcome(finished, proposal.snapshot_ts), finished.journal, call.request_id
             ),
-            ReadSet.decode(proposal.reads),
+            proposal.reads,
             proposal.snapshot_ts,
             finished.observed_identity,
             self._steady_s() + TIMED_RESULT_AGE_S if finished.observed_time else math.inf,
@@ -433,9 +432,9 @@ class Host:
     ) -> Execution:
         """A query whose isolate is gone: all that is known to have been read is its code."""
 
-        def look(transaction: Transaction) -> tuple[int, ReadSet]:
+        def look(transaction: Transaction) -> tuple[int, bytes]:
             transaction.namespace(call.component).component_version()
-            return transaction.head.ts, transaction.read_set()
+            return transaction.head.ts, transaction.read_set().encode()
 
         ts, reads = self._system.read(look)
         reason = query_reason(call, again=again)

@@ -80,11 +80,10 @@ class PureIsolates:
     def adopt(self, run: Run) -> None:
         """Queue a run; it begins as soon as its turn and an isolate have come."""
         run.queued_s = self._loop.time()
-        if self._idle and not self.backlog:
-            self._begin(self._idle.popleft(), run)
-        elif run.work is Work.CALL and self.backlog.full:
+        if run.work is Work.CALL and self.backlog.full:
             run.fail(_too_many(self._maximum))
-        else:
+            return
+        if self.backlog or not self._begins_at_once(run):
             self.backlog.push(run)
             self._dispatch()
         self._watch()
@@ -134,13 +133,32 @@ class PureIsolates:
 
     # Dispatch
 
-    def _dispatch(self) -> None:
-        while self._idle and (run := self.backlog.pop(scheduled=self._scheduled_free)) is not None:
+    def _begins_at_once(self, run: Run) -> bool:
+        """Begin a run or line it up, if nothing else waits and an isolate has room."""
+        if run.work is Work.SCHEDULED and not self._scheduled_free:
+            return False
+        if self._idle:
             self._begin(self._idle.popleft(), run)
-        if self.backlog:
-            self._line_up()
+            return True
+        isolate = self._with_room()
+        if isolate is None or run.opened is not None:
+            return False
+        self._line_up(isolate, run)
+        return True
+
+    def _dispatch(self) -> None:
+        """Begin or line up what waits, as far as there is room."""
+        while (run := self._next()) is not None and self._begins_at_once(run):
+            self.backlog.pop(scheduled=run.work is Work.SCHEDULED)
         if self.backlog and self._runs_each == 1:
             self._fork_for_all()
+
+    def _next(self) -> Run | None:
+        """Whose turn it is among those that may begin."""
+        run = self.backlog.peek()
+        if run is not None and run.work is Work.SCHEDULED and not self._scheduled_free:
+            return self.backlog.peek(scheduled=False)
+        return run
 
     def _begin(self, isolate: Isolate, run: Run) -> None:
         isolate.send(run.start)
@@ -151,24 +169,23 @@ class PureIsolates:
         isolate.runs[run.start.run_id] = run
         run.began_s = self._loop.time()
 
-    def _line_up(self) -> None:
-        """Send waiting runs to busy isolates, one each."""
+    def _line_up(self, isolate: Isolate, run: Run) -> None:
+        self._lined_up[isolate] = run
+        isolate.send(run.start)
+
+    def _with_room(self) -> Isolate | None:
+        """A busy isolate behind whose run another may be lined up."""
         for isolate in self._isolates.values():
-            if not self._may_line_up(isolate):
-                continue
-            run = self.backlog.peek(scheduled=self._scheduled_free)
-            if run is None or run.opened is not None:
-                return  # a run whose snapshot is to be opened at once needs an idle isolate
-            self.backlog.pop(scheduled=self._scheduled_free)
-            self._lined_up[isolate] = run
-            isolate.send(run.start)
+            if self._may_line_up(isolate):
+                return isolate
+        return None
 
     def _may_line_up(self, isolate: Isolate) -> bool:
         return (
-            isolate.usable
+            isolate not in self._lined_up
             and bool(isolate.runs)
-            and isolate not in self._lined_up
             and isolate not in self._slow
+            and isolate.usable
             and isolate.ran + 1 < self._runs_each
         )
 

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Awaitable, Mapping
 from contextlib import nullcontext, suppress
 from contextvars import ContextVar
+from functools import cached_property
 from time import perf_counter, thread_time
 from typing import Any
 
@@ -85,7 +86,6 @@ class PureRun:
         self.start = start
         self.log = LogLines(lambda: start.now_ms)
         self.items = Items()
-        self.describer = describer_for(ErrorIds(start.execution_id))
         #: What the function raised; of use only in this process.
         self.raised: BaseException | None = None
         self._stale = False
@@ -101,6 +101,11 @@ class PureRun:
             catalog=catalog,
             check=self._check_document,
         )
+
+    @cached_property
+    def describer(self) -> Describer:
+        """What describes this run's errors, and keeps their ids; most runs have none."""
+        return describer_for(ErrorIds(self.start.execution_id))
 
     def execute(self) -> messages.Finished:
         """Run the function; whatever it raises becomes part of what is returned."""
@@ -158,7 +163,7 @@ class PureRun:
             ),
             tuple(self.log.lines()),
             tuple(self.items.items),
-            encode_exception(self.describer, self.raised),
+            encode_exception(self.describer, self.raised) if self.raised is not None else b"",
             self._person.on_record(personal=personal),
             self.items.dropped,
         )
@@ -173,14 +178,15 @@ class PureRun:
         if system_queries.is_system(start.path) and self._person.is_admin:
             return await self._system_query()
         # Before anything is looked up: also "there is no such function" is true for this code only.
-        self._check_version(start.component)
+        namespace = self._check_version(start.component)
         job = start.job if start.job is not None and start.job.itself else None
         if job is not None and not job_run.begin(self.transaction, job):
             return job_run.NOTHING
         callee = find_for_client(
             self.image, start.component, start.path, start.kind, public_only=start.public_only
         )
-        result = await self.invoke(callee, codec.decode(start.args), depth=1)
+        frame = Frame(self, callee, namespace, 1, self.log)
+        result = await self._invoke(frame, callee, codec.decode(start.args))
         if job is not None:
             job_run.succeed(self.transaction, job, result, self.log.as_list())
         return result
@@ -194,10 +200,12 @@ class PureRun:
         frame = _SystemFrame(self, callee, namespace, 1, self.log)
         return await self._invoke(frame, callee, codec.decode(start.args))
 
-    async def invoke(self, callee: Callee, arguments: Any, depth: int) -> bytes:
-        """Run one function to its encoded, checked result; a mutation in a savepoint of its own."""
+    async def invoke_within(self, callee: Callee, arguments: Any, depth: int) -> bytes:
+        """Run a nested call to its encoded, checked result; a mutation in a savepoint of its
+        own.
+        """
         namespace = self._check_version(callee.component.path)
-        log = self.log if depth == 1 else self.log.within(callee.path, callee.component.path)
+        log = self.log.within(callee.path, callee.component.path)
         return await self._invoke(Frame(self, callee, namespace, depth, log), callee, arguments)
 
     async def _invoke(self, frame: Frame, callee: Callee, arguments: Any) -> bytes:
@@ -309,7 +317,7 @@ class Frame:
         callee = find_for_function(self._run.image, self._callee, target, kind)
         if self.depth >= MAX_CALL_DEPTH:
             raise FunctionCallError(too_deep(callee.path))
-        encoded = await self._run.invoke(callee, crossing(arguments), self.depth + 1)
+        encoded = await self._run.invoke_within(callee, crossing(arguments), self.depth + 1)
         tables = self._run.transaction.namespace(callee.component.path)
         return decode_result(callee, encoded, tables)
 

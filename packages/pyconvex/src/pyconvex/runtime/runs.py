@@ -18,15 +18,15 @@ OnCall = Callable[[messages.CallOut], Awaitable[messages.CallBack]]
 OnLines = Callable[[tuple[LogLine, ...]], None]
 
 
-class Work(enum.Enum):
+class Work(enum.IntEnum):
     """Why something runs, which decides what goes first when not all can."""
 
     #: Somebody waits for the answer.
-    CALL = "call"
+    CALL = 1
     #: A query that is watched has become stale.
-    RERUN = "rerun"
+    RERUN = 2
     #: Due by a schedule: crons, and functions that were scheduled.
-    SCHEDULED = "scheduled"
+    SCHEDULED = 3
 
 
 class IsolateGoneError(Exception):

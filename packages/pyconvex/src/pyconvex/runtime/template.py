@@ -25,6 +25,10 @@ from pyconvex.runtime.isolate import run_isolate
 from pyconvex.runtime.isolates import end_group
 from pyconvex.runtime.parent import die_with, outlive
 
+#: Objects made, and younger collections, before the collector runs in an isolate: a run makes some
+#: hundred that die with it, and Python's own threshold of 700 had it look after every other run.
+COLLECT_AFTER = (20_000, 20, 50)
+
 
 class Template:
     """The template's loop: load, then fork on request and tell of children that ended."""
@@ -48,6 +52,7 @@ class Template:
         # Objects made by imports live for ever: keep the collector, and so copy-on-write, off them.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*COLLECT_AFTER)
         wake_read, wake_write = os.pipe()
         os.set_blocking(wake_write, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
