@@ -262,6 +262,22 @@ def test_calls_that_wait_too_long_are_told(
     deployed(scenario, minimum=1, maximum=1)
 
 
+def test_spares_go_when_nothing_needs_them(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pure_isolates, "SPARES_KEPT_S", 0.2)
+
+    async def scenario(d: Deployment) -> None:
+        await d.deploy(lib=APP)
+        spinning = [asyncio.create_task(d.query("lib:spins", {"n": n})) for n in range(3)]
+        await until(lambda: len(d.pools[0].isolates) > 2)
+        await asyncio.gather(*spinning)
+        await until(lambda: len(d.pools[0].isolates) == d.pools[0].idle == 1)
+        assert value(await d.query("lib:quick", {"n": 1})) == 1
+
+    deployed(scenario, minimum=1, maximum=5)
+
+
 # Actions
 
 

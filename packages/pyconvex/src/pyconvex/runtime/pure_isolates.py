@@ -30,6 +30,8 @@ from pyconvex.runtime.runs import Run, Work
 
 #: A run longer than this gets a spare isolate beside it, in seconds.
 SLOW_RUN_S = 0.05
+#: How long isolates beyond the minimum are kept when nothing needs them, in seconds.
+SPARES_KEPT_S = 10.0
 #: How often runs are looked at while there are any, in seconds.
 WATCH_INTERVAL_S = 0.025
 #: Runs between two looks at an isolate's memory.
@@ -62,6 +64,7 @@ class PureIsolates:
         self.backlog = Backlog()
         self._loop = asyncio.get_running_loop()
         self._watching: asyncio.TimerHandle | None = None
+        self._shrinking: asyncio.TimerHandle | None = None
         #: Run ids for runs that are sent a second time; far from those that hosts count up.
         self._second_ids = itertools.count(1 << 62)
 
@@ -251,6 +254,16 @@ class PureIsolates:
             run.fail(_too_many(self._maximum))
         if busy or self.backlog:
             self._watch()
+        elif self._shrinking is None and len(self._isolates) > self._minimum:
+            self._shrinking = self._loop.call_later(SPARES_KEPT_S, self._shrink)
+
+    def _shrink(self) -> None:
+        """Let go of idle isolates beyond the minimum."""
+        self._shrinking = None
+        while self._idle and len(self._isolates) > self._minimum:
+            isolate = self._idle.pop()
+            del self._isolates[isolate.isolate_id]
+            isolate.retire()
 
     def _look_at(self, isolate: Isolate, run: Run, now_s: float) -> None:
         elapsed_s = now_s - run.began_s
