@@ -79,8 +79,10 @@ def test_a_person_s_page_has_one_timeline(local: PostHogLocal) -> None:
         assert "purple" in text
     listed = get(local, "/persons")
     assert "a b/c@x.io" in listed.text
-    found = get(local, "/persons?distinct_id=anon")
+    found = get(local, "/persons?search=anon")
     assert (found.status, found.headers["location"]) == (302, "/person/anon")
+    assert "a b/c@x.io" in get(local, "/persons?search=X.IO").text
+    assert "No person matches" in get(local, "/persons?search=nobody").text
 
 
 def test_an_unknown_person_has_an_empty_timeline(local: PostHogLocal) -> None:
@@ -152,6 +154,32 @@ def test_condition_sets_cohorts_and_forced_variants_by_the_form(local: PostHogLo
     assert "Condition set 2" in page.text
     assert "Matched condition set 1" in page.text
     assert 'value="1" selected' in page.html
+
+
+def test_a_flag_is_tried_on_groups(local: PostHogLocal) -> None:
+    local.set_flag("big", definition={"filters": {
+        "aggregation_group_type_index": 0,
+        "groups": [{"properties": [{"key": "size", "type": "group", "operator": "gt", "value": 5,
+                                    "group_type_index": 0}]}]}})  # fmt: skip
+    send(local, event="$groupidentify", properties={
+        "$group_type": "company", "$group_key": "acme", "$group_set": {"size": 7}})  # fmt: skip
+    path = "/feature_flags/big?distinct_id=u&groups="
+    assert "No group type" in get(local, path).text
+    assert "Matched condition set 1" in get(local, path + quote('{"company": "acme"}')).text
+    assert "Not evaluated" in get(local, path + "nonsense").text
+
+
+def test_an_occurrence_leads_to_its_recording(local: PostHogLocal) -> None:
+    exception = {"type": "ValueError", "value": "bad"}
+    send(local, event="$exception",
+         properties={"$session_id": "s1", "$exception_list": [exception]})  # fmt: skip
+    path = "/error_tracking/" + local.issues()[0]["id"]
+    assert "/replay/s1" not in get(local, path).html
+    snapshot = {"event": "$snapshot", "properties": {
+        "token": "phc_a", "distinct_id": "u", "$session_id": "s1",
+        "$snapshot_data": [{"type": 4, "timestamp": 1, "data": {}}]}}  # fmt: skip
+    assert ask(local, "POST", "/s/", json.dumps(snapshot).encode()).status == 200
+    assert "/replay/s1" in get(local, path).html
 
 
 def test_cohorts_by_forms(local: PostHogLocal) -> None:
@@ -264,6 +292,8 @@ def test_an_issue_shows_the_source_around_its_frames(local: PostHogLocal) -> Non
     assert f"/error_tracking/{issue_id}" in get(local, "/person/u").html
     answer = post(local, "/error_tracking/status", id=issue_id, status="resolved")
     assert answer.status == 303
+    assert "ValueError" in get(local, "/error_tracking?status=resolved").text
+    assert "ValueError" not in get(local, "/error_tracking?status=active").text
     assert post(local, "/error_tracking/status", id=issue_id, status="odd").status == 400
     assert get(local, "/error_tracking/gone").status == 404
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -57,9 +59,17 @@ class FlagPages:
         if flag is None:
             return self._page("missing.html", status=404, what="flag")
         tried = request.query_params.get("distinct_id", "").strip()
-        results = evaluations(self._store, self._store.reader, tried) if tried else []
+        groups = request.query_params.get("groups", "").strip()
+        if not tried:
+            return self._editor(flag, form_of(flag))
+        try:
+            keys = msgspec.json.decode(groups or "{}", type=dict[str, str])
+        except msgspec.MsgspecError:
+            error = 'groups are JSON, type to key: {"company": "acme"}'
+            return self._editor(flag, form_of(flag), tried=tried, groups=groups, odd=error)
+        results = evaluations(self._store, self._store.reader, tried, keys)
         result = next((one for one in results if one.flag.key == flag["key"]), None)
-        return self._editor(flag, form_of(flag), tried=tried, result=result)
+        return self._editor(flag, form_of(flag), tried=tried, groups=groups, result=result)
 
     async def save_flag(self, request: Request) -> Response:
         fields = await form_fields(request)
@@ -92,6 +102,8 @@ class FlagPages:
         status: int = 200,
         error: str = "",
         tried: str = "",
+        groups: str = "",
+        odd: str = "",
         result: Evaluation | None = None,
     ) -> Response:
         return self._page(
@@ -104,6 +116,8 @@ class FlagPages:
             room=SetRows(),
             error=error,
             tried=tried,
+            groups=groups,
+            odd=odd,
             result=result,
         )
 
@@ -111,9 +125,11 @@ class FlagPages:
         return self._renderer.page(template, status, section="flags", **values)
 
 
-def evaluations(store: Store, reader: Reader, distinct_id: str) -> list[Evaluation]:
+def evaluations(
+    store: Store, reader: Reader, distinct_id: str, groups: Mapping[str, str] | None = None
+) -> list[Evaluation]:
     """Every flag for the person with this id, from what `reader` knows of them."""
-    subject = subject_of(reader, distinct_id)
+    subject = subject_of(reader, distinct_id, groups)
     return store.flags.evaluate(subject, reader.group_types(), datetime.now(UTC))
 
 

@@ -23,6 +23,7 @@ from posthog_local.query.analyst import Analyst
 from posthog_local.store import warningshelf
 from posthog_local.store.issueshelf import IssueStatus
 from posthog_local.store.logshelf import LogFilter
+from posthog_local.store.persons import PersonFilter
 from posthog_local.store.reader import EventFilter
 from posthog_local.store.store import Store
 from posthog_local.store.views import View
@@ -117,11 +118,11 @@ class Pages:
         return live_rows(request, self._store, self._renderer, wanted)
 
     def persons(self, view: View, request: Request) -> Response:
-        wanted = request.query_params.get("distinct_id", "").strip()
-        if wanted:
+        wanted = request.query_params.get("search", "").strip()
+        if wanted and view.events.person(wanted) is not None:
             return RedirectResponse(f"/person/{quote(wanted, safe='')}", 302)
-        persons = view.events.persons(_LIST_ROWS)
-        return self._page("persons.html", "persons", persons=persons)
+        found = view.persons.find(PersonFilter(search=wanted or None, limit=_LIST_ROWS))
+        return self._page("persons.html", "persons", persons=found, wanted=wanted)
 
     def person(self, view: View, request: Request) -> Response:
         distinct_id = request.path_params["distinct_id"]
@@ -151,7 +152,9 @@ class Pages:
         )
 
     def issues(self, view: View, request: Request) -> Response:
-        return self._page("issues.html", "errors", issues=view.issues.latest(_LIST_ROWS))
+        wanted = request.query_params.get("status", "")
+        found = [one for one in view.issues.latest(_LIST_ROWS) if wanted in ("", one.status)]
+        return self._page("issues.html", "errors", issues=found, wanted=wanted, statuses=_STATUSES)
 
     def issue(self, view: View, request: Request) -> Response:
         issue = view.issues.get(request.path_params["id"])
@@ -160,8 +163,14 @@ class Pages:
         numbers = view.issues.occurrences(issue.id, _OCCURRENCES)
         events = view.events.events_by_seq(numbers)
         latest = events[0].properties.get("$exception_list") if events else None
+        sessions = {event.session_id for event in events if event.session_id is not None}
         return self._page(
-            "issue.html", "errors", issue=issue, events=events, exceptions=latest or []
+            "issue.html",
+            "errors",
+            issue=issue,
+            events=events,
+            exceptions=latest or [],
+            recorded={one for one in sessions if view.recordings.get(one) is not None},
         )
 
     async def issue_status(self, request: Request) -> Response:
