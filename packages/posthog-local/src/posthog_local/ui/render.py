@@ -72,6 +72,7 @@ class Renderer:
             amount=_amount,
             turns=turns,
             when=_when,
+            stamp=_stamp,
             duration=_duration,
             groupby_day=_by_day,
         )
@@ -118,6 +119,12 @@ def _when(time_us: int) -> str:
     """The time of day, with the day before it unless that is today."""
     text, today = format_time(time_us), format_time(time.time_ns() // 1000)
     return text[11:23] if text[:10] == today[:10] else f"{text[5:10]} {text[11:16]}"
+
+
+def _stamp(time_us: int) -> str:
+    """Day and time of day, to the second."""
+    text = format_time(time_us)
+    return f"{text[:10]} {text[11:19]}"
 
 
 def _by_day(entries: Iterable[Entry]) -> list[tuple[str, list[Entry]]]:
