@@ -42,7 +42,7 @@ class IssueApi:
         limit, offset = bounds(request)
         status = request.query.get("status")
         found = [one for one in view.issues.latest(limit + offset) if status in (None, one.status)]
-        return page(request, [_shown(one) for one in found[offset:]], view.issues.count(status))
+        return page(request, [shown(one) for one in found[offset:]], view.issues.count(status))
 
     def issue(self, view: View, request: Request) -> Response:
         """One issue."""
@@ -62,10 +62,11 @@ def _found(view: View, request: Request) -> dict[str, Any]:
     issue = view.issues.get(request.path_values["id"])
     if issue is None:
         raise not_found()
-    return _shown(issue)
+    return shown(issue)
 
 
-def _shown(issue: Issue) -> dict[str, Any]:
+def shown(issue: Issue) -> dict[str, Any]:
+    """An issue as PostHog shows it."""
     return {
         "id": issue.id,
         "name": issue.name,

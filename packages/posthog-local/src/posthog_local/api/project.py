@@ -1,4 +1,4 @@
-"""Who asks, which project this is, and queries of its SQL.
+"""Who asks, which project this is, and queries.
 
 Owns the routes that command lines and agents call first. There is one user, one organization and
 one project, and they never change.
@@ -13,12 +13,14 @@ from typing import Any
 import msgspec
 
 from posthog_local.api.door import ApiError, Door, body_of, page
+from posthog_local.api.insights import InsightNode, answer_of, insight
 from posthog_local.http.exchange import Request, Response, json_response
 from posthog_local.http.router import Endpoint
 from posthog_local.ingest.clock import format_time
 from posthog_local.persons.ids import PROJECT_ID
 from posthog_local.query.analyst import Analyst
 from posthog_local.query.console import answer
+from posthog_local.store.store import Store
 
 _UUID = "00000000-0000-4000-8000-000000000001"
 _EXAMPLE = '{"query": {"kind": "HogQLQuery", "query": "SELECT …"}}'
@@ -39,13 +41,14 @@ class _Query(msgspec.Struct, frozen=True):
 
 
 class _Asked(msgspec.Struct, frozen=True):
-    query: _Query
+    query: msgspec.Raw
 
 
 class ProjectApi:
-    """Handlers over the project's token and its SQL."""
+    """Handlers over the project's token and its questions."""
 
-    def __init__(self, analyst: Analyst, project_token: str) -> None:
+    def __init__(self, store: Store, analyst: Analyst, project_token: str) -> None:
+        self._store = store
         self._analyst = analyst
         self._project = {
             "id": PROJECT_ID,
@@ -88,15 +91,16 @@ class ProjectApi:
         return json_response(self._organization())
 
     async def query(self, request: Request) -> Response:
-        """One query of PostHog's SQL."""
+        """One query: PostHog's SQL, or one of its nodes."""
+        now = format_time(time.time_ns() // 1000)
         try:
-            asked = body_of(request, _Asked).query
-        except ApiError as error:
-            raise ApiError(
-                400, error.code, f"the body must be {_EXAMPLE}: {error.detail}"
-            ) from None
+            raw = body_of(request, _Asked).query
+            asked = msgspec.json.decode(raw, type=_Query)
+        except (ApiError, msgspec.ValidationError) as error:
+            raise ApiError(400, "invalid_input", f"the body must be {_EXAMPLE}: {error}") from None
         if asked.kind != "HogQLQuery":
-            raise ValueError(f"queries of kind {asked.kind!r} are not supported; HogQLQuery is")
+            node = msgspec.json.decode(raw, type=InsightNode)
+            return json_response(answer_of(await insight(node, self._store, self._analyst), now))
         result = await answer(self._analyst, asked.query, asked.values)
         return json_response(
             {
@@ -111,7 +115,7 @@ class ProjectApi:
                 "offset": result.offset,
                 "timings": [],
                 "is_cached": False,
-                "last_refresh": format_time(time.time_ns() // 1000),
+                "last_refresh": now,
                 "error": None,
             }
         )

@@ -32,4 +32,4 @@ def api_endpoints(
     yield from IssueApi(store).endpoints(door)
     yield from RecordingApi().endpoints(door)
     yield from LogApi(store).endpoints(door)
-    yield from ProjectApi(analyst, project_token).endpoints(door)
+    yield from ProjectApi(store, analyst, project_token).endpoints(door)
