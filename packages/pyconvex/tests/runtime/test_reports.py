@@ -90,6 +90,7 @@ def test_each_attempt_has_a_record_and_only_the_last_ones_metadata_counts() -> N
         assert [r.will_retry for r in t.run_records] == [True, True, False]
         assert [r.occ.retry_count for r in (first, second) if r.occ] == [0, 1]
         assert third.occ is None
+        assert [r.retries for r in t.run_records] == [0, 1, 2]
         assert first.failed
         assert len({r.execution_id for r in t.run_records}) == 3
         assert len({r.request_id for r in t.run_records}) == 1

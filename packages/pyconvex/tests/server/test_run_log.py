@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 import pytest
+from server_process import serving
 
 from pyconvex.runlog.entries import RunEntry, unpack
 from pyconvex.runlog.log import FOLDER
@@ -44,24 +41,6 @@ async def returns(ctx: MutationCtx, n: int) -> int:
 async def things(ctx: QueryCtx) -> int:
     return len(await ctx.db.query("things").collect())
 """
-
-
-@contextmanager
-def serving(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    command = [
-        *(sys.executable, "-c", "from pyconvex.cli import main; main()", "start", "--json"),
-        *("--functions", str(folder / "convex"), "--data", str(folder / "data"), "--port", "0"),
-    ]
-    process = subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    try:
-        assert process.stdout is not None
-        said = (json.loads(line) for line in process.stdout)
-        yield process, next(fact["url"] for fact in said if "url" in fact)
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def ask(url: str, kind: str, path: str, **args: Any) -> Any:

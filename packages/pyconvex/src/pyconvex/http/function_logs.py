@@ -93,7 +93,7 @@ def execution(record: RunRecord, *, structured: bool) -> dict[str, Any]:
         "parentExecutionId": record.parent or None,
         "executionTime": usage.wall_ms / 1000,
         "userExecutionTime": usage.cpu_ms / 1000,
-        "success": None if record.failed else {"status": None},
+        "success": None if record.failed else {"status": _status(record)},
         "error": record.error or None,
         "usageStats": {
             **_NOT_USED_HERE,
@@ -111,6 +111,10 @@ def execution(record: RunRecord, *, structured: bool) -> dict[str, Any]:
         "identityType": _IDENTITIES.get(record.identity, "unknown"),
         "environment": "isolate",
     }
+
+
+def _status(record: RunRecord) -> str | None:
+    return str(record.status) if record.status else None
 
 
 def _line(line: LogLine) -> dict[str, Any]:

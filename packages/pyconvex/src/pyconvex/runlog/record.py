@@ -57,6 +57,11 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     told_lines: int = 0
     will_retry: bool = False
     occ: Occ | None = None
+    #: Attempts of the same call before this one.
+    retries: int = 0
+    #: The HTTP status that an HTTP action answered with; 0 for other functions, and while it had
+    #: not answered.
+    status: int = 0
     #: The scheduled job that it was.
     job_id: str = ""
     #: "anonymous", "user" or "admin".

@@ -53,7 +53,6 @@ from pyconvex.runtime.reports import (
     KeepsNothing,
     RunReports,
     id_of_error,
-    new_execution_id,
     offers_of,
     query_reason,
 )
@@ -99,7 +98,6 @@ class Host:
         new_seed: Callable[[], int] = lambda: secrets.randbits(8 * SEED_BYTES),
         steady_s: Callable[[], float] = time.monotonic,
         keeper: Keeper | None = None,
-        new_execution_id: Callable[[], str] = new_execution_id,
     ) -> None:
         self._store = store
         self._reader = store.reader()
@@ -110,9 +108,7 @@ class Host:
         self._now_ms = now_ms
         self._new_seed = new_seed
         self._steady_s = steady_s
-        self._reports = RunReports(
-            KeepsNothing() if keeper is None else keeper, now_ms, new_execution_id
-        )
+        self._reports = RunReports(KeepsNothing() if keeper is None else keeper, now_ms)
         self._pool: Pool | None = None
         #: Set when another pool takes over from `_pool`.
         self._replaced = asyncio.Event()
@@ -277,7 +273,8 @@ class Host:
                     await self.wait_durable(outcome.ts)
                     if proposal.appends:
                         self._on_appended()
-                    await self._reports.keep(self._reports.ended(call, start, finished))
+                    record = self._reports.ended(call, start, finished, retries=run)
+                    await self._reports.keep(record)
                     return _outcome(finished, outcome.ts)
                 case Replayed():
                     return await self._replayed(outcome.ts, outcome.result)
@@ -451,10 +448,12 @@ class Host:
                 return await self._call_from_action(call, run.start.execution_id, out)
             if out.kind != http_exchange.READ:
                 await self.wait_durable(self.visible_ts)
+            if out.kind == http_exchange.HEAD:
+                answered.append(http_exchange.status_of(out))
             return await http_exchange.answer(exchange, out)
 
         await self.wait_durable(self.visible_ts)
-        reports = self._reports
+        reports, answered = self._reports, list[int]()
         run = self._submit(call, on_call=on_call)
         run.on_lines = lambda lines: reports.tell(reports.going_on(call, run, lines))
         try:
@@ -462,7 +461,10 @@ class Host:
         except IsolateGoneError as gone:
             return await self._gone(call, gone, run.start.now_ms, run)
         await self.wait_durable(self.visible_ts)
-        await reports.keep(reports.ended(call, run.start, finished, told_lines=len(run.told)))
+        status = answered[-1] if answered else 0
+        await reports.keep(
+            reports.ended(call, run.start, finished, told_lines=len(run.told), status=status)
+        )
         return _outcome(finished, self.durable_ts, run.told)
 
     async def _call_from_action(

@@ -99,6 +99,11 @@ async def answer(exchange: Exchange, call: messages.CallOut) -> messages.CallBac
     return messages.CallBack(call.call_id, piece, "", None)
 
 
+def status_of(call: messages.CallOut) -> int:
+    """The status in a response's head."""
+    return msgspec.msgpack.decode(call.args, type=ResponseHead).status
+
+
 async def _read(exchange: Exchange, call: messages.CallOut) -> bytes:
     return await exchange.read()
 

@@ -7,7 +7,8 @@ execution has one record, and only that of the returned outcome reports an error
 
 from __future__ import annotations
 
-import os
+import itertools
+import uuid
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -38,10 +39,21 @@ class KeepsNothing:
         """Forget it."""
 
 
-def new_execution_id() -> str:
-    """A name for one execution: a random uuid, without the object that `uuid` makes for it."""
-    digits = os.urandom(16).hex()
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+class ExecutionIds:
+    """Names for executions: UUIDs whose first part is random and made once, whose last part counts.
+
+    >>> new_id = ExecutionIds(uuid.UUID("7c9e6679-7425-40de-944b-e07fc1f90ae7"))
+    >>> new_id(), new_id()
+    ('7c9e6679-7425-40de-944b-000000000001', '7c9e6679-7425-40de-944b-000000000002')
+    """
+
+    def __init__(self, seed: uuid.UUID | None = None) -> None:
+        # A random UUID an execution would cost more than all the rest of its record.
+        self._prefix = str(seed or uuid.uuid4())[:24]
+        self._numbers = itertools.count(1)
+
+    def __call__(self) -> str:
+        return f"{self._prefix}{next(self._numbers):012x}"
 
 
 class RunReports:
@@ -51,11 +63,11 @@ class RunReports:
         self,
         keeper: Keeper,
         now_ms: Callable[[], float],
-        new_execution_id: Callable[[], str] = new_execution_id,
+        new_execution_id: Callable[[], str] | None = None,
     ) -> None:
         self._keeper = keeper
         self._now_ms = now_ms
-        self.new_execution_id = new_execution_id
+        self.new_execution_id = new_execution_id or ExecutionIds()
 
     def ended(
         self,
@@ -65,6 +77,8 @@ class RunReports:
         *,
         reason: str | None = None,
         told_lines: int = 0,
+        retries: int = 0,
+        status: int = 0,
     ) -> RunRecord:
         """The record of a run whose outcome is returned."""
         return RunRecord(
@@ -80,10 +94,13 @@ class RunReports:
             error=finished.error if finished.value is None else "",
             job_id=call.job_id,
             identity=_kind_of(call.identity),
-            args_bytes=len(call.args),
+            # An HTTP action's bodies don't pass this way.
+            args_bytes=0 if call.kind == "http_action" else len(call.args),
             result_bytes=0 if finished.value is None else len(finished.value),
             report=finished.report,
             told_lines=told_lines,
+            retries=retries,
+            status=status,
         )
 
     def going_on(self, call: FunctionCall, run: Run, lines: tuple[LogLine, ...]) -> RunRecord:
@@ -127,7 +144,7 @@ class RunReports:
                 start.execution_id, "OptimisticConcurrencyControlFailure", conflict.message()
             )
         return msgspec.structs.replace(
-            self.ended(call, start, finished),
+            self.ended(call, start, finished, retries=retries),
             error=conflict.message(),
             occ=occ,
             will_retry=will_retry,
