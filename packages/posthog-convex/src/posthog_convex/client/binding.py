@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 from posthog_convex import events
 from posthog_convex.client.arguments import BeforeSend, Ctx, Identify, unobserved_now_ms
 from posthog_convex.component import EVENTS_QUEUE, reported
-from posthog_convex.component.reported import ReportedExposure
+from posthog_convex.component.reported import ReportedExposure, Seen
 from posthog_convex.events import Event, Exposure, FlagDetails, flag_called
 from posthog_convex.exceptions import MASK_PATTERNS, FrameRules, VariableRules
 from pyconvex import ActionCtx, MutationCtx
@@ -125,9 +125,21 @@ class Binding:
     def _expose(self, ctx: Ctx, exposure: Exposure, **details: Unpack[FlagDetails]) -> None:
         """Let an exposure leave with the run's outcome, as the hooks leave it; once a call."""
         seen = self._exposed.setdefault(ctx, set())
-        if exposure.slot() in seen:
+        slot = exposure.slot()
+        if slot in seen:
             return
-        seen.add(exposure.slot())
+        seen.add(slot)
+        if not self._hooks:
+            item = ReportedExposure(
+                self._component.mount,
+                slot,
+                seen=Seen(
+                    exposure.distinct_id, exposure.flag, exposure.value,
+                    groups={**exposure.groups}, **details,
+                ),
+            )  # fmt: skip
+            ctx.report(reported.EXPOSURE, reported.to_item(item), each_caller=True)
+            return
         event = flag_called(exposure, now_ms=unobserved_now_ms(), **details)
         kept = self._hooked(ctx, event)
         changed = None if kept is None else Exposure.of_event(kept)

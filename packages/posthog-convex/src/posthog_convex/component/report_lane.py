@@ -10,12 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
+import msgspec
+
 from posthog_convex import events
 from posthog_convex.component import errors, reported
 from posthog_convex.component.batches import batch_request, checked_text, classify_batch
 from posthog_convex.component.once import Once
-from posthog_convex.component.reported import exception_of, exposure_of, is_for
+from posthog_convex.component.reported import Seen, exception_of, exposure_of, is_for
 from posthog_convex.component.settings import captures_uncaught
+from posthog_convex.events import Event, Exposure, flag_called
 from pyconvex.delivery import Request, Response, RunLogLane, Verdict
 from pyconvex.runlog import ExceptionReport
 from pyconvex.runlog.entries import RunEntry
@@ -65,7 +68,7 @@ class ReportLane(RunLogLane):
         if exposure is None or not is_for(self.component, entry.component, exposure.mount):
             return False
         if entry.kind == reported.EXPOSURE:
-            return exposure.event is not None and self._once.take(exposure.slot, by=entry.id)
+            return self._once.take(exposure.slot, by=entry.id)
         if not entry.run.failed:  # else its own event was rolled back
             self._once.take(exposure.slot, by=entry.id)
         return False
@@ -87,3 +90,12 @@ def event_texts(entry: RunEntry, env: Mapping[str, str]) -> Iterator[str]:
             exposure = exposure_of(entry.value)
             if exposure is not None and exposure.event is not None:
                 yield checked_text(exposure.event)
+            elif exposure is not None and exposure.seen is not None:
+                yield events.to_json(_event_of(exposure.seen, entry.run.ts_ms))
+
+
+def _event_of(seen: Seen, now_ms: float) -> Event:
+    """The event of an exposure that no hook had to see."""
+    details = msgspec.structs.asdict(seen)
+    exposure = Exposure(**{name: details.pop(name) for name in Exposure.__struct_fields__})
+    return flag_called(exposure, now_ms=now_ms, **details)

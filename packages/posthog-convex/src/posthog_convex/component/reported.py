@@ -1,6 +1,6 @@
 """What functions report beside their result, for the component to send: errors and exposures.
 
-Owns the items' kinds and fields. Never builds an event: the client did. One invariant: an item
+Owns the items' kinds and fields. Never builds an event. One invariant: an item
 names the mounted component that it is for, so that apps with two projects keep them apart.
 """
 
@@ -32,14 +32,32 @@ class ReportedException(msgspec.Struct, frozen=True):
     for_caller: bool = False
 
 
-class ReportedExposure(msgspec.Struct, frozen=True):
+class Seen(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who was given which value, and how it came about; see `FlagDetails`."""
+
+    distinct_id: str
+    flag: str
+    value: bool | str
+    locally: bool
+    groups: dict[str, str] = {}
+    reason: str | None = None
+    payload: Any = None
+    id: int | None = None
+    version: int | None = None
+    request_id: str | None = None
+    disable_geoip: bool = True
+
+
+class ReportedExposure(msgspec.Struct, frozen=True, omit_defaults=True):
     """A flag's value that somebody was given."""
 
     mount: str
     #: What counts as the same exposure.
     slot: str
-    #: The event as JSON text; None in an item of the kind `EXPOSED`.
+    #: The event as JSON text, where hooks of the app had to see it.
     event: str | None = None
+    #: What the event is made of, if it is sent; most are not, as they were sent before.
+    seen: Seen | None = None
 
 
 def to_item(reported: ReportedException | ReportedExposure) -> dict[str, Any]:
