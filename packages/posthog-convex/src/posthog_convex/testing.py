@@ -86,6 +86,7 @@ class PostHogTest:
         self._answers = _Answers()
         #: Events before the last `clear`.
         self._cleared = 0
+        self._cleared_runs = 0
 
     @property
     def events(self) -> list[Event]:
@@ -115,7 +116,7 @@ class PostHogTest:
     def clear(self) -> None:
         """Forget the events, errors and exposures so far."""
         self._cleared = len(self._t.queue("events", component=self._component))
-        self._t.run_records.clear()
+        self._cleared_runs = len(self._t.run_records)
 
     async def set_flag(
         self,
@@ -148,7 +149,9 @@ class PostHogTest:
         lane = ReportLane()
         lane.component = self._component
         kinds = frozenset(lane.reads)
-        for record in self._t.run_records:
+        if self._cleared_runs > len(self._t.run_records):
+            self._cleared_runs = 0  # the test has cleared them itself
+        for record in self._t.run_records[self._cleared_runs :]:
             for entry in map(unpack, (row for _, row in rows_of(record, kinds, 0))):
                 if lane.admit(entry):
                     yield from map(json.loads, event_texts(entry, ENV))

@@ -129,23 +129,22 @@ class Binding:
         if slot in seen:
             return
         seen.add(slot)
-        if not self._hooks:
+        if self._hooks:
+            event = flag_called(exposure, now_ms=unobserved_now_ms(), **details)
+            kept = self._hooked(ctx, event)
+            if kept is None:
+                return
+            changed = Exposure.of_event(kept) or exposure
             item = ReportedExposure(
-                self._component.mount,
-                slot,
-                seen=Seen(
-                    exposure.distinct_id, exposure.flag, exposure.value,
-                    groups={**exposure.groups}, **details,
-                ),
+                self._component.mount, changed.slot(), events.exposure_text(kept)
+            )
+        else:
+            # The lane makes the event, which most exposures of a value don't become.
+            seen_value = Seen(
+                exposure.distinct_id, exposure.flag, exposure.value,
+                groups={**exposure.groups}, **details,
             )  # fmt: skip
-            ctx.report(reported.EXPOSURE, reported.to_item(item), each_caller=True)
-            return
-        event = flag_called(exposure, now_ms=unobserved_now_ms(), **details)
-        kept = self._hooked(ctx, event)
-        changed = None if kept is None else Exposure.of_event(kept)
-        if kept is None or changed is None:
-            return
-        item = ReportedExposure(self._component.mount, changed.slot(), events.to_json(kept))
+            item = ReportedExposure(self._component.mount, slot, seen=seen_value)
         ctx.report(reported.EXPOSURE, reported.to_item(item), each_caller=True)
 
     def _hooked(self, ctx: Ctx, event: Event) -> Event | None:

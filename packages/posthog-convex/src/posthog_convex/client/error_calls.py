@@ -65,7 +65,7 @@ class ErrorCalls(Binding):
         item = ReportedException(
             self._component.mount,
             uuid,
-            None if kept is None else events.to_json(kept),
+            None if kept is None else events.exception_text(kept),
             for_caller,
         )
         ctx.report(reported.EXCEPTION, reported.to_item(item), durable=True)

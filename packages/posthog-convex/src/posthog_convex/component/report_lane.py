@@ -79,19 +79,20 @@ def event_texts(entry: RunEntry, env: Mapping[str, str]) -> Iterator[str]:
     match entry.kind:
         case "exception":
             if captures_uncaught(env) and isinstance(entry.value, ExceptionReport):
-                yield events.to_json(errors.uncaught(entry.value, entry.run))
+                yield events.exception_text(errors.uncaught(entry.value, entry.run))
         case reported.EXCEPTION:
             by_hand = exception_of(entry.value)
             if by_hand is not None and by_hand.event is not None:
                 event = json.loads(by_hand.event)
                 for_caller = by_hand.for_caller
-                yield events.to_json(errors.reported(event, entry.run, for_caller=for_caller))
+                made = errors.reported(event, entry.run, for_caller=for_caller)
+                yield events.exception_text(made)
         case _:
             exposure = exposure_of(entry.value)
             if exposure is not None and exposure.event is not None:
                 yield checked_text(exposure.event)
             elif exposure is not None and exposure.seen is not None:
-                yield events.to_json(_event_of(exposure.seen, entry.run.ts_ms))
+                yield events.exposure_text(_event_of(exposure.seen, entry.run.ts_ms))
 
 
 def _event_of(seen: Seen, now_ms: float) -> Event:

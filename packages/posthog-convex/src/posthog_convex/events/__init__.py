@@ -19,6 +19,7 @@ from posthog_convex.events.builders import (
     set_properties,
 )
 from posthog_convex.events.exposures import FLAG_CALLED, Exposure, FlagDetails, flag_called
+from posthog_convex.events.fitting import exception_text, exposure_text
 from posthog_convex.events.json_text import MAX_EVENT_BYTES, to_json
 from posthog_convex.events.properties import EventError, Properties, plain
 from posthog_convex.events.stamps import checked_uuid, event_uuid, iso_timestamp
@@ -38,6 +39,8 @@ __all__ = [
     "checked_uuid",
     "event_uuid",
     "exception",
+    "exception_text",
+    "exposure_text",
     "flag_called",
     "flag_properties",
     "group_identify",

@@ -84,12 +84,33 @@ async def flags_of_a_query(ctx: QueryCtx) -> None:
     await posthog.group_identify(ctx, "company", "acme")  # type: ignore[arg-type]
 
 
+async def exposures(ctx: QueryCtx) -> None:
+    await posthog.get_feature_flag(ctx, "a", send_feature_flag_events=False)
+    await posthog.get_feature_flag(ctx, "a", default=1, send_feature_flag_events=True)
+    await posthog.get_all_flags(  # type: ignore[call-overload]
+        ctx, send_feature_flag_events=False
+    )
+    PostHog(components.posthog, send_feature_flag_events=False, in_app_modules=["billing"])
+
+
+async def errors(query: QueryCtx, mutation: MutationCtx, action: ActionCtx) -> None:
+    try:
+        raise ValueError("bad")
+    except ValueError as error:
+        assert_type(await posthog.capture_exception(query, error), str)
+        await posthog.capture_exception(mutation, error, additional_properties={"order": 7})
+        await posthog.capture_exception(action, distinct_id="u", groups={"company": "acme"})
+        await posthog.capture_exception(query, "text")  # type: ignore[arg-type]
+        await posthog.capture_exception(query, error, properties={})  # type: ignore[call-arg]
+
+
 async def remote_flags_of_an_action(ctx: ActionCtx) -> None:
     assert_type(await posthog.evaluate_flag(ctx, "a"), bool | str | None)
     assert_type(await posthog.evaluate_flag(ctx, "a", default=0, timeout_s=1), bool | str | int)
     assert_type(await posthog.evaluate_all_flags(ctx, flag_keys=["a"]), FlagsAndPayloads)
     assert_type((await posthog.reload_feature_flags(ctx)).status, Reload)
     assert_type((await posthog.status(ctx)).poll, PollState)
+    assert_type((await posthog.status(ctx)).queued, int)
     await posthog.evaluate_flag_payload(ctx, "a", default={}, groups={"company": "acme"})
 
 
