@@ -103,10 +103,16 @@ def test_signing_in_again_and_out() -> None:
         assert len(await rows(t, USERS)) == 1
         assert len(await rows(t, SESSIONS)) == 2
         assert claims(first)["sub"] != claims(second)["sub"]
-        await t.set_env(CONVEX_TEST="1")
         await t.action("auth:signOut")
         assert len(await rows(t, SESSIONS)) == 2, "who is nobody ends nobody's session"
         assert await refresh(t, first)
+        await signed_in(t, first).action("auth:signOut")
+        assert await refresh(t, first) is None
+        assert await refresh(t, second)
+        # Signing in anew, a client leaves the session in which it was.
+        await sign(signed_in(t, second), "signIn")
+        assert await refresh(t, second) is None
+        assert len(await rows(t, SESSIONS)) == 1
 
     run(scenario)
 
@@ -237,6 +243,17 @@ def test_a_refresh_token_is_good_for_one_answer() -> None:
             assert await refresh(t, tokens) is None
         assert await rows(t, SESSIONS) == await rows(t, REFRESH_TOKENS) == []
         assert any("is ended" in line for line in t.log_lines)
+
+    run(scenario)
+
+
+def test_tabs_that_ask_together_are_no_flood() -> None:
+    async def scenario(t: ConvexTest) -> None:
+        tokens = await sign(t, "signUp")
+        answers = [await refresh(t, tokens) for _ in range(sessions._MAX_TOGETHER)]
+        assert None not in answers
+        assert await refresh(t, tokens) is None
+        assert await rows(t, REFRESH_TOKENS) == []
 
     run(scenario)
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from pyconvex.accounts import attempts, sessions
-from pyconvex.accounts.people import DIVIDER
+from pyconvex.accounts.people import get_auth_session_id
 from pyconvex.accounts.tables import ACCOUNTS, USERS
 from pyconvex.functions import MutationCtx, RegisteredFunction, internal_mutation
-from pyconvex.functions.auth_config import SITE_URL
 
 #: User, session and refresh token by id, as a function returns them.
 Opened = dict[str, str]
@@ -84,9 +83,8 @@ class AccountMutations:
 
     async def _close_session(self, ctx: MutationCtx) -> None:
         """End the session that calls, if one of ours does."""
-        identity = await ctx.auth.get_user_identity()
-        if identity is not None and identity["issuer"] == ctx.env.get(SITE_URL):
-            session_id = str(identity["subject"]).partition(DIVIDER)[2]
+        session_id = await get_auth_session_id(ctx)
+        if session_id is not None:
             await sessions.close_session(ctx.db, session_id)
 
     async def _store_password(self, ctx: MutationCtx, email: str, secret: str) -> bool:

@@ -36,5 +36,5 @@ async def _user_and_session(ctx: QueryCtx | ActionCtx) -> tuple[str, str] | None
     identity = await ctx.auth.get_user_identity()
     if identity is None or identity.get("issuer") not in (ctx.env.get(SITE_URL), TEST_ISSUER):
         return None
-    user, divider, session = str(identity["subject"]).partition(DIVIDER)
-    return (user, session) if divider else None
+    user, _, session = str(identity["subject"]).partition(DIVIDER)
+    return (user, session) if user and session else None

@@ -22,6 +22,8 @@ TOTAL_MS = 30 * 86_400_000.0
 INACTIVE_MS = 30 * 86_400_000.0
 #: How long a used refresh token gets another answer: tabs ask at the same time.
 REUSE_MS = 10_000.0
+#: Answers to one refresh token in that time: more tabs than come back together.
+_MAX_TOGETHER = 8
 #: Used tokens kept of one session, to know them again.
 _MAX_USED = 32
 #: Expired sessions of a user that one sign-in clears away.
@@ -82,7 +84,7 @@ async def refresh_session(
         return None
     if not await _counts(db, token, now_ms):
         _log.warning(
-            "A refresh token was shown again after its successor was used: session %s is ended.",
+            "A refresh token was shown again, too late or too often: session %s is ended.",
             session_id,
         )
         await close_session(db, session_id)
@@ -97,7 +99,7 @@ async def refresh_session(
 
 async def _counts(db: DatabaseWriter, token: dict[str, Any], now_ms: float) -> bool:
     used_ms = token.get("firstUsedTime")
-    if used_ms is None or now_ms <= used_ms + REUSE_MS:
+    if used_ms is None:
         return True
     children = await (
         db.query(REFRESH_TOKENS)
@@ -108,6 +110,8 @@ async def _counts(db: DatabaseWriter, token: dict[str, Any], now_ms: float) -> b
         )
         .collect()
     )
+    if now_ms <= used_ms + REUSE_MS:
+        return len(children) < _MAX_TOGETHER
     if any("firstUsedTime" in child for child in children) or not children:
         return False
     # The answer got lost on its way. Whoever holds it nevertheless can't use it any more.
