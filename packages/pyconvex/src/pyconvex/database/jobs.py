@@ -17,7 +17,7 @@ import msgspec
 
 from pyconvex.database.bounds import Bound, Bounds
 from pyconvex.database.errors import DatabaseError
-from pyconvex.values import Value, codec
+from pyconvex.values import Value, codec, ids
 
 if TYPE_CHECKING:
     from pyconvex.database.namespace import Namespace
@@ -99,7 +99,7 @@ def schedule(tx: Transaction, home: str, job: NewJob, *, canceled: bool = False)
             "arguments": _store(tables, job.arguments),
         },
     )
-    place = _queue(tx).insert(
+    _queue(tx).insert(
         _QUEUE,
         {
             "phase": "pending",
@@ -113,8 +113,8 @@ def schedule(tx: Transaction, home: str, job: NewJob, *, canceled: bool = False)
             "losses": 0,
             "retry": None if job.retry is None else msgspec.to_builtins(job.retry),
         },
+        ids.decode_id(id).internal,
     )
-    tables.patch(id, {"place": place})
     if canceled:
         _end(tx, home, id, {"kind": "canceled"}, tx.now_ms)
     return id
@@ -149,9 +149,9 @@ def begin(tx: Transaction, home: str, id: str) -> bool:
     if document is None or _kind(document) != "pending":
         return False
     _move(tx, home, id, {"state": {"kind": "inProgress"}})
-    place = str(document["place"])
-    attempts = cast(float, cast(dict[str, Value], _queue(tx).get(place))["attempts"])
-    _queue(tx).patch(place, {"phase": "running", "attempts": attempts + 1})
+    place = _place(tx, id)
+    attempts = cast(float, place["attempts"])
+    _queue(tx).patch(str(place["_id"]), {"phase": "running", "attempts": attempts + 1})
     return True
 
 
@@ -171,9 +171,9 @@ def put_off(tx: Transaction, home: str, id: str, due_ms: float, *, lost: bool = 
     if document is None or _kind(document) not in ("pending", "inProgress"):
         return False
     _move(tx, home, id, {"state": {"kind": "pending"}})
-    place = str(document["place"])
-    losses = cast(float, cast(dict[str, Value], _queue(tx).get(place))["losses"])
-    _queue(tx).patch(place, {"phase": "pending", "due": due_ms, "losses": losses + lost})
+    place = _place(tx, id)
+    losses = cast(float, place["losses"]) + lost
+    _queue(tx).patch(str(place["_id"]), {"phase": "pending", "due": due_ms, "losses": losses})
     return True
 
 
@@ -193,8 +193,7 @@ def cancel(tx: Transaction, home: str, id: str, now_ms: float) -> None:
 
 def visible(tables: Namespace, document: Mapping[str, Value]) -> dict[str, Value]:
     """A job's document as functions see it, arguments included."""
-    hidden = ("arguments", "place")
-    shown = {name: value for name, value in document.items() if name not in hidden}
+    shown = {name: value for name, value in document.items() if name != "arguments"}
     return {**shown, "args": [codec.decode(_arguments(tables, document))]}
 
 
@@ -228,13 +227,19 @@ def _finish(tx: Transaction, home: str, id: str, ended: dict[str, object], now_m
 
 def _end(tx: Transaction, home: str, id: str, ended: dict[str, object], now_ms: float) -> None:
     _move(tx, home, id, {"state": ended, "completedTime": now_ms})
-    document = tx.namespace(home, system=True).get(id, FUNCTIONS)
-    assert document is not None
-    _queue(tx).patch(str(document["place"]), {"phase": "done", "due": now_ms + KEPT_MS})
+    place = _queue(tx).counterpart(_QUEUE, id)
+    _queue(tx).patch(place, {"phase": "done", "due": now_ms + KEPT_MS})
 
 
 def _move(tx: Transaction, home: str, id: str, fields: Mapping[str, object]) -> None:
     tx.namespace(home, system=True).patch(id, fields, FUNCTIONS)
+
+
+def _place(tx: Transaction, id: str) -> dict[str, Value]:
+    """A job's row in the queue, which has the same internal id."""
+    place = _queue(tx).get(_queue(tx).counterpart(_QUEUE, id))
+    assert place is not None, "a job's document and its place go together"
+    return place
 
 
 def _jobs(tx: Transaction, phase: str, limit: int) -> list[Job]:

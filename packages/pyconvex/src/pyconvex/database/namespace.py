@@ -68,11 +68,14 @@ class Namespace:
         found = self._tx.fetch(*located)
         return None if found is None or found.doc is None else documents.decode_document(found.doc)
 
-    def insert(self, table: str, value: Mapping[str, object]) -> str:
-        """Add a document and return its id; the table comes into being with its first one."""
+    def insert(self, table: str, value: Mapping[str, object], internal: bytes | None = None) -> str:
+        """Add a document and return its id; the table comes into being with its first one.
+
+        `internal` makes it the counterpart of a document of another table: see `counterpart`.
+        """
         given = documents.canonical("db.insert", value)
         info = self._table_to_write(table)
-        internal = self._tx.new_id()
+        internal = internal or self._tx.new_id()
         id = ids.encode_id(info.number, internal)
         creation_time = self._tx.next_creation_time()
         documents.check_system_fields(given, id, creation_time)
@@ -176,6 +179,11 @@ class Namespace:
             return text if info and ids.decode_id(text).table_number == info.number else None
         except InvalidId:
             return None
+
+    def counterpart(self, table: str, id: str) -> str:
+        """The id that a document of `table` has which shares its internal id with `id`."""
+        info = self._table_to_write(table)
+        return ids.encode_id(info.number, ids.decode_id(id).internal)
 
     # --- table numbers, for id validators
 
