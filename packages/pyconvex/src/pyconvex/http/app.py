@@ -7,6 +7,7 @@ a failure, can be read by a page of any origin.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
@@ -162,6 +163,13 @@ class _Application:
             response = refusal(error.status, error.code, error.message)
         except Gone:
             return
+        except asyncio.CancelledError:
+            # The server stops and has waited long enough; nobody else cancels a request.
+            response = refusal(
+                503,
+                "ServerStopping",
+                "The server is stopping, and this request had not ended; it may end unseen.",
+            )
         except Exception:
             _log.exception("A request to %s could not be answered.", request.path)
             response = refusal(
