@@ -62,6 +62,15 @@ def test_dev_says_the_same_to_people(project: Path, running: Start) -> None:
         assert time.monotonic() < deadline, (dev.out, dev.err)
         time.sleep(0.01)
     assert dev.out[0].startswith("Serving convex at http://127.0.0.1:")
+
+    url = env_local.read(project)["VITE_CONVEX_URL"]
+    assert ask(url, "lib:hello") == "hello you"
+    httpx2.post(f"{url}/api/mutation", json={"path": "lib:fail", "args": {}}, timeout=DEADLINE_S)
+    while len(dev.err) < 2:
+        assert time.monotonic() < deadline, (dev.out, dev.err)
+        time.sleep(0.01)
+    assert dev.err[0].endswith(" [Q(lib:hello)] [LOG] 'greeting you'")
+    assert ' [M(lib:fail)] Uncaught ConvexError: {"code":"NO"}' in dev.err[1]
     assert dev.stop(signal.SIGINT) == 0
 
 

@@ -43,7 +43,7 @@ def logs(
     try:
         for entries in _batches(deployment, history, follow):
             for entry in entries:
-                for line in [_json(entry)] if as_json else _lines(entry, success):
+                for line in [_json(entry)] if as_json else shown(entry, success=success):
                     click.echo(line)
     except KeyboardInterrupt:
         click.echo(err=True)
@@ -64,7 +64,8 @@ def _json(entry: Any) -> str:
     return msgspec.json.encode(entry).decode()
 
 
-def _lines(entry: dict[str, Any], success: bool) -> Iterator[str]:
+def shown(entry: dict[str, Any], *, success: bool) -> Iterator[str]:
+    """An entry as people read it; with `success`, also that a run succeeded."""
     moment = datetime.fromtimestamp(entry["timestamp"], UTC).astimezone()
     kind = {"Query": "Q", "Mutation": "M", "Action": "A", "HttpAction": "H"}
     head = (

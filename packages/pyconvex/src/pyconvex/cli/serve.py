@@ -22,7 +22,10 @@ import click
 import watchfiles
 
 from pyconvex.cli.frontend import Frontend
+from pyconvex.cli.logs import shown
 from pyconvex.database import DatabaseError
+from pyconvex.http.function_logs import execution
+from pyconvex.runlog.recent import RecentRuns
 from pyconvex.runtime.calls import HostError
 from pyconvex.runtime.environment import MissingVariablesError
 from pyconvex.runtime.loader import SourceError, check_folder
@@ -36,6 +39,8 @@ from pyconvex.storage import FolderRefused
 #: ones looks at them again and again: half of the server's time with 2,000 subscribers. What this
 #: lets pile up in between is a few megabytes.
 GC_THRESHOLDS = (50_000, 50, 1_000)
+#: Between two looks at what functions told, when nothing wakes who looks.
+_LONG_S = 3600.0
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _ISOLATES = click.option(
@@ -97,8 +102,9 @@ def dev(
 ) -> None:
     """Run the functions folder and deploy it again when it changes.
 
-    Writes into .env.local where the deployment is, for the frontend and for other commands, and
-    those of the deployment's variables that begin with VITE_ or NEXT_PUBLIC_.
+    Shows what functions print and how they fail. Writes into .env.local where the deployment is,
+    for the frontend and for other commands, and those of the deployment's variables that begin with
+    VITE_ or NEXT_PUBLIC_.
     """
     if fresh and isolates == 0:
         raise click.UsageError("--fresh needs processes: leave out --isolates 0.")
@@ -173,16 +179,16 @@ class Report:
     """Tells a person, or with JSON lines a program, what happens."""
 
     def __init__(self, as_json: bool) -> None:
-        self._as_json = as_json
+        self.as_json = as_json
 
     def say(self, text: str, **facts: Any) -> None:
         """One event, with the facts that a program would want."""
-        click.echo(json.dumps(facts) if self._as_json else text)
+        click.echo(json.dumps(facts) if self.as_json else text)
         sys.stdout.flush()
 
     def problem(self, text: str) -> None:
         """Something that the developer must mend."""
-        if self._as_json:
+        if self.as_json:
             click.echo(json.dumps({"problem": text}))
         click.secho(text, fg="red", err=True)
 
@@ -225,6 +231,7 @@ async def _dev(settings: Settings, report: Report, *, types: bool) -> None:
         tasks = {
             asyncio.create_task(_develop(server, settings.functions, frontend, report)),
             asyncio.create_task(_share_variables(server, frontend)),
+            asyncio.create_task(_show_logs(server.recent_runs, settings, report)),
         }
         for task in tasks:
             task.add_done_callback(partial(_stop_if_failed, stopping))
@@ -243,6 +250,20 @@ async def _share_variables(server: Server, frontend: Frontend) -> None:
         changed.clear()
         frontend.share(server.variables())
         await changed.wait()
+
+
+async def _show_logs(runs: RecentRuns, settings: Settings, report: Report) -> None:
+    """Show what functions print and how they fail, to a person; programs follow it themselves."""
+    cursor = runs.cursor
+    while not (runs.closed or report.as_json):
+        await runs.wait(cursor, _LONG_S)
+        records, cursor = runs.after(cursor), runs.cursor
+        for record in records:
+            entry = execution(record, structured=False)
+            if settings.isolates == 0:
+                entry["logLines"] = ()  # in this process they are shown as they are printed
+            for line in shown(entry, success=False):
+                click.echo(line, err=True)
 
 
 def _stop_if_failed(stopping: asyncio.Event, task: asyncio.Task[None]) -> None:

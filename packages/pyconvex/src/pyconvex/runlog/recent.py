@@ -60,6 +60,11 @@ class RecentRuns:
         except TimeoutError:
             pass
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing comes any more."""
+        return self._closed
+
     def close(self) -> None:
         """Nobody waits any longer."""
         self._closed = True

@@ -25,6 +25,7 @@ from pyconvex.delivery.messages import LaneStatus
 from pyconvex.delivery.supervisor import LaneSupervisor
 from pyconvex.http import Deployment, IssuerDocuments, SiteEndpoint, create_app
 from pyconvex.runlog.log import RunLog
+from pyconvex.runlog.recent import RecentRuns
 from pyconvex.runtime import addresses
 from pyconvex.runtime.commits import CommitQueue
 from pyconvex.runtime.deploy import Deployer
@@ -98,6 +99,11 @@ class Server:
     def pids(self) -> list[int]:
         """The processes that run the app's code."""
         return self._deployer.pids
+
+    @property
+    def recent_runs(self) -> RecentRuns:
+        """The newest executions."""
+        return self._run_log.recent
 
     def lane_status(self) -> tuple[LaneStatus, ...]:
         """How the lanes fare."""
