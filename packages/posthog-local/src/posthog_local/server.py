@@ -187,7 +187,7 @@ class _Refusals:
             details={
                 "status": response.status,
                 "path": request.path,
-                "reason": response.body.decode("utf-8", "replace"),
+                "reason": _reason(response.body),
             },
             payload=body_text(request.body),
         )
@@ -211,6 +211,16 @@ class _Facts:
     @property
     def flags(self) -> FlagBook:
         return self._store.flags
+
+
+def _reason(body: bytes) -> str:
+    """The sentence of a refusal, in whichever shape the route answers."""
+    try:
+        error = msgspec.json.decode(body, type=dict[str, str | None])
+    except msgspec.MsgspecError:
+        return body.decode("utf-8", "replace")
+    places = ("detail", "error_description", "error")
+    return next((text for name in places if (text := error.get(name))), "")
 
 
 def _started(settings: Settings, folder: Folder, keys: Keys, port: int) -> Started:

@@ -85,6 +85,7 @@ def test_a_refused_key_is_noted_but_never_shown(local: PostHogLocal) -> None:
     error.value.close()
     [warning] = local.warnings()
     assert warning["details"]["status"] == 401
+    assert warning["details"]["reason"].startswith("The API key")
     assert "phx_secret_of_mine" not in json.dumps(warning)
 
 

@@ -78,7 +78,7 @@ class Router:
         if response is None:
             scope["extensions"][ABORT_EXTENSION]()
             return
-        await send_response(response, send, _cors_headers(head))
+        await send_response(response, send, _cors_headers(head, endpoint.methods))
 
     def _find(self, path: str) -> tuple[Endpoint | None, Mapping[str, str]]:
         endpoint = self._endpoints.get(path)
@@ -145,7 +145,7 @@ async def _handle(endpoint: Endpoint, request: Request) -> Response:
         return text_response(refusal.status, refusal.sentence)
 
 
-def _cors_headers(head: Request) -> tuple[tuple[bytes, bytes], ...]:
+def _cors_headers(head: Request, methods: frozenset[str]) -> tuple[tuple[bytes, bytes], ...]:
     origin = head.headers.get("origin")
     if origin is None:
         return ()
@@ -156,8 +156,9 @@ def _cors_headers(head: Request) -> tuple[tuple[bytes, bytes], ...]:
     ]
     if head.method == "OPTIONS":
         wanted = head.header("access-control-request-headers") or "content-type"
+        allowed = [*sorted(methods | {"GET", "POST"}), "OPTIONS"]
         headers += [
-            (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+            (b"access-control-allow-methods", ", ".join(allowed).encode()),
             (b"access-control-allow-headers", wanted.encode("latin-1")),
             (b"access-control-max-age", b"3600"),
         ]
