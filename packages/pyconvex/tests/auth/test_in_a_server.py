@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import jwt
 import pytest
 import websockets
 from issuing import Issuer, public_jwk, rsa_key, serving
@@ -411,6 +412,52 @@ http.route(path="/who", method="GET", handler=who)
         assert "No auth provider found" in refused.text
 
     run(tmp_path, scenario, files)
+
+
+def test_behind_a_proxy_tokens_name_the_address_that_everybody_sees(tmp_path: Path) -> None:
+    write(
+        tmp_path / "convex",
+        {
+            "auth.py": "from pyconvex.accounts import password_auth\nauth = password_auth()\n",
+            "auth_config.py": """
+from pyconvex import OidcProvider
+providers = [OidcProvider.this_deployment()]
+""",
+            "who.py": APP["who.py"]
+            + """
+@query
+async def addresses(ctx: QueryCtx) -> list[str]:
+    return [ctx.env["CONVEX_CLOUD_URL"], ctx.env["CONVEX_SITE_URL"]]
+""",
+        },
+    )
+    settings = Settings(
+        data=tmp_path / "data",
+        port=0,
+        isolates=0,
+        cloud_origin="https://api.shop.example",
+        site_origin="https://site.shop.example",
+    )
+
+    async def main() -> None:
+        async with Server(settings) as server:
+            await server.deploy(tmp_path / "convex")
+            form = {"email": "ann@example.com", "password": "correct horse", "flow": "signUp"}
+            args = {"provider": "password", "params": form}
+            async with httpx2.AsyncClient() as client:
+                body = {"path": "auth:signIn", "args": args}
+                answer = (await client.post(f"{server.url}/api/action", json=body)).json()
+                found = await client.get(f"{server.site_url}/.well-known/openid-configuration")
+            token = answer["value"]["tokens"]["token"]
+            issuer = jwt.decode(token, options={"verify_signature": False})["iss"]
+            assert issuer == found.json()["issuer"] == "https://site.shop.example"
+            assert (await ask(server, "auth:isAuthenticated", token))["value"] is True
+            assert (await ask(server, "who:addresses"))["value"] == [
+                "https://api.shop.example",
+                "https://site.shop.example",
+            ]
+
+    asyncio.run(main())
 
 
 def test_sessions_outlive_the_server(tmp_path: Path) -> None:

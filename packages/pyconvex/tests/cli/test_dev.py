@@ -238,6 +238,16 @@ def test_a_data_folder_that_is_in_use(
 
 
 @pytest.mark.parametrize(
+    "origin", ["shop.example", "https://shop.example/api", "ftp://shop.example", "https://a.b?c=1"]
+)
+def test_an_origin_is_an_address_without_path(origin: str) -> None:
+    for option in ("--cloud-origin", "--site-origin"):
+        status, output = command("start", option, origin)
+        assert status == 2
+        assert "https://api.example.com" in output
+
+
+@pytest.mark.parametrize(
     "arguments",
     [["dev", "--port", "x"], ["dev", "--isolates", "-1"], ["nope"], ["run"], ["dev", "x"]],
 )

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import watchfiles
@@ -121,6 +122,15 @@ def dev(
     _run(_dev(settings, Report(as_json), types=types))
 
 
+def _origin(_: click.Context, option: click.Parameter, url: str | None) -> str | None:
+    """An address without path, as browsers say where a page is from."""
+    parts = urlsplit(url or "")
+    fits = parts.scheme in ("http", "https") and parts.netloc and parts.path in ("", "/")
+    if url is not None and (not fits or parts.query or parts.fragment):
+        raise click.BadParameter("must be an address such as https://api.example.com, no path.")
+    return None if url is None else url.rstrip("/")
+
+
 @click.command()
 @click.option(
     "--data",
@@ -138,6 +148,20 @@ def dev(
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port; 0 takes a free one.")
 @_SITE_PORT
+@click.option(
+    "--cloud-origin",
+    callback=_origin,
+    default=None,
+    metavar="URL",
+    help="Where clients reach it, if a proxy is before it: what CONVEX_CLOUD_URL says.",
+)
+@click.option(
+    "--site-origin",
+    callback=_origin,
+    default=None,
+    metavar="URL",
+    help="The same for its HTTP actions, and the issuer of its tokens: CONVEX_SITE_URL.",
+)
 @_ISOLATES
 @click.option(
     "--redact-logs-to-client/--no-redact-logs-to-client",
@@ -154,6 +178,8 @@ def start(
     host: str,
     port: int,
     site_port: int | None,
+    cloud_origin: str | None,
+    site_origin: str | None,
     isolates: int,
     redact: bool,
     as_json: bool,
@@ -169,6 +195,8 @@ def start(
         host=host,
         port=port,
         site_port=site_port,
+        cloud_origin=cloud_origin,
+        site_origin=site_origin,
         isolates=isolates,
         redact_logs_to_client=redact,
     )

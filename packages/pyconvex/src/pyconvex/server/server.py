@@ -180,7 +180,8 @@ class Server:
         self._lanes.start(settings.data, [], store.durable_ts)
         self._background(maintain(store, commits, sweeps=[partial(forget_jobs, system)]))
         await self._tell_address()
-        self._trust = TrustInForce(system, committer.subscriptions, self.site_url)
+        issuer = settings.site_origin or self.site_url
+        self._trust = TrustInForce(system, committer.subscriptions, issuer)
         self._stack.callback(self._trust.close)
         self._background(sweep_run_log(run_log))
         fetch = HttpFetch()
@@ -194,7 +195,10 @@ class Server:
 
     async def _tell_address(self) -> None:
         """Have functions and tools read where this server is; nothing is written if they do."""
-        now = {addresses.CLOUD_URL: self.url, addresses.SITE_URL: self.site_url}
+        now = {
+            addresses.CLOUD_URL: self.settings.cloud_origin or self.url,
+            addresses.SITE_URL: self.settings.site_origin or self.site_url,
+        }
         if self._system.read(lambda tx: addresses.differ(tx, now)):
             await self._system.write(lambda tx: addresses.record(tx, now))
 

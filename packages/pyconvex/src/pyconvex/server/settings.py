@@ -26,6 +26,10 @@ class Settings:
     port: int = DEFAULT_PORT
     #: Where HTTP actions answer; None takes the port after `port`, or with that 0 a free one.
     site_port: int | None = None
+    #: Where clients reach the API, and HTTP actions, when that is not where the server listens;
+    #: without `/` at the end.
+    cloud_origin: str | None = None
+    site_origin: str | None = None
     #: Isolates kept ready for queries and mutations. 0 runs functions in the server's own process,
     #: where a debugger finds them and nothing ends one that loops.
     isolates: int = 2
