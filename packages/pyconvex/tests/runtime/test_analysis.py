@@ -154,6 +154,7 @@ def test_components_are_found_at_every_mount(analysed: Analysed) -> None:
     mail = image.spec.components[1]
     assert [f.path for f in mail.functions] == [
         "lib:acting",
+        "lib:calls_back",
         "lib:hidden",
         "lib:own_hidden",
         "lib:send",

@@ -32,6 +32,7 @@ from pyconvex.functions.hints import Arg
 from pyconvex.functions.pagination import PaginationOptions, PaginationResult
 from pyconvex.functions.references import (
     ComponentReference,
+    FunctionHandle,
     FunctionReference,
     ModuleReference,
     api,
@@ -75,6 +76,7 @@ __all__ = [
     "EnvironmentView",
     "FunctionBundle",
     "FunctionCallError",
+    "FunctionHandle",
     "FunctionKind",
     "FunctionReference",
     "HeaderFields",

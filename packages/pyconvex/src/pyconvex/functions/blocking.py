@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from pyconvex.functions.context import ActionCtx, Ctx, Run
-from pyconvex.functions.references import FunctionReference, ModuleReference
+from pyconvex.functions.references import Target
 from pyconvex.functions.scheduler import Retry, ScheduledId, Scheduler
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class BlockingScheduler:
     def run_after(
         self,
         delay: float | timedelta,
-        function: FunctionReference | ModuleReference,
+        function: Target,
         arguments: Mapping[str, Any] | None = None,
         /,
     ) -> ScheduledId: ...
@@ -86,7 +86,7 @@ class BlockingScheduler:
     def run_at(
         self,
         moment: datetime | float,
-        function: FunctionReference | ModuleReference,
+        function: Target,
         arguments: Mapping[str, Any] | None = None,
         /,
     ) -> ScheduledId: ...
@@ -145,7 +145,7 @@ class BlockingActionCtx(Ctx):
     @overload
     def run_query(
         self,
-        function: FunctionReference | ModuleReference,
+        function: Target,
         arguments: Mapping[str, Any] | None = None,
         /,
     ) -> Any: ...
@@ -160,7 +160,7 @@ class BlockingActionCtx(Ctx):
     @overload
     def run_mutation(
         self,
-        function: FunctionReference | ModuleReference,
+        function: Target,
         arguments: Mapping[str, Any] | None = None,
         /,
     ) -> Any: ...
@@ -175,7 +175,7 @@ class BlockingActionCtx(Ctx):
     @overload
     def run_action(
         self,
-        function: FunctionReference | ModuleReference,
+        function: Target,
         arguments: Mapping[str, Any] | None = None,
         /,
     ) -> Any: ...

@@ -15,8 +15,10 @@ from pyconvex.functions.db import DatabaseReader, DatabaseWriter
 from pyconvex.functions.environment import EnvironmentView
 from pyconvex.functions.references import (
     ComponentReference,
+    FunctionHandle,
     FunctionReference,
     ModuleReference,
+    Target,
 )
 from pyconvex.functions.scheduler import Scheduler, SchedulingRun
 from pyconvex.runlog import ExceptionReport
@@ -58,6 +60,9 @@ class Run(SchedulingRun, Protocol):
 
     def call(self, kind: str, target: Any, arguments: Mapping[str, Any]) -> Awaitable[Any]:
         """Run another function as part of this run."""
+
+    def handle_of(self, target: Any) -> FunctionHandle:
+        """The handle of a function that the running one may refer to."""
 
     def enqueue(self, queue: str, value: Any, mount: str | None) -> Awaitable[None]:
         """Append to one of the component's queues, or to an open one of a component in it."""
@@ -114,6 +119,25 @@ class Ctx:
         """The path of the function that runs, such as `users:get`."""
         return self._run.function_name
 
+    def create_function_handle(
+        self,
+        function: QueryFunction[..., Any]
+        | MutationFunction[..., Any]
+        | ActionFunction[..., Any]
+        | FunctionReference
+        | ModuleReference,
+    ) -> FunctionHandle:
+        """Text that stands for a function, to hand to a component, or to store.
+
+        `run_query`, `run_mutation`, `run_action` and the scheduler take it in place of the
+        function, in whatever component, and whether it is public or internal. It stays the same
+        across deploys and no longer works when the function is gone.
+
+            handle = ctx.create_function_handle(internal.orders.paid)
+            await ctx.run_mutation(components.payments.lib.charge, {"callback": handle})
+        """
+        return self._run.handle_of(function)
+
     def log(self, level: str, message: Any) -> None:
         """Add a line to this run's log: level is debug, info, log, warn or error."""
         self._run.log(level, message)
@@ -166,7 +190,7 @@ class _AsyncCtx(Ctx):
     @overload
     def run_query(
         self,
-        function: FunctionReference | ModuleReference,
+        function: Target,
         arguments: Mapping[str, Any] | None = None,
         /,
     ) -> Awaitable[Any]: ...
@@ -203,7 +227,7 @@ class MutationCtx(QueryCtx):
     @overload
     def run_mutation(
         self,
-        function: FunctionReference | ModuleReference,
+        function: Target,
         arguments: Mapping[str, Any] | None = None,
         /,
     ) -> Awaitable[Any]: ...
@@ -236,7 +260,7 @@ class ActionCtx(_AsyncCtx):
     @overload
     def run_mutation(
         self,
-        function: FunctionReference | ModuleReference,
+        function: Target,
         arguments: Mapping[str, Any] | None = None,
         /,
     ) -> Awaitable[Any]: ...
@@ -251,7 +275,7 @@ class ActionCtx(_AsyncCtx):
     @overload
     def run_action(
         self,
-        function: FunctionReference | ModuleReference,
+        function: Target,
         arguments: Mapping[str, Any] | None = None,
         /,
     ) -> Awaitable[Any]: ...

@@ -23,6 +23,7 @@ from pyconvex.functions.pagination import (
     PaginationResult,
     PaginationResultValidator,
 )
+from pyconvex.functions.references import FunctionHandle
 from pyconvex.values import (
     CommitTs,
     Id,
@@ -85,6 +86,7 @@ _SIMPLE: dict[Any, Callable[[], Validator]] = {
     CommitTs: v.commit_ts,
     str: v.string,
     bytes: v.bytes,
+    FunctionHandle: v.string,
     Any: v.any,
     object: v.any,
     dict: lambda: v.record(v.string(), v.any()),

@@ -10,6 +10,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NewType, TypeAlias
+
+#: What every function handle begins with.
+HANDLE_PREFIX = "function://"
+
+#: Text that stands for one function of the deployment, and that who holds it may run: what
+#: `ctx.create_function_handle` gives, also as the type of an argument or field that holds one.
+FunctionHandle = NewType("FunctionHandle", str)
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
@@ -112,3 +120,6 @@ api = ModuleReference(None, ())
 internal = ModuleReference(None, ())
 #: Mounted components: `components.posthog.lib.capture`.
 components = _Components()
+
+#: What can be run besides a decorated function itself.
+Target: TypeAlias = FunctionReference | ModuleReference | FunctionHandle

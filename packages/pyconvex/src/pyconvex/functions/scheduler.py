@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, Protocol,
 
 from pyconvex.functions.arguments import named_arguments
 from pyconvex.functions.errors import FunctionCallError
-from pyconvex.functions.references import FunctionReference, ModuleReference
+from pyconvex.functions.references import Target
 from pyconvex.values import Id
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Scheduler:
     def run_after(
         self,
         delay: float | timedelta,
-        function: FunctionReference | ModuleReference,
+        function: Target,
         arguments: Mapping[str, Any] | None = None,
         /,
     ) -> Awaitable[ScheduledId]: ...
@@ -157,7 +157,7 @@ class Scheduler:
     def run_at(
         self,
         moment: datetime | float,
-        function: FunctionReference | ModuleReference,
+        function: Target,
         arguments: Mapping[str, Any] | None = None,
         /,
     ) -> Awaitable[ScheduledId]: ...

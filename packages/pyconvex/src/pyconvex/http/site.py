@@ -36,7 +36,8 @@ SITE_PREFIX = "/http"
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Statuses without a body, whose length is not told either.
 _EMPTY = frozenset({204, 304})
-_NOT_ENABLED = "This Convex deployment does not have HTTP actions enabled."
+#: What clients of an app without any HTTP action are told.
+NOT_ENABLED = "This Convex deployment does not have HTTP actions enabled."
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ class SiteEndpoint:
         route = self._host.find_route(scope["method"], path)
         if route is None:
             known = self._host.answers_http
-            text = f"No HttpAction routed for {path}" if known else _NOT_ENABLED
+            text = no_route(path) if known else NOT_ENABLED
             await exchange.refuse(404, text.encode(), TEXT)
             return
         headers = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in scope["headers"]]
@@ -217,6 +218,11 @@ class _Exchange:
     def _leave(self) -> None:
         self._left = True
         self._over.set()
+
+
+def no_route(path: str) -> str:
+    """What a client is told where no route answers."""
+    return f"No HttpAction routed for {path}"
 
 
 def below_site(scope: Scope) -> Scope:

@@ -26,6 +26,7 @@ from pyconvex.functions import (
     CredentialRefused,
     EnvironmentView,
     FunctionCallError,
+    FunctionHandle,
     FunctionKind,
     HttpActionCtx,
 )
@@ -35,7 +36,7 @@ from pyconvex.identity import Identity
 from pyconvex.runlog import ExceptionReport, LogLine, LogLines, Report, Usage
 from pyconvex.runlog.exceptions import Describer, ErrorIds
 from pyconvex.runlog.report import Items
-from pyconvex.runtime import messages, purity, scheduling
+from pyconvex.runtime import handles, messages, purity, scheduling
 from pyconvex.runtime.analysis import AppImage, ComponentImage
 from pyconvex.runtime.calling import (
     Callee,
@@ -46,6 +47,7 @@ from pyconvex.runtime.calling import (
     find_endpoint,
     find_for_client,
     find_for_function,
+    find_named,
     find_to_schedule,
 )
 from pyconvex.runtime.http_action import respond
@@ -119,7 +121,7 @@ class ActionRunner:
                 callee, codec.decode(start.args), tables.namespace(start.component)
             )
             environment = _environment(callee.component, tables)
-        frame = ActionFrame(self, start.run_id, callee, environment, reporting)
+        frame = ActionFrame(self, start, callee, environment, reporting)
         purity.enter_call(frame)  # for good: each action is a task of its own
         if callee.function.blocking:
             result = await self._in_thread(callee, frame, bound)
@@ -143,7 +145,7 @@ class ActionRunner:
         head = msgspec.msgpack.decode(start.args, type=messages.RequestHead)
         with self._snapshot() as tables:
             environment = _environment(endpoint.component, tables)
-        frame = ActionFrame(self, start.run_id, endpoint, environment, reporting, head.refused)
+        frame = ActionFrame(self, start, endpoint, environment, reporting, head.refused)
         purity.enter_call(frame)
 
         async def ask(kind: str, args: bytes = b"") -> messages.CallBack:
@@ -306,14 +308,15 @@ class ActionFrame:
     def __init__(
         self,
         runner: ActionRunner,
-        run_id: int,
+        start: messages.Start,
         callee: Caller,
         environment: Mapping[str, str],
         reporting: Reporting,
         refused: str = "",
     ) -> None:
         self._runner = runner
-        self._run_id = run_id
+        self._run_id = start.run_id
+        self._secret = start.cursor_secret
         self._callee = callee
         #: Why the caller's credential is not valid; "" when it is, or there is none.
         self._refused = refused
@@ -344,8 +347,14 @@ class ActionFrame:
     def environment(self) -> EnvironmentView:
         return EnvironmentView(list(self._environment), self._environment.get)
 
+    def handle_of(self, target: Any) -> FunctionHandle:
+        target = handles.opened(self._runner.image, self._secret, target)
+        callee = find_named(self._runner.image, self._callee, target)
+        return handles.handle_of(self._secret, callee)
+
     def call(self, kind: str, target: Any, arguments: Mapping[str, Any]) -> Awaitable[Any]:
         function_kind = FunctionKind(kind)
+        target = handles.opened(self._runner.image, self._secret, target)
         callee = find_for_function(self._runner.image, self._callee, target, function_kind)
         errors = self._reporting.errors
         return self._runner.call_out(self._run_id, callee, function_kind, arguments, errors)
@@ -358,6 +367,7 @@ class ActionFrame:
     def schedule(
         self, when: When, target: Any, arguments: Mapping[str, Any], retry: Retry | None
     ) -> Awaitable[str]:
+        target = handles.opened(self._runner.image, self._secret, target)
         errors = self._reporting.errors
         return self._runner.schedule(
             self._run_id, self._callee, when, target, arguments, retry, errors

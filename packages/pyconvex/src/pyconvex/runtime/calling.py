@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from pyconvex.functions import (
     FunctionCallError,
@@ -87,6 +87,10 @@ class Endpoint:
         return FunctionKind.ACTION
 
 
+#: What code refers to a function by; a handle has been opened to the function that it stands for.
+Target: TypeAlias = RegisteredFunction[..., Any] | FunctionReference | ModuleReference | Callee
+
+
 def find_endpoint(image: AppImage, component: str, name: str) -> Endpoint:
     """The HTTP action of a route. Raises `FunctionCallError` when a deploy has just removed it."""
     owner = image.components.get(component)
@@ -124,7 +128,7 @@ def find_for_client(
 def find_for_function(
     image: AppImage,
     caller: Caller,
-    target: RegisteredFunction[..., Any] | FunctionReference | ModuleReference,
+    target: Target,
     kind: FunctionKind,
 ) -> Callee:
     """The function that code in `caller` refers to, if the caller may call it."""
@@ -141,10 +145,15 @@ def find_for_function(
     return callee
 
 
+def find_named(image: AppImage, caller: Caller, target: Target) -> Callee:
+    """The function that code in `caller` refers to, whatever it wants with it."""
+    return _resolve(image, caller.component, target)
+
+
 def find_to_schedule(
     image: AppImage,
     caller: Caller,
-    target: RegisteredFunction[..., Any] | FunctionReference | ModuleReference,
+    target: Target,
 ) -> Callee:
     """The function that code in `caller` wants to run later, if it may be scheduled."""
     callee = _resolve(image, caller.component, target)
@@ -159,8 +168,10 @@ def find_to_schedule(
 def _resolve(
     image: AppImage,
     component: ComponentImage,
-    target: RegisteredFunction[..., Any] | FunctionReference | ModuleReference,
+    target: Target,
 ) -> Callee:
+    if isinstance(target, Callee):
+        return target
     if isinstance(target, RegisteredFunction):
         if target.reference is None:
             raise FunctionCallError(f"{target!r} is not defined at the top level of a module.")

@@ -21,6 +21,7 @@ from pyconvex.functions import (
     ConvexError,
     EnvironmentView,
     FunctionCallError,
+    FunctionHandle,
     FunctionKind,
     MutationCtx,
     QueryCtx,
@@ -36,6 +37,7 @@ from pyconvex.runlog.exceptions import Describer, ErrorIds
 from pyconvex.runlog.report import Items, encode_value
 from pyconvex.runtime import (
     addresses,
+    handles,
     job_run,
     limits,
     messages,
@@ -52,6 +54,7 @@ from pyconvex.runtime.calling import (
     encode_result,
     find_for_client,
     find_for_function,
+    find_named,
     find_open_queue,
     find_to_schedule,
     too_deep,
@@ -225,6 +228,20 @@ class PureRun:
                 CURRENT_LOG.reset(log_token)
             purity.leave_call(token)
 
+    def opened(self, target: Any) -> Any:
+        """What a target stands for: a handle for its function, everything else for itself."""
+        try:
+            return handles.opened(self.image, self.start.cursor_secret, target)
+        except handles.HandleNotFound:
+            for path in self.image.components:  # each deploy may bring the function back
+                self._check_version(path)
+            raise
+
+    def handle_of(self, caller: Callee, target: Any) -> FunctionHandle:
+        """The handle of what `caller` refers to."""
+        callee = find_named(self.image, caller, self.opened(target))
+        return handles.handle_of(self.start.cursor_secret, callee)
+
     def tables_of(self, component: ComponentImage) -> Namespace:
         """The tables and queues of a component, for code of this run."""
         return self._check_version(component.path)
@@ -240,7 +257,7 @@ class PureRun:
 
     def schedule(self, caller: Callee, when: When, target: Any, arguments: Any, retry: Any) -> str:
         """Have a function run later, if this run commits."""
-        callee = find_to_schedule(self.image, caller, target)
+        callee = find_to_schedule(self.image, caller, self.opened(target))
         tables = self.transaction.namespace(callee.component.path)
         request = scheduling.request(caller, callee, when, arguments, retry, tables)
         self._scheduled.count(request)
@@ -310,10 +327,14 @@ class Frame:
     def environment(self) -> EnvironmentView:
         return environment_of(self._callee.component, self._run.transaction)
 
+    def handle_of(self, target: Any) -> FunctionHandle:
+        return self._run.handle_of(self._callee, target)
+
     def call(self, kind: str, target: Any, arguments: Mapping[str, Any]) -> Awaitable[Any]:
         return self._call(FunctionKind(kind), target, arguments)
 
     async def _call(self, kind: FunctionKind, target: Any, arguments: Mapping[str, Any]) -> Any:
+        target = self._run.opened(target)
         callee = find_for_function(self._run.image, self._callee, target, kind)
         if self.depth >= MAX_CALL_DEPTH:
             raise FunctionCallError(too_deep(callee.path))

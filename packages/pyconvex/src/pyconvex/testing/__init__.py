@@ -41,6 +41,7 @@ from pyconvex.testing.apps import App
 from pyconvex.testing.caller import Caller
 from pyconvex.testing.deployment import ConvexTest
 from pyconvex.testing.failures import FunctionFailed
+from pyconvex.testing.fetch import Fetched
 from pyconvex.testing.subscription import Subscription
 
 
@@ -68,6 +69,7 @@ __all__ = [
     "AppLoadError",
     "Caller",
     "ConvexTest",
+    "Fetched",
     "FunctionFailed",
     "HostError",
     "MissingVariablesError",

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
 from pyconvex.auth.deployment import user_to_act_as
 from pyconvex.functions import (
     FunctionReference,
+    HeaderFields,
+    Headers,
     ModuleReference,
     MutationCtx,
 )
@@ -25,12 +27,14 @@ from pyconvex.functions.registration import (
     QueryFunction,
     RegisteredFunction,
 )
-from pyconvex.identity import Identity
+from pyconvex.identity import ANONYMOUS, Identity
 from pyconvex.runtime.calls import Failure, FunctionCall, Outcome
+from pyconvex.runtime.http_exchange import HttpCall
 from pyconvex.testing.engine import Engine
+from pyconvex.testing.fetch import TEST_SITE_URL, Fetched, KitExchange, encode_json, not_found, sent
 from pyconvex.testing.subscription import PATIENCE_S, Subscription
 from pyconvex.testing.targets import Resolved, Target, resolve
-from pyconvex.values import Value, codec
+from pyconvex.values import UNSET, Value, codec
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -144,6 +148,51 @@ class Caller:
         subscription = Subscription(engine, call, decode, PATIENCE_S)
         self._deployed.keep(subscription)
         return subscription
+
+    async def fetch(
+        self,
+        path: str,
+        *,
+        method: str = "GET",
+        headers: HeaderFields = (),
+        body: bytes | str | AsyncIterator[bytes] = b"",
+        json: Any = UNSET,
+    ) -> Fetched:
+        """Send a request to the app's HTTP actions, and give the whole answer.
+
+        `json` is sent as such in place of a body. The caller is this one's identity, unless
+        `headers` hold an `Authorization`, which nobody here vouches for. What the handler raises is
+        raised here; its client would see it as a 500. Where no route answers, the status is 404.
+        """
+        sending = [*Headers(headers).pairs()]
+        if json is not UNSET:
+            body = encode_json(json)
+            sending.append(("content-type", "application/json"))
+        engine = self._deployed.engine
+        route = engine.host.find_route(method, path.partition("?")[0])
+        if route is None:
+            return not_found(path.partition("?")[0], enabled=engine.host.answers_http)
+        credential = "authorization" in Headers(sending)
+        call = HttpCall(
+            route=route,
+            method=method,
+            url=TEST_SITE_URL + path,
+            headers=sending,
+            identity=ANONYMOUS if credential else self._identity,
+            refused="No auth provider found matching the given token." if credential else "",
+            request_id=f"test{next(_numbers)}",
+        )
+        exchange = KitExchange(sent(body))
+        try:
+            running = engine.host.run_http_action(call, exchange)
+            outcome = await self._deployed.under_way(route.name, running)
+        finally:
+            exchange.close()
+        if isinstance(outcome, Failure):
+            engine.raised.reraise(outcome)
+        assert exchange.head is not None, "an action that ended well has answered"
+        answer = b"" if method == "HEAD" else b"".join(exchange.pieces)
+        return Fetched(exchange.head.status, exchange.head.headers, answer)
 
     async def run(self, work: Callable[[MutationCtx], Awaitable[R]]) -> R:
         """Run code of the test's own in one transaction, with a mutation's context.

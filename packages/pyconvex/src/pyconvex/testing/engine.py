@@ -23,7 +23,7 @@ import msgspec
 from pyconvex.database import Committer
 from pyconvex.functions import RegisteredFunction
 from pyconvex.runlog import RunRecord
-from pyconvex.runtime import messages
+from pyconvex.runtime import addresses, messages
 from pyconvex.runtime.analysis import AppImage
 from pyconvex.runtime.calls import EnvChange, Failure, FunctionCall, Outcome
 from pyconvex.runtime.calls import Replay as ReplayKey
@@ -39,6 +39,7 @@ from pyconvex.storage import Proposal, Store
 from pyconvex.testing.apps import App, app_source
 from pyconvex.testing.clock import VirtualClock
 from pyconvex.testing.failures import Raised
+from pyconvex.testing.fetch import TEST_CLOUD_URL, TEST_SITE_URL
 
 #: A file system in memory, used where it is there and has room for a test's data.
 _MEMORY = Path("/dev/shm")  # noqa: S108  # a folder with a random name is made in it
@@ -180,6 +181,8 @@ class Engine:
             on_failure=lambda call, failure: self.job_failures.append((call, failure)),
         )
         self._stack.push_async_callback(self.scheduler.stop)
+        where = {addresses.CLOUD_URL: TEST_CLOUD_URL, addresses.SITE_URL: TEST_SITE_URL}
+        await self.system.write(lambda tx: addresses.record(tx, where))
         if self._env:
             await self.environment.apply([EnvChange(*item) for item in self._env.items()])
         await deployer.deploy(source.sources, source.folder)

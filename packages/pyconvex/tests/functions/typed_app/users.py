@@ -12,6 +12,7 @@ from pyconvex import (
     BlockingActionCtx,
     ConvexError,
     Document,
+    FunctionHandle,
     HttpActionCtx,
     Id,
     Int64,
@@ -113,6 +114,17 @@ async def nightly(ctx: ActionCtx, big: Int64 | None = None) -> int:
     await ctx.scheduler.run_after(60, update_profile, plan="free")
     _ = ctx.db  # type: ignore[attr-defined]  # actions have no database of their own
     return await ctx.run_query(count)
+
+
+@mutation
+async def with_handle(ctx: MutationCtx, callback: FunctionHandle) -> FunctionHandle:
+    handle = ctx.create_function_handle(count)
+    assert_type(handle, FunctionHandle)
+    await ctx.run_query(handle)
+    await ctx.run_mutation(callback, {"plan": "pro"})
+    await ctx.scheduler.run_after(0, callback, {"plan": "pro"})
+    await ctx.run_query("users:get")  # type: ignore[call-overload]  # text is no handle
+    return ctx.create_function_handle(api.users.get)
 
 
 async def audit(ctx: ActionCtx, what: str) -> int:

@@ -3,6 +3,7 @@ from typing import Any
 from pyconvex import (
     ActionCtx,
     Document,
+    FunctionHandle,
     MutationCtx,
     QueryCtx,
     action,
@@ -59,3 +60,8 @@ async def own_hidden(ctx: QueryCtx) -> int:
 @action
 async def acting(ctx: ActionCtx) -> str | None:
     return ctx.user_id
+
+
+@mutation
+async def calls_back(ctx: MutationCtx, handle: FunctionHandle, order: str) -> Any:
+    return await ctx.run_mutation(handle, {"order": order})

@@ -1,0 +1,52 @@
+"""The HTTP actions of the guide."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import re
+from pathlib import Path
+
+from pyconvex.testing import convex_test
+
+GUIDE = Path(__file__).parents[4] / "docs" / "http-actions.md"
+FENCE = re.compile(r"^```python\n# convex/http.py(?:, continued)?\n(.*?)^```", re.M | re.S)
+APP = {
+    "http.py": "\n".join(FENCE.findall(GUIDE.read_text())),
+    "payments.py": """
+from pyconvex import *
+
+@internal_mutation
+async def record(ctx: MutationCtx, order: str, cents: int) -> None:
+    await ctx.db.insert("paid", {"order": order, "cents": cents})
+
+@internal_query
+async def paid(ctx: QueryCtx, order: str) -> int:
+    rows = await ctx.db.query("paid").collect()
+    return sum(int(row["cents"]) for row in rows if row["order"] == order)
+""",
+}
+
+
+def test_the_guide() -> None:
+    body = b'{"order": "7", "cents": 500}'
+    signature = hmac.new(b"s", body, hashlib.sha256).hexdigest()
+
+    async def main() -> None:
+        async with convex_test(APP, env={"WEBHOOK_SECRET": "s"}) as t:
+            hook = "/payments/webhook"
+            signed = {"X-Signature": signature}
+            assert (await t.fetch(hook, method="POST", body=body)).status == 401
+            answer = await t.fetch(hook, method="POST", body=body, headers=signed)
+            assert answer.status == 204
+            assert (await t.fetch("/orders/7")).json() == {"order": "7", "cents": 500}
+            answer = await t.fetch("/countdown")
+            assert answer.text == "data: 3\n\ndata: 2\n\ndata: 1\n\n"
+            assert answer.headers["content-type"] == "text/event-stream"
+            answer = await t.fetch("/public", method="OPTIONS")
+            assert answer.headers["access-control-allow-origin"] == "*"
+            answer = await t.fetch("/public", method="POST", json=[1])
+            assert answer.json() == [1]
+
+    asyncio.run(main())
