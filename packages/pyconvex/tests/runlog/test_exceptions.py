@@ -67,7 +67,8 @@ def test_variables_are_shown_on_request_whatever_their_repr_does() -> None:
 
     def fails() -> None:
         shy, number, text = Shy(), 3, "half a \ud83d pair"
-        raise ValueError(shy, number, text)
+        api_key = user_password = "hush"
+        raise ValueError(shy, number, text, api_key, user_password)
 
     report = describe(raised(fails), variables=True)
     shown = report.frames[-1].variables
@@ -76,6 +77,8 @@ def test_variables_are_shown_on_request_whatever_their_repr_does() -> None:
         "shy": "<no repr>",
         "number": "3",
         "text": r"'half a \ud83d pair'",
+        "api_key": "<hidden>",
+        "user_password": "<hidden>",
     }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pyconvex.runlog import Item, Report, RunRecord
+from pyconvex.runlog.cursors import cursor_key
 from pyconvex.runlog.entries import unpack
 from pyconvex.runlog.log import FOLDER, RunLog
 from pyconvex.runlog.reader import RunLogReader, segments_in
@@ -274,8 +275,9 @@ def test_the_log_is_bounded_and_what_a_lane_loses_by_it_is_counted(
         bounds = Bounds(segment_bytes=1000, max_bytes=3000)
         log = RunLog(tmp_path, bounds=bounds)
         log.start()
-        log.set_lanes(["lane"])
-        log.reads("lane", ["a"])
+        lane = cursor_key("shop", "mod:Lane")
+        log.set_lanes([lane])
+        log.reads(lane, ["a"])
         for n in range(100):
             await (log.keep(record(f"{n}", durable=True)) or asyncio.sleep(0))
         with caplog.at_level(logging.ERROR):
@@ -283,10 +285,12 @@ def test_the_log_is_bounded_and_what_a_lane_loses_by_it_is_counted(
         left = found(log.folder)
         assert 0 < len(left) < 40
         assert left[-1] == "99"
-        cursor = log.cursor("lane")
+        cursor = log.cursor(lane)
         assert cursor is not None
         assert cursor.dropped == 100 - len(left)
-        assert any("Lane lane lost" in record.message for record in caplog.records)
+        assert any(f"Lane {lane} lost" in record.message for record in caplog.records)
+        assert log.lost_by("shop", "Lane") == cursor.dropped
+        assert log.lost_by("shop", "Other") == log.lost_by("", "Lane") == 0
         rows, _ = RunLogReader(log.folder, frozenset("a")).read(cursor.position, 100, 1 << 30)
         assert [unpack(row.body).run.execution_id for row in rows] == left
         await log.sweep()

@@ -206,3 +206,23 @@ def test_an_action_tells_its_lines_while_it_runs() -> None:
         assert numbers == [1, 2, 3, 4]
 
     play(test)
+
+
+def test_variables_of_the_apps_frames_are_shown_to_who_asked_for_them() -> None:
+    rule = "user_id=lambda who: 'ada', "
+    for asked in (True, False):
+        config = f"""
+from pyconvex import define_app
+app = define_app({rule}report_variables={asked})
+"""
+
+        async def main(config: str = config, asked: bool = asked) -> None:
+            async with convex_test({**APP, "convex_config.py": config}) as t:
+                with pytest.raises(Exception, match="no"):
+                    await t.with_identity(subject="x").mutation("shop:add", fail=True)
+                (record,) = t.run_records
+                variables = exception(record).frames[-1].variables
+                assert (variables or {}).get("fail") == ("True" if asked else None)
+                assert record.report.user_id == "ada"
+
+        asyncio.run(main())

@@ -41,6 +41,8 @@ class LaneStatus(msgspec.Struct, frozen=True, kw_only=True):
     sent: int = 0
     failed: int = 0
     set_aside: int = 0
+    #: Entries of the run log that were swept before the lane came to them, ever.
+    dropped: int = 0
     last_error: str | None = None
 
 

@@ -164,6 +164,7 @@ class AppDefinition(ComponentDefinition):
 
     #: None leaves it at the subject.
     user_id: UserIdRule | None = None
+    report_variables: bool = False
 
 
 def define_app(
@@ -171,13 +172,16 @@ def define_app(
     env: Mapping[str, Validator] | None = None,
     user_id: UserIdRule | None = None,
     http_prefix: str | None = None,
+    report_variables: bool = False,
 ) -> AppDefinition:
     """Declare the app and the variables that it needs.
 
     `user_id` says whose call it is, from the attributes of the caller's identity: what it returns
     is `ctx.user_id` everywhere. Without it that is the identity's subject (for tokens of this
     deployment's own sign-in, the id in `users`). With `http_prefix`, the routes of the app's
-    `http.py` begin there; those of components don't move.
+    `http.py` begin there; those of components don't move. With `report_variables`, the reports of
+    uncaught errors show the local variables of the app's own frames, without those whose names
+    speak of secrets.
 
     >>> from pyconvex.values import v
     >>> app = define_app(env={"API_KEY": v.string()})
@@ -190,6 +194,7 @@ def define_app(
         declared_env=_declared(env),
         http_prefix=None if http_prefix is None else _http_prefix(http_prefix),
         user_id=user_id,
+        report_variables=report_variables,
     )
 
 

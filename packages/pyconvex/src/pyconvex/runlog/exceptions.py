@@ -8,6 +8,7 @@ what comes out is bounded.
 from __future__ import annotations
 
 import linecache
+import re
 import traceback
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +28,10 @@ MAX_MESSAGE = 8192
 MAX_LINE = 512
 #: Notes of one error.
 MAX_NOTES = 16
+#: Names of variables whose values nobody should read in a report.
+_SECRET = re.compile(
+    r"pass(word|phrase|wd)|secret|token|credential|auth|cookie|session|private|api_?key", re.I
+)
 #: Source lines around the one that runs.
 CONTEXT_LINES = 5
 
@@ -115,7 +120,8 @@ class Describer:
 
     `in_app` tells of a module's name what it is called in the functions folder, None for other
     code. `is_host` tells frames to leave out by their file. `data_of` gives an error's data, as
-    tagged JSON. With `variables`, frames of the app show their local variables.
+    tagged JSON. With `variables`, frames of the app show their local variables, but those whose
+    names speak of secrets.
     """
 
     def __init__(
@@ -228,6 +234,9 @@ def _source(file: str, line: int) -> tuple[tuple[str, ...], str, tuple[str, ...]
 def _variables(values: Mapping[str, Any]) -> dict[str, str]:
     shown = {}
     for name, value in values.items():
+        if _SECRET.search(name):
+            shown[name] = "<hidden>"
+            continue
         text = _quietly(lambda v=value: repr(v))  # type: ignore[misc]  # binds the loop variable
         shown[name] = "<no repr>" if text is None else encodable(text[:MAX_LINE])
     return shown

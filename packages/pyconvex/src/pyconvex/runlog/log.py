@@ -109,6 +109,15 @@ class RunLog:
         """How far a lane is, and what it lost."""
         return self._cursors.get(lane)
 
+    def lost_by(self, component: str, lane: str) -> int:
+        """Entries that a lane, given by its class, will never see."""
+        cursors = [
+            self._cursors.get(key)
+            for key in self._lanes
+            if key.startswith(f"{component}|") and key.endswith(f":{lane}")
+        ]
+        return sum(cursor.dropped for cursor in cursors if cursor is not None)
+
     def acknowledge(self, lane: str, place: Position) -> None:
         """A lane has delivered everything up to and including this place."""
         self._cursors.advance(lane, place)

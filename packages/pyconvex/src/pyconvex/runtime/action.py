@@ -94,7 +94,10 @@ class ActionRunner:
         """Run one action to its end; whatever it raises becomes part of what is returned."""
         person = Person(who, self.image.user_id)
         reporting = Reporting(
-            start.execution_id, person, lambda lines: self._send(messages.Told(start.run_id, lines))
+            start.execution_id,
+            self.image,
+            person,
+            lambda lines: self._send(messages.Told(start.run_id, lines)),
         )
         CURRENT_LOG.set(reporting.log)
         value = data = None
@@ -262,6 +265,7 @@ class Reporting:
     def __init__(
         self,
         execution_id: str,
+        image: AppImage,
         person: Person,
         tell: Callable[[tuple[LogLine, ...]], None],
     ) -> None:
@@ -273,7 +277,7 @@ class Reporting:
         self._untold: list[LogLine] = []
         self.items = Items()
         self.errors = ErrorIds(execution_id)
-        self.describer: Describer = describer_for(self.errors)
+        self.describer: Describer = describer_for(self.errors, image)
         self._began = perf_counter()
 
     def report(self, raised: BaseException | None) -> Report:

@@ -80,6 +80,8 @@ class AppImage:
     spec: AppSpec
     #: Which person an identity is; None leaves it at the subject.
     user_id: UserIdRule | None = None
+    #: Whether reports of errors show local variables.
+    report_variables: bool = False
 
 
 def analyse(sources: Mapping[str, str], folder: str, package: str = APP_PACKAGE) -> AppImage:
@@ -99,7 +101,7 @@ def describe(modules: Mapping[str, ModuleType], version: str) -> AppImage:
     )
     _add(_Instance("", (app,), modules, version, env, app.http_prefix, ""), images, specs)
     auth = AuthSpec(_providers(modules, app), app.user_id is not None)
-    return AppImage(images, AppSpec(specs, auth), app.user_id)
+    return AppImage(images, AppSpec(specs, auth), app.user_id, app.report_variables)
 
 
 @dataclass(frozen=True, slots=True)

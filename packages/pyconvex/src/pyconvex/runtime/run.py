@@ -108,7 +108,7 @@ class PureRun:
     @cached_property
     def describer(self) -> Describer:
         """What describes this run's errors, and keeps their ids; most runs have none."""
-        return describer_for(ErrorIds(self.start.execution_id))
+        return describer_for(ErrorIds(self.start.execution_id), self.image)
 
     def execute(self) -> messages.Finished:
         """Run the function; whatever it raises becomes part of what is returned."""
@@ -421,9 +421,15 @@ def _lines_of(error: BaseException) -> str:
     return "".join(f"\n    at {f.name} ({f.filename}:{f.lineno})" for f in _own_frames(error))
 
 
-def describer_for(ids: ErrorIds) -> Describer:
+def describer_for(ids: ErrorIds, image: AppImage) -> Describer:
     """Describes the errors of one run: the functions folder is the app, the host is not shown."""
-    return Describer(ids, in_app=_module_of_app, is_host=_is_host, data_of=_data_of)
+    return Describer(
+        ids,
+        in_app=_module_of_app,
+        is_host=_is_host,
+        data_of=_data_of,
+        variables=image.report_variables,
+    )
 
 
 def encode_exception(describer: Describer, error: BaseException | None) -> bytes:

@@ -7,8 +7,11 @@ an acknowledgement is durable before it is confirmed.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator
 
-from pyconvex.delivery.messages import LaneComponent
+import msgspec
+
+from pyconvex.delivery.messages import LaneComponent, LaneStatus
 from pyconvex.identity import Admin
 from pyconvex.runlog.cursors import cursor_key
 from pyconvex.runlog.log import RunLog
@@ -111,3 +114,10 @@ def lane_keys(components: list[LaneComponent]) -> list[str]:
     return [
         cursor_key(component.path, lane) for component in components for lane in component.lanes
     ]
+
+
+def with_losses(statuses: Iterable[LaneStatus], run_log: RunLog) -> Iterator[LaneStatus]:
+    """How lanes fare, with what each lost of the run log."""
+    for status in statuses:
+        dropped = run_log.lost_by(status.component, status.lane)
+        yield msgspec.structs.replace(status, dropped=dropped) if dropped else status

@@ -39,7 +39,7 @@ from pyconvex.runtime.scheduler import Scheduler
 from pyconvex.runtime.spec import AppSpec
 from pyconvex.runtime.system import SystemTransactions
 from pyconvex.server.keys import admin_key
-from pyconvex.server.lanes import LaneBridge, lane_components, lane_keys
+from pyconvex.server.lanes import LaneBridge, lane_components, lane_keys, with_losses
 from pyconvex.server.maintenance import forget_jobs, maintain, sweep_run_log
 from pyconvex.server.operations import ServerOperations
 from pyconvex.server.settings import Settings
@@ -107,7 +107,7 @@ class Server:
 
     def lane_status(self) -> tuple[LaneStatus, ...]:
         """How the lanes fare."""
-        return self._lanes.status()
+        return tuple(with_losses(self._lanes.status(), self._run_log))
 
     def auth_advice(self) -> list[str]:
         """What is wrong or easily overlooked with the identity providers of the app in force."""

@@ -188,15 +188,13 @@ class Engine:
         await deployer.deploy(source.sources, source.folder)
 
     def _with_inline(self, image: AppImage) -> AppImage:
-        self.image = AppImage(
-            {
-                path: replace(
-                    component, functions=ChainMap(self.inline(path), dict(component.functions))
-                )
-                for path, component in image.components.items()
-            },
-            image.spec,
-        )
+        components = {
+            path: replace(
+                component, functions=ChainMap(self.inline(path), dict(component.functions))
+            )
+            for path, component in image.components.items()
+        }
+        self.image = replace(image, components=components)
         return self.image
 
     def _observe(
