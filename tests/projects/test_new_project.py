@@ -117,6 +117,10 @@ def test_with_posthog_to_a_test_event(
     assert findings["deployment"][0][1].endswith("(from .env.local)")
     assert (findings["clock"][0][0], findings["disk"][0][0]) == ("ok", "ok")
     assert any(about.startswith("lane posthog/") for about in findings)
+    ((level, waiting),) = findings["queue posthog/events"]
+    assert (level, waiting.startswith("0 rows")) == ("ok", True), waiting
+    assert findings["setting port"] == [("info", "0 (the command line)")]
+    assert findings["setting host"] == [("info", "127.0.0.1 (default)")]
     quiet = command("doctor", "--no-send")
     assert "no test event was sent" in quiet.stdout
     assert "\033" not in quiet.stdout

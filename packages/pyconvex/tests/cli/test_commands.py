@@ -75,6 +75,29 @@ def test_what_of_variables_can_not_be(command: Command) -> None:
     )
 
 
+def test_variables_from_standard_input_and_from_a_file(
+    deployment: Running, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(deployment.folder)
+    piped = CliRunner().invoke(main, ["env", "set", "TOKEN"], input="two\nlines\n")
+    assert piped.stdout == "Set TOKEN.\n", piped.output
+    assert command("env", "get", "TOKEN").stdout == "two\nlines\n"
+    file = deployment.folder / "some.env"
+    file.write_text("# one\nTOKEN='a b'\nOTHER=1\n")
+    assert command("env", "set", "--from-file", str(file)).stdout == "Set TOKEN, OTHER.\n"
+    assert command("env", "list").stdout == "OTHER=1\nTOKEN=a b\n"
+    file.write_text("FINE=1\nA-B=2\n")
+    assert "not a valid" in command("env", "set", "--from-file", str(file), status=1).stderr
+    file.write_bytes(b"\xff=1")
+    assert "not UTF-8" in command("env", "set", "--from-file", str(file), status=1).stderr
+    file.write_text("nothing")
+    assert "nothing was set" in command("env", "set", "--from-file", str(file), status=1).stderr
+    assert "either a name or" in command("env", "set", status=2).stderr
+    for name in ("TOKEN", "OTHER"):
+        command("env", "remove", name)
+    assert command("env", "list").stdout == ""
+
+
 # Functions
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import shutil
 import signal
 import socket
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -186,6 +190,30 @@ def test_start_runs_what_was_deployed_without_the_folder(project: Path, running:
     assert dev.admin_key not in "\n".join(start.out + start.err)
 
 
+def test_a_new_key_is_shown_once_and_at_a_terminal_only(project: Path) -> None:
+    program = "from pyconvex.cli import main; main(prog_name='pyconvex')"
+    start = [sys.executable, "-c", program, "start", "--port", "0", "--isolates", "0"]
+
+    def shown() -> str:
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(start, cwd=project, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        text = ""
+        try:
+            while "Nothing is deployed yet" not in text:
+                text += os.read(ours, 4096).decode()
+        finally:
+            process.terminate()
+            process.wait(DEADLINE_S)
+            os.close(ours)
+        return text
+
+    first = shown()
+    key = (project / ".pyconvex" / "admin_key").read_text().strip()
+    assert first.count(key) == 1
+    assert key not in shown()
+
+
 # What can't be
 
 
@@ -249,7 +277,14 @@ def test_an_origin_is_an_address_without_path(origin: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["dev", "--port", "x"], ["dev", "--isolates", "-1"], ["nope"], ["run"], ["dev", "x"]],
+    [
+        ["dev", "--port", "x"],
+        ["start", "--port", "65536"],
+        ["dev", "--isolates", "-1"],
+        ["nope"],
+        ["run"],
+        ["dev", "x"],
+    ],
 )
 def test_a_wrong_command_line_is_status_2(arguments: list[str]) -> None:
     assert CliRunner().invoke(main, arguments).exit_code == 2

@@ -41,11 +41,16 @@ def check(deployment: Deployment, inspected: Inspected) -> Iterator[Finding]:
     """Look at all that it tells."""
     status = inspected.status
     yield _version(status)
+    for setting in status["settings"]:
+        text = f"{setting['value']} ({setting['origin']})"
+        yield Finding(Level.INFO, f"setting {setting['name']}", text)
     yield _app(status)
     yield from _clock(deployment)
     yield _disk(status)
     yield from _variables(inspected)
     yield from _identity(status)
+    for queue in status["queues"]:
+        yield _queue(queue)
     for lane in status["lanes"]:
         yield _lane(lane)
 
@@ -124,6 +129,19 @@ def _identity(status: Mapping[str, Any]) -> Iterator[Finding]:
     """What is wrong or easily overlooked with the identity providers that the app trusts."""
     for advice in status["authAdvice"]:
         yield Finding(Level.WARNING, "identity", advice)
+
+
+def _queue(queue: Mapping[str, Any]) -> Finding:
+    about = f"queue {queue['component']}/{queue['queue']}"
+    text = f"{queue['rows']} rows ({queue['bytes'] / 1024:.0f} kB) wait"
+    if queue["oldest_ts"] is not None:
+        text += f", the oldest for {max(0.0, time.time() - queue['oldest_ts'] / 1e9):.0f} s"
+    text += f"; {queue['acknowledged']} have left since the data folder was made"
+    lost = [f"{queue[name]} {name.replace('_', ' ')}" for name in ("dropped", "set_aside")
+            if queue[name]]  # fmt: skip
+    if lost:
+        return Finding(Level.WARNING, about, f"{text}; {', '.join(lost)}")
+    return Finding(Level.OK, about, text)
 
 
 def _lane(lane: Mapping[str, Any]) -> Finding:

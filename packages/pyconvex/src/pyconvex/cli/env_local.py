@@ -24,9 +24,12 @@ _MODE = 0o600
 def read(folder: Path) -> dict[str, str]:
     """The variables in the folder's `.env.local`; empty when there is none."""
     path = folder / FILE_NAME
-    if not path.exists():
-        return {}
-    pairs = (line.partition("=") for line in path.read_text().splitlines())
+    return read_file(path) if path.is_file() else {}
+
+
+def read_file(path: Path) -> dict[str, str]:
+    """The variables in a file of NAME=VALUE lines; raises `OSError` and `UnicodeDecodeError`."""
+    pairs = (line.partition("=") for line in path.read_text("utf-8").splitlines())
     return {
         name.strip(): value.strip().strip("'\"")
         for name, equals, value in pairs

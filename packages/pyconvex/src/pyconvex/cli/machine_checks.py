@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 from pyconvex.cli import env_local
 from pyconvex.cli.findings import Finding, Level
 from pyconvex.runtime.loader import SourceError, read_sources
+from pyconvex.server import DEFAULT_PORT
 from pyconvex.server.keys import key_file
 
 #: The oldest Python that is tested.
@@ -34,6 +36,7 @@ def check(functions: Path, data: Path) -> Iterator[Finding]:
     yield _functions(functions)
     yield from _env_file(Path.cwd())
     yield from _data(data)
+    yield from (_port(port) for port in (DEFAULT_PORT, DEFAULT_PORT + 1))
 
 
 def _python() -> Finding:
@@ -111,3 +114,12 @@ def _data(folder: Path) -> Iterator[Finding]:
     free = shutil.disk_usage(folder).free
     level = Level.OK if free >= LEAST_FREE_BYTES else Level.WARNING
     yield Finding(level, "data", f"{folder.resolve()}, {free / (1 << 30):.1f} GB free")
+
+
+def _port(port: int) -> Finding:
+    """Whether `pyconvex dev` could listen here, if nothing of ours does."""
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        taken = probe.connect_ex(("127.0.0.1", port)) == 0
+    text = "in use: by a deployment that runs, or choose another with --port" if taken else "free"
+    return Finding(Level.INFO, f"port {port}", text)

@@ -44,6 +44,13 @@ GC_THRESHOLDS = (50_000, 50, 1_000)
 _LONG_S = 3600.0
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
+_PORT = click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="Port; 0 takes a free one.",
+)
 _ISOLATES = click.option(
     "--isolates",
     type=click.IntRange(min=0),
@@ -77,7 +84,7 @@ _SITE_PORT = click.option(
     help="Where documents and queues are kept.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port; 0 takes a free one.")
+@_PORT
 @_SITE_PORT
 @_ISOLATES
 @click.option("--fresh", is_flag=True, help="Run every call in a process in which nothing ran yet.")
@@ -146,7 +153,7 @@ def _origin(_: click.Context, option: click.Parameter, url: str | None) -> str |
     help="Deploy this folder first; without it, what was deployed last runs.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port; 0 takes a free one.")
+@_PORT
 @_SITE_PORT
 @click.option(
     "--cloud-origin",

@@ -6,6 +6,7 @@ what it tells holds no secret.
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 import shutil
 from collections.abc import Callable
@@ -24,7 +25,8 @@ from pyconvex.runtime.environment import MissingVariablesError
 from pyconvex.runtime.loader import SourceError, check_sources
 from pyconvex.runtime.spec import AppSpec, ComponentSpec
 from pyconvex.runtime.template_process import AppLoadError
-from pyconvex.storage import Store
+from pyconvex.server.settings import Settings
+from pyconvex.storage import QueueStats, Store
 from pyconvex.storage.layout import PAGE_BYTES
 
 
@@ -36,14 +38,16 @@ class ServerOperations:
         deployer: Deployer,
         store: Store,
         *,
-        data: Path,
+        settings: Settings,
+        queue: Callable[[str, str], int | None],
         lanes: Callable[[], tuple[LaneStatus, ...]],
         app: Callable[[], AppSpec | None],
         auth_advice: Callable[[], list[str]],
     ) -> None:
         self._deployer = deployer
         self._store = store
-        self._data = data
+        self._settings = settings
+        self._queue = queue
         self._lanes = lanes
         self._app = app
         self._auth_advice = auth_advice
@@ -66,22 +70,46 @@ class ServerOperations:
     def status(self) -> dict[str, Any]:
         """The version, the app, the disk, its identity providers, the lanes."""
         app = self._app()
-        disk = shutil.disk_usage(self._data)
+        data = self._settings.data
         return {
             "version": pyconvex.__version__,
             "python": platform.python_version(),
-            "dataFolder": str(self._data.resolve()),
+            "dataFolder": str(data.resolve()),
             "functions": None if app is None else len(app.root.functions),
             "processes": self._deployer.pids,
-            "diskFreeBytes": disk.free,
+            "diskFreeBytes": shutil.disk_usage(data).free,
             "databaseBytes": self._store.database.stat().st_size,
             "logBytes": self._store.log_pages * PAGE_BYTES,
             "visibleTs": str(self._store.visible_ts),
             "durableTs": str(self._store.durable_ts),
             "authAdvice": self._auth_advice(),
+            "settings": _settings(self._settings),
+            "queues": [
+                self._queue_status(component.path, name)
+                for component in (app.components if app else ())
+                for name in component.queues
+            ],
             "components": [_described(each) for each in app.components] if app else [],
             "lanes": [msgspec.to_builtins(lane) for lane in self._lanes()],
         }
+
+    def _queue_status(self, component: str, name: str) -> dict[str, Any]:
+        number = self._queue(component, name)
+        stats = self._store.queue_stats(number) if number is not None else QueueStats()
+        return {"component": component, "queue": name, **msgspec.to_builtins(stats)}
+
+
+def _settings(settings: Settings) -> list[dict[str, Any]]:
+    """Every setting that the server runs with, and whether somebody chose it."""
+    return [
+        {
+            "name": field.name,
+            "value": str(value),
+            "origin": "default" if value == field.default else "the command line",
+        }
+        for field in dataclasses.fields(settings)
+        for value in [getattr(settings, field.name)]
+    ]
 
 
 def _described(component: ComponentSpec) -> dict[str, Any]:

@@ -109,6 +109,9 @@ class Server:
         """How the lanes fare."""
         return tuple(with_losses(self._lanes.status(), self._run_log))
 
+    def _queue_number(self, component: str, name: str) -> int | None:
+        return self._system.read(lambda tx: tx.namespace(component).queue_number(name))
+
     def auth_advice(self) -> list[str]:
         """What is wrong or easily overlooked with the identity providers of the app in force."""
         if self._spec is None:
@@ -216,7 +219,8 @@ class Server:
             operator=ServerOperations(
                 self._deployer,
                 self._store,
-                data=self.settings.data,
+                settings=self.settings,
+                queue=self._queue_number,
                 lanes=self.lane_status,
                 app=lambda: self._spec,
                 auth_advice=self.auth_advice,
@@ -314,10 +318,11 @@ def _listen(host: str, port: int, option: str) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         listener.close()
+        why = error.strerror if isinstance(error, OSError) else "ports end with 65535"
         raise PortTakenError(
-            f"Can't listen on {host}:{port} ({error.strerror}). Is another server running? "
+            f"Can't listen on {host}:{port} ({why}). Is another server running? "
             f"Choose another port with {option}, or {option} 0 for a free one."
         ) from None
     return listener
