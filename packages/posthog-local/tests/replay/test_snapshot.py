@@ -41,7 +41,8 @@ _ERROR = {"type": 6, "timestamp": 5000,
 
 
 def test_a_piece_counts_what_happened() -> None:
-    piece = read_piece([snapshot(_META, _CLICK), snapshot(_KEY, _ERROR)])
+    piece = read_piece([snapshot(_META, _CLICK), snapshot(_KEY, _ERROR)], 7)
+    assert piece.received_us == 7
     assert (piece.session_id, piece.window_id, piece.distinct_id) == ("s-1", "s-1", "u")
     assert (piece.first_ms, piece.last_ms, len(piece.items)) == (1000, 5000, 4)
     assert (piece.clicks, piece.keypresses, piece.console_errors) == (1, 1, 1)
@@ -73,7 +74,7 @@ def test_compressed_parts_are_unpacked() -> None:
 )
 def test_refusals(document: Any, status: int) -> None:
     with pytest.raises(Refusal) as refused:
-        read_piece(document)
+        read_piece(document, 7)
     assert refused.value.status == status
 
 
@@ -94,7 +95,7 @@ def test_any_snapshot_is_taken_or_refused(data: Any, kind: int) -> None:
     item = {"type": kind, "cv": "2024-10", "timestamp": data, "data": data}
     for document in (data, [snapshot(item)], [snapshot(**{"$snapshot_data": data})]):
         try:
-            read_piece(document)
+            read_piece(document, 7)
         except Refusal as refusal:
             assert refusal.status in (400, 401)  # noqa: PT017  # not raising is right as well
 

@@ -40,10 +40,10 @@ def line(day: float) -> LogRecord:
 
 
 def piece(day: float) -> RecordingPiece:
-    at = int(day * DAY_US) // 1000
     return RecordingPiece(
         session_id=f"s{day:g}".replace(".", "-"), window_id="w", distinct_id="u", source="web",
-        items=(), first_ms=at, last_ms=at, clicks=0, keypresses=0, console_errors=0, start_url=None,
+        items=(), received_us=int(day * DAY_US), first_ms=0, last_ms=1,  # that clock is not asked
+        clicks=0, keypresses=0, console_errors=0, start_url=None,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ Owns `/s/`: a 200 means that the snapshots of the request are durable.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable
 
 from posthog_local.http.exchange import Request, Response, json_response, text_response
@@ -24,7 +25,8 @@ def replay_endpoints(add_piece: AddPiece) -> Iterable[Endpoint]:
     """The route over a sink that returns once the piece is durable."""
 
     async def snapshots(request: Request) -> Response:
-        piece = read_piece(decode(payload_of(request, legacy=True)))
+        now_us = time.time_ns() // 1000
+        piece = read_piece(decode(payload_of(request, legacy=True)), now_us)
         if request.quota_limited:
             return json_response({"status": 1, "quota_limited": ["recordings"]})
         try:

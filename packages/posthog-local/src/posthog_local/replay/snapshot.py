@@ -25,7 +25,12 @@ _MAX_UNPACKED_BYTES = 64 * 1024 * 1024
 
 
 class RecordingPiece(msgspec.Struct, frozen=True, kw_only=True):
-    """What one request adds to a recording; times are milliseconds, as rrweb writes them."""
+    """What one request adds to a recording; times are milliseconds, as rrweb writes them.
+
+    `received_us` is when the request came, in microseconds: the browser's clock may be wrong.
+    """
+
+    received_us: int
 
     session_id: str
     window_id: str
@@ -40,7 +45,7 @@ class RecordingPiece(msgspec.Struct, frozen=True, kw_only=True):
     start_url: str | None
 
 
-def read_piece(document: object) -> RecordingPiece:
+def read_piece(document: object, now_us: int) -> RecordingPiece:
     """The piece that a decoded request brings; `Refusal` with PostHog's statuses."""
     events = _events(document)
     first = _properties(events[0])
@@ -56,6 +61,7 @@ def read_piece(document: object) -> RecordingPiece:
     times = [int(item["timestamp"]) for item in items if _is_time(item.get("timestamp"))]
     window_id, source = first.get("$window_id"), first.get("$snapshot_source")
     return RecordingPiece(
+        received_us=now_us,
         session_id=session_id,
         window_id=window_id if isinstance(window_id, str) and window_id else session_id,
         distinct_id=distinct_id,

@@ -41,14 +41,14 @@ def append(piece: RecordingPiece) -> Job[None]:
     row = (
         *(identity[:16], piece.session_id, piece.window_id, piece.distinct_id, piece.source),
         *(piece.first_ms, piece.last_ms, piece.clicks, piece.keypresses, piece.console_errors),
-        *(piece.start_url, zlib.compress(body, 6)),
+        *(piece.start_url, zlib.compress(body, 6), piece.received_us),
     )
 
     def job(transaction: Transaction) -> None:
         transaction.connection.execute(
             "INSERT INTO recording_pieces (id, session_id, window_id, distinct_id, source,"
-            " first_ms, last_ms, clicks, keypresses, console_errors, start_url, items)"
-            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING",
+            " first_ms, last_ms, clicks, keypresses, console_errors, start_url, items, received_us)"
+            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING",
             row,
         )
 

@@ -49,7 +49,7 @@ _SHELVES = (
     ),
     _Shelf("logs", "logs", "seq", "observed_us", _ROWS_PER_STEP, "true"),
     _Shelf(
-        *("recording_pieces", "recording_pieces", "rowid", "last_ms * 1000", _PIECES_PER_STEP),
+        *("recording_pieces", "recording_pieces", "rowid", "received_us", _PIECES_PER_STEP),
         "true",
     ),
 )

@@ -176,6 +176,11 @@ CREATE TABLE charts (
     created_at_us INTEGER NOT NULL
 );
 """,
+    # Until here a recording's age was what the browser's clock said.
+    """
+ALTER TABLE recording_pieces ADD COLUMN received_us INTEGER NOT NULL DEFAULT 0;
+UPDATE recording_pieces SET received_us = last_ms * 1000;
+""",
 )
 # Written to `user_version`.
 FORMAT_VERSION = len(_STEPS)
