@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
@@ -79,6 +81,31 @@ def test_a_recording_is_played_back(local: PostHogLocal, page: Page) -> None:
 
 @_PLAYER
 @pytest.mark.browser
+def test_what_happened_meanwhile_leads_to_its_place(local: PostHogLocal, page: Page) -> None:
+    events: list[Any] = record(local, page)
+    begin = events[0]["timestamp"]
+    said = {"plugin": "rrweb/console@1", "payload": {"level": "error", "payload": ['"no stock"']}}
+    events.append({"type": 6, "timestamp": begin + 5000, "data": said})
+    events.append({"type": 5, "timestamp": begin + 9000, "data": {"tag": "end", "payload": {}}})
+    upload(local, events)
+    at = datetime.fromtimestamp((begin + 3000) / 1000, UTC).isoformat()
+    for session in ("s1", "another"):
+        body = {"api_key": "phc_a", "event": f"paid in {session}", "distinct_id": "ada",
+                "timestamp": at, "properties": {"$session_id": session}}  # fmt: skip
+        urlopen(local.url + "/e/", json.dumps(body).encode()).close()
+    page.goto(local.url + "/replay/s1")
+    page.wait_for_selector("#stage[data-state=ready]")
+    lines = page.locator(".moments button").all_inner_texts()
+    assert [line.split(None, 1)[0] for line in lines[-2:]] == ["0:03", "0:05"]
+    assert "paid in s1" in lines[-2]
+    assert "no stock" in lines[-1]
+    assert "another" not in "".join(lines)
+    page.click("text=paid in s1")
+    assert page.inner_text("#clock").startswith("0:03")
+
+
+@_PLAYER
+@pytest.mark.browser
 def test_a_recorded_page_runs_no_code(local: PostHogLocal, page: Page) -> None:
     events = record(local, page)
     text = json.dumps(events).replace('"empty"', json.dumps(_XSS))
@@ -116,6 +143,12 @@ def test_without_the_player_the_page_says_what_is_missing() -> None:
     recording = {"session_id": "s", "distinct_id": "u", "first_ms": 0, "last_ms": 1, "clicks": 0,
                  "keypresses": 0, "console_errors": 0, "start_url": None}  # fmt: skip
     html = Renderer().text(
-        "replay.html", section="replay", recording=recording, windows=["w"], window="w", player=None
+        "replay.html",
+        section="replay",
+        recording=recording,
+        windows=["w"],
+        window="w",
+        player=None,
+        moments=[],
     )
     assert "The player is missing" in html

@@ -31,6 +31,7 @@ from posthog_local.ui.cohortpages import CohortPages
 from posthog_local.ui.flagpages import FlagPages, evaluations
 from posthog_local.ui.forms import first, form_fields, see_other
 from posthog_local.ui.insightpages import InsightPages
+from posthog_local.ui.moments import moments
 from posthog_local.ui.render import HEADERS, REPLAY_POLICY, Renderer
 from posthog_local.ui.stream import live_rows
 from posthog_local.ui.timeline import merged
@@ -40,6 +41,7 @@ _Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 _FEED_ROWS = 100
 _TIMELINE_ROWS = 200
 _LIST_ROWS = 200
+_SESSION_ROWS = 1000
 _OCCURRENCES = 20
 _TRACES = 50
 _TRACE_ROWS = 1000
@@ -208,12 +210,20 @@ class Pages:
             return self._page("missing.html", "replay", status=404, what="recording")
         windows = view.recordings.windows(recording.session_id)
         asked = request.query_params.get("window")
+        window = asked if asked in windows else windows[0]
+        items = [item for of, item in view.recordings.events(recording.session_id) if of == window]
         page = self._page(
             "replay.html",
             "replay",
             recording=recording,
             windows=windows,
-            window=asked if asked in windows else windows[0],
+            window=window,
+            moments=moments(
+                recording.session_id,
+                items,
+                view.events.timeline(recording.distinct_id, _SESSION_ROWS),
+                view.logs.timeline(recording.distinct_id, _SESSION_ROWS),
+            ),
             player=self._connection.player,
         )
         page.headers["content-security-policy"] = REPLAY_POLICY

@@ -73,6 +73,7 @@ class Renderer:
             turns=turns,
             when=_when,
             stamp=_stamp,
+            position=_position,
             duration=_duration,
             groupby_day=_by_day,
         )
@@ -125,6 +126,11 @@ def _stamp(time_us: int) -> str:
     """Day and time of day, to the second."""
     text = format_time(time_us)
     return f"{text[:10]} {text[11:19]}"
+
+
+def _position(seconds: float) -> str:
+    """A place in a recording: minutes and seconds."""
+    return f"{int(seconds // 60)}:{int(seconds % 60):02d}"
 
 
 def _by_day(entries: Iterable[Entry]) -> list[tuple[str, list[Entry]]]:

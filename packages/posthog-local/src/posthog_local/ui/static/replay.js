@@ -52,6 +52,14 @@ import { Replayer } from "/static/rrweb.js";
     run(!playing, at >= total ? 0 : at);
   });
   seek.addEventListener("input", () => { run(playing, Number(seek.value)); show(Number(seek.value)); });
+  const begin = player.getMetaData().startTime;
+  for (const moment of document.querySelectorAll("[data-at]")) {
+    moment.addEventListener("click", () => {
+      const at = Math.min(total, Math.max(0, Number(moment.dataset.at) - begin));
+      run(playing, at);
+      show(at);
+    });
+  }
   document.getElementById("speed").addEventListener("change", (change) => {
     player.setConfig({ speed: Number(change.target.value) });
   });
