@@ -141,7 +141,9 @@ def _fill(local: PostHogLocal) -> None:
         event("$pageview", "anon-1", 0.4, **{"$lib": "web", "$current_url": "http://shop/"}),
         event("$identify", "ada", 0.3, **{"$anon_distinct_id": "anon-1", "$lib": "web",
               "$set": {"email": "ada@example.org", "plan": "pro"}}),
-        event("$exception", "ada", 0.2, **{"$exception_list": [problem]}),
+        event("add_to_cart", "ada", 58 / 3600, item="plush", **{"$session_id": "session-1"}),
+        event("$exception", "ada", 57 / 3600, **{"$exception_list": [problem],
+              "$session_id": "session-1"}),
         event("$ai_trace", "ada", 0.1, **{"$ai_trace_id": "trace-1", "$ai_span_name": "advise"}),
         event("$ai_generation", "ada", 0.1, **{
             "$ai_trace_id": "trace-1", "$ai_parent_id": "trace-1", "$ai_model": "gpt-4o-mini",
