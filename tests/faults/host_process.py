@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 FUNCTIONS = Path(__file__).parent / "convex"
 #: Starting processes on a busy machine takes seconds; a test that waits longer has failed.
@@ -26,6 +26,8 @@ class HostProcess:
     def __init__(self, folder: Path, functions: Path = FUNCTIONS) -> None:
         self._folder = folder
         self._functions = functions
+        #: What the host says beside its facts.
+        self._log = folder / "host.log"
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
 
@@ -82,15 +84,19 @@ class HostProcess:
 
     def _spawn(self, *command: str) -> None:
         self.close()
-        self._process = subprocess.Popen(
+        with self._log.open("wb") as log:
+            self._process = self._popen(command, log)
+        self.url = self._line_with("url")["url"]
+
+    def _popen(self, command: tuple[str, ...], log: IO[bytes]) -> subprocess.Popen[str]:
+        return subprocess.Popen(
             [sys.executable, "-c", "from pyconvex.cli import main; main()", *command,
              "--json", "--port", "0", "--data", str(self._folder / "data")],
             cwd=self._folder,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=log,
             text=True,
         )  # fmt: skip
-        self.url = self._line_with("url")["url"]
 
     def _line_with(self, key: str) -> dict[str, Any]:
         assert self._process is not None
@@ -101,7 +107,7 @@ class HostProcess:
             if ready:
                 line = self._process.stdout.readline()
                 if not line:
-                    raise AssertionError("the host ended")
+                    raise AssertionError(f"the host ended; it said:\n{self._log.read_text()}")
                 facts: dict[str, Any] = json.loads(line)
                 if key in facts:
                     return facts

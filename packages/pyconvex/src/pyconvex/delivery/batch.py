@@ -59,6 +59,10 @@ class Buffer:
         """When the rows have waited long enough; None while empty."""
         return None if self._since is None else self._since + self._limits.max_age_s
 
+    def waits(self, now: float) -> bool:
+        """Whether rows inside still wait for company."""
+        return self.due_at is not None and now < self.due_at
+
     def add(self, rows: Iterable[QueueRow], now: float) -> None:
         """Take rows that follow those inside."""
         for row in rows:

@@ -211,7 +211,8 @@ class Drain:
         assert (self._request is not None) == (self.phase in (Phase.FROZEN, Phase.IN_FLIGHT))
 
     def _collect(self, now: float) -> Step:
-        if self._more and not self._buffer.full:
+        # Rows that came since the first are read once it has waited long enough, not at each wake.
+        if self._more and not self._buffer.full and not self._buffer.waits(now):
             return Read(self._read_through, *self._buffer.room)
         batch = self._buffer.cut(now)
         if batch is None:

@@ -36,6 +36,8 @@ class RunLogReader:
         self._kinds = kinds
         #: A row's position, and how far the log was searched behind it in vain.
         self._searched: tuple[Position, Position] | None = None
+        #: How the folder and the segment in `_searched` looked when the search had found all.
+        self._exhausted: tuple[int, int] | None = None
 
     def read(
         self, after: Position, max_rows: int, max_bytes: int
@@ -44,11 +46,24 @@ class RunLogReader:
         begin = after
         if self._searched is not None and self._searched[0] == after:
             begin = self._searched[1]
+            if self._exhausted is not None and self._exhausted == self._looks(begin):
+                return [], False
+        looked = self._looks(begin)
         search = _Search(self._kinds, begin, max_rows, max_bytes)
         more = search.through(self._folder, self._last_segment)
         last = search.rows[-1].position if search.rows else after
         self._searched = (last, max(search.at, last))
+        # Looked at before the search: what is written during it makes a difference next time.
+        self._exhausted = None if more or search.rows else looked
         return search.rows, more
+
+    def _looks(self, at: Position) -> tuple[int, int] | None:
+        """Changes whenever there may be something new: a segment, or more of the one searched."""
+        try:
+            folder = os.stat(self._folder).st_mtime_ns
+            return folder, os.stat(self._folder / segments.file_name(at.ts)).st_size
+        except OSError:
+            return None
 
 
 class _Search:
