@@ -99,6 +99,26 @@ def test_scheduled_functions_are_shown_as_functions_see_them(deployed: Bench) ->
     assert (job["name"], job["args"]) == ("lib.py:add", [{"texts": ["x"]}])
 
 
+def test_cron_jobs_are_shown_with_their_runs(
+    bench: Bench, analysed: Callable[..., AppImage]
+) -> None:
+    crons = """
+from pyconvex import *
+crons = cron_jobs()
+crons.interval("beat", 60, api.lib.add, {"texts": ["x"]})
+"""
+    bench.deploy(analysed(lib=LIB, crons=crons))
+    shown = {
+        table: ask(bench, "cli/tableData:default", {"table": table, **page(10)}).value["page"]
+        for table in ("_cron_jobs", "_cron_job_logs")
+    }
+    (job,), (log,) = shown["_cron_jobs"], shown["_cron_job_logs"]
+    assert (job["name"], job["path"], job["running"]) == ("beat", "lib:add", False)
+    assert json.loads(job["schedule"]) == {"type": "every", "period_s": 60}
+    assert json.loads(job["arguments"]) == {"texts": ["x"]}
+    assert (log["name"], log["component"], log["runs"]) == ("beat", "", [])
+
+
 def test_a_component(deployed: Bench) -> None:
     listed = ask(deployed, "frontend/components:list").value
     assert [each["path"] for each in listed] == ["mail", "mail/fixed", "mail/inner"]

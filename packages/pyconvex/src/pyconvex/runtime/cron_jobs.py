@@ -18,8 +18,9 @@ from pyconvex.functions.schedules import Schedule
 from pyconvex.runtime.spec import ComponentSpec, CronSpec
 from pyconvex.values import Value
 
-_CRONS: Final = "_cron_jobs"
-_LOGS: Final = "_cron_job_logs"
+#: The tables, which administrators can look at; Convex's names.
+CRONS: Final = "_cron_jobs"
+LOGS: Final = "_cron_job_logs"
 _BY_DUE: Final = "by_due"
 
 #: Runs that are remembered of each job, and characters of a result and of log lines (Convex's).
@@ -50,8 +51,8 @@ class Cron(NamedTuple):
 def deploy(tx: Transaction, components: Iterable[ComponentSpec]) -> None:
     """Make the cron jobs those of the app that is put into force."""
     table = _table(tx)
-    table.declare_table(_CRONS, {_BY_DUE: ("running", "due")})
-    table.declare_table(_LOGS, {})
+    table.declare_table(CRONS, {_BY_DUE: ("running", "due")})
+    table.declare_table(LOGS, {})
     known = {(cron.component, cron.name): cron for cron in everything(tx)}
     for component in components:
         for spec in component.crons:
@@ -67,7 +68,7 @@ def deploy(tx: Transaction, components: Iterable[ComponentSpec]) -> None:
 
 def everything(tx: Transaction) -> list[Cron]:
     """All cron jobs of all components."""
-    return [_cron(row) for row in _table(tx).scan(_CRONS)]
+    return [_cron(row) for row in _table(tx).scan(CRONS)]
 
 
 def waiting(tx: Transaction, limit: int) -> list[Cron]:
@@ -131,13 +132,13 @@ def _create(tx: Transaction, component: str, spec: CronSpec) -> None:
     key = f"{component}\0{spec.name}"
     table = _table(tx)
     table.insert(
-        _CRONS,
+        CRONS,
         {
             "component": component,
             "name": spec.name,
             "running": False,
             "due": schedules.first(spec.schedule, key, tx.now_ms),
-            "log": table.insert(_LOGS, {"runs": []}),
+            "log": table.insert(LOGS, {"component": component, "name": spec.name, "runs": []}),
             **_declared(spec),
         },
     )
@@ -157,7 +158,7 @@ def _declared(spec: CronSpec) -> dict[str, Any]:
     return {
         "path": spec.path,
         "kind": spec.kind,
-        "arguments": spec.arguments.encode(),
+        "arguments": spec.arguments,
         "schedule": msgspec.json.encode(spec.schedule).decode(),
     }
 
@@ -174,12 +175,12 @@ def _record(
 
 
 def _first(tx: Transaction, running: bool, limit: int) -> list[Cron]:
-    rows = _table(tx).scan(_CRONS, _BY_DUE, Bounds((("running", running),)), expect=limit)
+    rows = _table(tx).scan(CRONS, _BY_DUE, Bounds((("running", running),)), expect=limit)
     return [_cron(row) for _, row in zip(range(limit), rows, strict=False)]
 
 
 def _find(tx: Transaction, id: str) -> Cron | None:
-    row = _table(tx).get(id, _CRONS)
+    row = _table(tx).get(id, CRONS)
     return None if row is None else _cron(row)
 
 
@@ -191,7 +192,7 @@ def _cron(row: Mapping[str, Value]) -> Cron:
         fields["name"],
         fields["path"],
         fields["kind"],
-        fields["arguments"],
+        fields["arguments"].encode(),
         fields["due"],
         fields["running"],
         msgspec.json.decode(fields["schedule"], type=Schedule),

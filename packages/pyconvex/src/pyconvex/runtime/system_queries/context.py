@@ -18,7 +18,10 @@ from pyconvex.functions.db import SYSTEM_TABLES, DatabaseReader, TableQuery
 from pyconvex.functions.pages import Pager
 from pyconvex.functions.schema import Schema
 from pyconvex.runtime.addresses import address
+from pyconvex.runtime.cron_jobs import CRONS, LOGS
 from pyconvex.runtime.spec import ComponentSpec
+
+_CRON_TABLES = frozenset({CRONS, LOGS})
 
 
 def system_query(handler: Callable[..., Awaitable[Any]]) -> RegisteredFunction[..., Any]:
@@ -77,9 +80,9 @@ class SystemCtx(QueryCtx):
 
     def table(self, name: str) -> TableQuery[dict[str, object]]:
         """The documents of one table, as they are stored; of the host's own, as functions see
-        them.
+        them. Cron jobs of all components stand in the root.
         """
         self.deployed()
-        if name.startswith("_") and name not in SYSTEM_TABLES:
+        if name.startswith("_") and name not in SYSTEM_TABLES | _CRON_TABLES:
             raise FunctionCallError(f"There is no table '{name}' to show.")
         return (self.db.system if name in SYSTEM_TABLES else self.db).query(name)
