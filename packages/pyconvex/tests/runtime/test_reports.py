@@ -24,6 +24,10 @@ async def shown(ctx: QueryCtx) -> int:
     return len(await ctx.db.query("things").collect())
 
 @query
+async def fails(ctx: QueryCtx) -> None:
+    raise ValueError("no")
+
+@query
 async def mine(ctx: QueryCtx) -> int:
     ctx.report("shop.shown", ctx.user_id, each_caller=True)
     return 1
@@ -171,6 +175,22 @@ def test_a_result_that_looked_at_its_caller_is_that_callers() -> None:
     play(test)
 
 
+def test_who_joins_a_query_that_fails_is_told_of_with_the_failure() -> None:
+    async def test(t: ConvexTest) -> None:
+        async with t.subscribe("shop:fails") as one:
+            with pytest.raises(FunctionFailed):
+                await anext(one)
+            async with t.subscribe("shop:fails") as two:
+                with pytest.raises(FunctionFailed):
+                    await anext(two)
+        ran, joined = t.run_records
+        assert (ran.cached, joined.cached) == (False, True)
+        assert ran.error == joined.error != ""
+        assert joined.report.exception == b"", "it was raised once"
+
+    play(test)
+
+
 def test_a_function_that_is_not_there_fails_with_no_frames() -> None:
     async def test(t: ConvexTest) -> None:
         with pytest.raises(FunctionFailed):
@@ -178,6 +198,12 @@ def test_a_function_that_is_not_there_fails_with_no_frames() -> None:
         (record,) = t.run_records
         assert "Could not find function" in record.error
         assert exception(record).frames == ()
+        assert not record.must_last, "anybody can ask for what is not there"
+        t.run_records.clear()
+        with pytest.raises(Exception, match="no"):
+            await t.mutation("shop:add", fail=True)
+        (record,) = t.run_records
+        assert record.must_last
 
     play(test)
 

@@ -85,7 +85,9 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def must_last(self) -> bool:
         """Whether the response waits until this would survive a power cut."""
         report = self.report
-        return bool(report.exception) or any(item.durable for item in report.items)
+        # Anybody can make calls that can't be: the disk does not wait for those.
+        raised = bool(report.exception) and not report.callers_fault
+        return raised or any(item.durable for item in report.items)
 
 
 encode_record = msgspec.msgpack.Encoder().encode

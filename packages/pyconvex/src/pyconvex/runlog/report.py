@@ -61,6 +61,9 @@ class Report(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     user_id: str | None = None
     #: Items that found no room.
     items_dropped: int = 0
+    #: True when the function never began to run its own code, or had ended it: what was asked for
+    #: is not there or does not validate.
+    callers_fault: bool = False
 
 
 class Items:

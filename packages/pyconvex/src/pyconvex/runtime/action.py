@@ -58,6 +58,7 @@ from pyconvex.runtime.run import (
     describer_for,
     encode_exception,
     environment_of,
+    is_callers_fault,
 )
 from pyconvex.runtime.threads import in_thread
 from pyconvex.storage import Reader
@@ -292,6 +293,7 @@ class Reporting:
             encode_exception(self.describer, raised),
             self.person.on_record(personal=True),
             self.items.dropped,
+            is_callers_fault(raised),
         )
 
     def _on_line(self, line: LogLine) -> None:

@@ -22,7 +22,16 @@ FunctionKind = Literal["query", "mutation", "action"]
 CallKind = Literal["query", "mutation", "action", "http_action"]
 
 #: Who made the call, in the words of Convex's execution records.
-Origin = Literal["webSocket", "httpApi", "httpEndpoint", "cron", "scheduler", "action", "tester"]
+Origin = Literal[
+    "webSocket",
+    "identityChange",
+    "httpApi",
+    "httpEndpoint",
+    "cron",
+    "scheduler",
+    "action",
+    "tester",
+]
 
 _EXPORT = re.compile(r"(?!_+\Z)[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
 _MODULE = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_./-]*\Z")

@@ -373,7 +373,9 @@ class Host:
     def served(self, call: FunctionCall, execution: Execution) -> None:
         """A caller got a result that was there already."""
         # Nobody waits: what is told to last was told by the execution itself.
-        self._reports.tell(self._reports.served(call, execution.offers, execution.user_id))
+        outcome = execution.result.outcome
+        error = outcome.message if isinstance(outcome, Failure) else ""
+        self._reports.tell(self._reports.served(call, execution.offers, execution.user_id, error))
 
     async def _run_current(
         self, call: FunctionCall, journal: str | None = None, work: Work | None = None

@@ -185,7 +185,11 @@ class RunReports:
         )
 
     def served(
-        self, call: FunctionCall, offers: tuple[Item, ...], user_id: str | None
+        self,
+        call: FunctionCall,
+        offers: tuple[Item, ...],
+        user_id: str | None,
+        error: str = "",
     ) -> RunRecord:
         """The record of a caller that was given a result which was there already."""
         now_ms = self._now_ms()
@@ -200,6 +204,7 @@ class RunReports:
             reason=query_reason(call),
             parent=call.parent,
             cached=True,
+            error=error,
             identity=_kind_of(call.identity),
             args_bytes=len(call.args),
             report=Report(items=offers, user_id=user_id),

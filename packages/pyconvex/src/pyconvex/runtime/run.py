@@ -169,6 +169,7 @@ class PureRun:
             encode_exception(self.describer, self.raised) if self.raised is not None else b"",
             self._person.on_record(personal=personal),
             self.items.dropped,
+            is_callers_fault(self.raised),
         )
 
     def _check_document(self, namespace: Namespace, table: str, document: dict[str, Value]) -> None:
@@ -415,6 +416,11 @@ def describe_error(error: BaseException, *, actions: bool = False) -> tuple[str,
     name = type(error).__name__
     text = f"Uncaught {name}: {error}"
     return text + _lines_of(error), _data_of(error)
+
+
+def is_callers_fault(error: BaseException | None) -> bool:
+    """Whether a call could not be, and no line of the app's has anything to do with it."""
+    return isinstance(error, FunctionCallError) and not _own_frames(error)
 
 
 def _lines_of(error: BaseException) -> str:

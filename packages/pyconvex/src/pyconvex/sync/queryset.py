@@ -18,6 +18,7 @@ from pyconvex.runtime.calls import (
     Failure,
     FunctionCall,
     FunctionKind,
+    Origin,
     PathError,
     QueryResult,
     canonical_path,
@@ -110,7 +111,8 @@ class QuerySet:
                 continue
             query.identity_version = identity_version
             request_id = self._new_request_id()
-            call = function_call("query", query.added, identity, request_id, self.client)
+            origin: Origin = "identityChange" if query.serial else "webSocket"
+            call = function_call("query", query.added, identity, request_id, self.client, origin)
             if isinstance(call, Failure):
                 query.refused = query.refused or QueryResult(call)
                 continue
@@ -157,6 +159,7 @@ def function_call(
     identity: Identity,
     request_id: str,
     client: str,
+    origin: Origin = "webSocket",
 ) -> FunctionCall | Failure:
     """The call that a client asks for, or why there can be none."""
     try:
@@ -166,7 +169,7 @@ def function_call(
             args=one_object(bytes(message.args)),
             identity=identity,
             request_id=request_id,
-            origin="webSocket",
+            origin=origin,
             component=message.component_path or "",
             public_only=not isinstance(identity, Admin),
             client=client,
