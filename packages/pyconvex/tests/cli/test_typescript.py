@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pyconvex import Int64, v
-from pyconvex.cli.generated import write_types
+from pyconvex.cli.frontend import Frontend
+from pyconvex.cli.generated import ForeignFilesError, write_types
 from pyconvex.cli.typescript import generated_files, types
 from pyconvex.cli.typescript.types import Writer
 from pyconvex.runtime.analysis import analyse
@@ -115,6 +116,19 @@ def test_only_what_changed_is_written(tmp_path: Path) -> None:
     }
     assert write_types(tmp_path, spec_of(a=text)) == []
     assert write_types(tmp_path, spec_of(a=text, b=text)) == ["api.d.ts"]
+
+
+def test_what_another_tool_has_written_stays(tmp_path: Path) -> None:
+    text = "@query\nasync def one(ctx: QueryCtx) -> int: ...\n"
+    file = tmp_path / "_generated" / "api.d.ts"
+    file.parent.mkdir()
+    file.write_text("export declare const api: {};\n")
+    with pytest.raises(ForeignFilesError, match="was left as it is"):
+        write_types(tmp_path, spec_of(a=text))
+    assert [each.name for each in file.parent.iterdir()] == ["api.d.ts"]
+    frontend = Frontend(tmp_path, tmp_path)
+    assert "another tool" in (frontend.describe(spec_of(a=text)) or "")
+    assert frontend.describe(spec_of(a=text)) is None, "it is said once"
 
 
 def test_doctests() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pyconvex.cli.generated import write_types
+from pyconvex.cli.generated import ForeignFilesError, write_types
 from pyconvex.runtime.analysis import analyse
 from pyconvex.runtime.loader import SourceError, read_sources
 from pyconvex.runtime.template import load_failure
@@ -33,6 +33,9 @@ def codegen(functions: Path) -> None:
         spec = analyse(sources, str(functions.resolve())).spec
     except (Exception, SystemExit) as error:
         raise click.ClickException(load_failure(error, str(functions.resolve()))) from None
-    changed = write_types(functions, spec)
+    try:
+        changed = write_types(functions, spec)
+    except (ForeignFilesError, OSError) as error:
+        raise click.ClickException(str(error)) from None
     where = functions / "_generated"
     click.echo(f"Wrote {', '.join(changed)} in {where}." if changed else f"{where} is up to date.")

@@ -22,8 +22,10 @@ import msgspec
 import pyconvex
 from pyconvex.cli import env_local
 
-#: A deployment on this machine answers in milliseconds; a function may take longer.
+#: A deployment answers in milliseconds, also a busy one.
 TIMEOUT_S = 60.0
+#: An action may run for ten minutes, and wait for its turn before.
+CALL_TIMEOUT_S = 900.0
 #: Who acts when an identity doesn't say who issued it; the official CLI's word.
 _TEST_ISSUER = "https://convex.test"
 
@@ -91,7 +93,7 @@ class Deployment:
     def call(self, path: str, arguments: Any, component: str = "") -> Any:
         """Call a function of any kind: the envelope of its outcome."""
         body = {"path": path, "args": arguments, "format": "json", "componentPath": component}
-        return self.post("/api/function", body)
+        return self.post("/api/function", body, timeout_s=CALL_TIMEOUT_S)
 
     def ask(self, path: str, arguments: Any | None = None, component: str = "") -> Any:
         """The result of a query of the host itself, such as `cli/tables`."""
@@ -115,6 +117,11 @@ class Deployment:
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
             raise click.UsageError(
                 f"{self.url} is no address of a deployment, such as http://127.0.0.1:3210."
+            ) from None
+        except httpx2.ReadTimeout:
+            raise DeploymentError(
+                f"The deployment at {self.url} has not answered within {timeout_s:.0f} s. What was "
+                "asked for may still happen."
             ) from None
         except httpx2.TransportError as error:
             raise DeploymentError(

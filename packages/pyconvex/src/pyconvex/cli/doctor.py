@@ -77,7 +77,12 @@ def _findings(
     except DeploymentError as error:
         yield Finding(Level.PROBLEM, "deployment", error.format_message())
         return
-    yield from deployment_checks.check(deployment, inspected)
+    try:
+        yield from deployment_checks.check(deployment, inspected)
+    except (KeyError, TypeError) as error:
+        text = f"its status has another form than this version's (no {error}): install the same"
+        yield Finding(Level.PROBLEM, "server", text)
+        return
     yield from _offered(inspected)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pyconvex.cli import env_local
-from pyconvex.cli.generated import write_types
+from pyconvex.cli.generated import ForeignFilesError, write_types
 from pyconvex.runtime.spec import AppSpec
 
 #: Variables with such a name end up in what browsers load.
@@ -63,10 +63,16 @@ class Frontend:
             env_local.write(self._project, {**public, **gone})
         self._shared = set(public)
 
-    def describe(self, spec: AppSpec) -> None:
-        """Write the app's types."""
-        if self._types:
+    def describe(self, spec: AppSpec) -> str | None:
+        """Write the app's types; why not, if they can't be, said once."""
+        if not self._types:
+            return None
+        try:
             write_types(self._functions, spec)
+        except (ForeignFilesError, OSError) as error:
+            self._types = False
+            return f"No types were written: {error}"
+        return None
 
     def _packages(self) -> set[str]:
         try:

@@ -356,7 +356,8 @@ async def _deploy(
     except (SourceError, AppLoadError, DatabaseError, HostError) as error:
         report.problem(f"Not deployed: {error}")
         return []
-    frontend.describe(spec)
+    if (untold := frontend.describe(spec)) is not None:
+        report.problem(untold)
     seconds = time.perf_counter() - began
     count = len(spec.root.functions)
     report.say(f"Deployed {_functions(count)} in {seconds:.2f} s", deployed=count, seconds=seconds)
