@@ -46,10 +46,13 @@ def apply(environment: Any, *changes: tuple[str, str | None]) -> dict[str, str]:
     return asyncio.run(main())
 
 
-def refused(environment: Any, *changes: tuple[str, str | None]) -> str:
+def refused(
+    environment: Any, *changes: tuple[str, str | None], code: str = "InvalidEnvironmentVariable"
+) -> str:
     with pytest.raises(HostError) as caught:
         apply(environment, *changes)
-    assert (caught.value.status, caught.value.code) == (400, "InvalidEnvironmentVariable")
+    assert caught.value.status == 400
+    assert caught.value.code == code
     return caught.value.message
 
 
@@ -71,8 +74,22 @@ def test_one_bad_change_makes_none(environment: Any) -> None:
 def test_there_are_at_most_so_many(environment: Any) -> None:
     full = [(f"V{n}", "x") for n in range(512)]
     assert len(apply(environment, *full)) == 512
-    assert "At most 512 environment variables" in refused(environment, ("MORE", "x"))
+    text = refused(environment, ("MORE", "x"), code="EnvVarLimitMet")
+    assert text == "The environment variable limit (512) has been met."
     assert len(apply(environment, ("V0", None), ("MORE", "x"))) == 512
+
+
+def test_all_together_have_a_limit(environment: Any) -> None:
+    # 63 of 8 KiB and their names, and one that fills what is left of 512 KiB.
+    large = [(f"V{n:02}", "ü" * 4096) for n in range(63)]
+    rest = 512 * 1024 - 63 * (8192 + 3) - len("LAST")
+    apply(environment, *large, ("LAST", "x" * rest))
+    text = refused(environment, ("LAST", "x" * (rest + 1)), code="EnvVarTotalSizeLimitMet")
+    assert text == (
+        "The total size of all environment variables (524289 bytes) exceeds the limit "
+        "(524288 bytes)."
+    )
+    assert len(apply(environment, ("V00", None))) == 63
 
 
 def test_what_the_app_requires_stays_set_and_valid(

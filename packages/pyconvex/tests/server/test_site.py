@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import random
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
@@ -363,6 +364,31 @@ async def until_noted(client: httpx2.AsyncClient, text: str) -> None:
 
 def port(server: Server) -> int:
     return int(server.site_url.rpartition(":")[2])
+
+
+# Nonsense
+
+
+def test_broken_requests_break_nothing(site: Site) -> None:
+    request = (
+        b"POST /size HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
+    )
+
+    async def scenario(server: Server, client: httpx2.AsyncClient) -> None:
+        source = random.Random(0)
+        for _ in range(40):
+            broken = bytearray(request[: source.randrange(1, len(request) + 1)])
+            for _ in range(source.randrange(4)):
+                broken[source.randrange(len(broken))] = source.randrange(256)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port(server))
+            writer.write(broken)
+            writer.write_eof()
+            answer = await reader.read()
+            assert answer == b"" or answer.startswith(b"HTTP/1.1 "), (broken, answer)
+            writer.close()
+        assert (await client.post("/size", content=b"hello")).text == "5"
+
+    site(scenario)
 
 
 # Deploys

@@ -49,6 +49,7 @@ from pyconvex.runtime.calling import (
     find_for_function,
     find_named,
     find_to_schedule,
+    read_arguments,
 )
 from pyconvex.runtime.http_action import respond
 from pyconvex.runtime.person import Person, nobody_in
@@ -122,7 +123,7 @@ class ActionRunner:
         )
         with self._snapshot() as tables:
             bound = bind_arguments(
-                callee, codec.decode(start.args), tables.namespace(start.component)
+                callee, read_arguments(callee, start.args), tables.namespace(start.component)
             )
             environment = _environment(callee.component, tables)
         frame = ActionFrame(self, start, callee, environment, reporting)
@@ -184,7 +185,7 @@ class ActionRunner:
         """Ask the server to run another function, and wait for its result."""
         component = callee.component.path
         value = await self._ask(
-            run_id, kind, component, callee.path, codec.encode(crossing(arguments)), errors
+            run_id, kind, component, callee.path, codec.encode(crossing(callee, arguments)), errors
         )
         with self._snapshot() as transaction:
             tables = transaction.namespace(component)

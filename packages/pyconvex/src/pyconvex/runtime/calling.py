@@ -24,7 +24,7 @@ from pyconvex.functions import (
 from pyconvex.functions.documents import plain
 from pyconvex.runtime.analysis import AppImage, ComponentImage
 from pyconvex.values import InvalidValue, TableNumbers, ValidationFailed, Value, codec
-from pyconvex.values.limits import MAX_RESULT_BYTES
+from pyconvex.values.limits import MAX_ARGUMENT_BYTES, MAX_RESULT_BYTES
 from pyconvex.values.sizes import format_size, size_of
 
 #: Calls within calls, the first included (Convex's limit).
@@ -247,11 +247,22 @@ def encode_result(callee: Callee, result: object, tables: TableNumbers) -> bytes
     return encoded
 
 
-def crossing(arguments: Mapping[str, Any]) -> Value:
+def read_arguments(callee: Callee, encoded: bytes) -> Value:
+    """Arguments from their tagged JSON. Raises `FunctionCallError` when they are too large."""
+    value = codec.decode(encoded)
+    if len(encoded) > MAX_ARGUMENT_BYTES // 4 and (size := size_of(value)) > MAX_ARGUMENT_BYTES:
+        raise FunctionCallError(
+            f"Arguments for {callee.path} are too large (actual: {format_size(size)}, "
+            f"limit: {format_size(MAX_ARGUMENT_BYTES)})"
+        )
+    return value
+
+
+def crossing(callee: Callee, arguments: Mapping[str, Any]) -> Value:
     """Arguments of a nested call as the callee gets them: Convex values that it shares with
-    nobody.
+    nobody. Raises `FunctionCallError` when they are too large.
     """
-    return codec.decode(codec.encode(plain(dict(arguments))))
+    return read_arguments(callee, codec.encode(plain(dict(arguments))))
 
 
 def too_deep(path: str) -> str:

@@ -8,7 +8,7 @@ was fine before.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -26,6 +26,8 @@ Names: TypeAlias = list[str]
 #: Bytes of one value, and variables in all (Convex's limits in code).
 MAX_VALUE_BYTES = 8192
 MAX_VARIABLES = 512
+#: Bytes of all names and values together.
+MAX_TOTAL_BYTES = 512 * 1024
 
 
 class MissingVariablesError(Exception):
@@ -83,8 +85,7 @@ class DeploymentEnvironment:
             for change in changes:
                 _check_declared(change, declared.get(change.name))
                 app.set_env(change.name, change.value)
-            if len(app.env_all()) > MAX_VARIABLES:
-                raise _refused(f"At most {MAX_VARIABLES} environment variables can be set.")
+            _check_totals(app.env_all())
 
         await self._system.write(work)
         self._on_change()
@@ -102,6 +103,23 @@ class DeploymentEnvironment:
     async def list(self) -> dict[str, str]:
         """All variables that are set."""
         return self.current()
+
+
+def _check_totals(variables: Mapping[str, str]) -> None:
+    if len(variables) > MAX_VARIABLES:
+        raise HostError(
+            400,
+            "EnvVarLimitMet",
+            f"The environment variable limit ({MAX_VARIABLES}) has been met.",
+        )
+    size = sum(len(name.encode()) + len(value.encode()) for name, value in variables.items())
+    if size > MAX_TOTAL_BYTES:
+        raise HostError(
+            400,
+            "EnvVarTotalSizeLimitMet",
+            f"The total size of all environment variables ({size} bytes) exceeds the limit "
+            f"({MAX_TOTAL_BYTES} bytes).",
+        )
 
 
 def _check_form(change: EnvChange) -> None:

@@ -57,6 +57,7 @@ from pyconvex.runtime.calling import (
     find_named,
     find_open_queue,
     find_to_schedule,
+    read_arguments,
     too_deep,
 )
 from pyconvex.runtime.loader import APP_PACKAGE
@@ -190,7 +191,7 @@ class PureRun:
             self.image, start.component, start.path, start.kind, public_only=start.public_only
         )
         frame = Frame(self, callee, namespace, 1, self.log)
-        result = await self._invoke(frame, callee, codec.decode(start.args))
+        result = await self._invoke(frame, callee, read_arguments(callee, start.args))
         if job is not None:
             job_run.succeed(self.transaction, job, result, self.log.as_list())
         return result
@@ -202,7 +203,7 @@ class PureRun:
         callee = system_queries.find(start.component, start.path, start.kind)
         namespace = self.transaction.namespace(start.component, system=True)
         frame = _SystemFrame(self, callee, namespace, 1, self.log)
-        return await self._invoke(frame, callee, codec.decode(start.args))
+        return await self._invoke(frame, callee, read_arguments(callee, start.args))
 
     async def invoke_within(self, callee: Callee, arguments: Any, depth: int) -> bytes:
         """Run a nested call to its encoded, checked result; a mutation in a savepoint of its
@@ -339,7 +340,7 @@ class Frame:
         callee = find_for_function(self._run.image, self._callee, target, kind)
         if self.depth >= MAX_CALL_DEPTH:
             raise FunctionCallError(too_deep(callee.path))
-        encoded = await self._run.invoke_within(callee, crossing(arguments), self.depth + 1)
+        encoded = await self._run.invoke_within(callee, crossing(callee, arguments), self.depth + 1)
         tables = self._run.transaction.namespace(callee.component.path)
         return decode_result(callee, encoded, tables)
 

@@ -94,7 +94,7 @@ def request(
         raise FunctionCallError(
             f"'{callee.path}' is a mutation, which runs exactly once: schedule it without a retry."
         )
-    value = crossing(arguments)
+    value = crossing(callee, arguments)
     try:
         bind_arguments(callee, value, tables)
     except FunctionCallError as error:

@@ -2,8 +2,10 @@ from typing import Any
 
 from pyconvex import (
     ActionCtx,
+    ConvexError,
     Document,
     FunctionHandle,
+    Id,
     MutationCtx,
     QueryCtx,
     action,
@@ -65,3 +67,20 @@ async def acting(ctx: ActionCtx) -> str | None:
 @mutation
 async def calls_back(ctx: MutationCtx, handle: FunctionHandle, order: str) -> Any:
     return await ctx.run_mutation(handle, {"order": order})
+
+
+@query
+async def recipient(ctx: QueryCtx, id: Id[Mail]) -> str | None:
+    mail = await ctx.db.get(id)
+    return mail.to if mail else None
+
+
+@mutation
+async def send_and_fail(ctx: MutationCtx, to: str) -> None:
+    await ctx.db.insert(Mail(to=to))
+    raise ConvexError({"code": "NO"})
+
+
+@query
+async def echo(ctx: QueryCtx, text: str) -> str:
+    return text[:1]
