@@ -35,6 +35,7 @@ from posthog_local.http.secrets import Secrets
 from posthog_local.ingest.routes import capture_endpoints
 from posthog_local.ingest.warning import Note, body_text
 from posthog_local.logs.routes import log_endpoints
+from posthog_local.otlp.unkept import unkept_endpoints
 from posthog_local.query.analyst import Analyst
 from posthog_local.replay.routes import replay_endpoints
 from posthog_local.store.folder import Folder, Keys
@@ -166,6 +167,7 @@ def build_app(
         *capture_endpoints(store.add_events),
         *log_endpoints(store.add_logs),
         *trace_endpoints(store.add_events),
+        *unkept_endpoints(store.add_notes),
         *replay_endpoints(store.add_recording),
         *BrowserRoutes(scripts, lambda: bool(store.flags.flags)).endpoints(),
         *flag_routes.endpoints(),

@@ -27,6 +27,7 @@ _SENT = [
     *("/batch/", "/i/v0/e/", "/e/", "/capture", "/track", "/engage/", "/s/", "/i/v0/ai/batch"),
     *("/i/v1/analytics/events", "/flags", "/flags/?v=2", "/flags/?v=4&config=true"),
     *("/decide/?v=3", "/i/v1/logs", "/i/v0/ai/otel", "/i/v0/ai/otel/v1/logs", "/i/v0/ai"),
+    *("/i/v1/metrics", "/v1/traces"),
 ]
 _WRITTEN = [
     *(("POST", "/api/projects/1/feature_flags"), ("PATCH", "/api/projects/1/feature_flags/1")),

@@ -101,7 +101,7 @@ def test_payloads_are_bounded() -> None:
 
 
 def test_every_kind_has_its_reason() -> None:
-    """Kinds are text in calls: `kind="…"`, `_warning("…")`, and the outcomes of merges."""
+    """Kinds are text in calls: `kind="…"`, `_warning("…")`, `_note("…")`; and merges' outcomes."""
     package = Path(posthog_local.__file__).parent
     kinds = {one.value for one in MergeOutcome} - {"same_id", "merged"}
     for file in package.rglob("*.py"):
@@ -110,7 +110,7 @@ def test_every_kind_has_its_reason() -> None:
                 continue
             if node.func.id in ("IngestionWarning", "Note"):
                 found = [one.value for one in node.keywords if one.arg == "kind"]
-            elif node.func.id == "_warning":
+            elif node.func.id in ("_warning", "_note"):
                 found = list(node.args[:1])
             else:
                 continue

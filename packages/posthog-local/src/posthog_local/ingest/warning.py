@@ -42,6 +42,7 @@ REASONS: Mapping[str, str] = {
     "log_timestamp_replaced": "The line's time is more than a day off, so the time of receipt"
     " stands instead; $originalTimestamp keeps what was sent.",
     "message_size_too_large": "The event is larger than 1 MB. It was kept here; PostHog drops it.",
+    "metrics_not_kept": "PostHog keeps metrics; this server accepts them and drops them.",
     "performance_event_dropped": "$performance_event is no longer taken; session replay records"
     " what it held.",
     "person_processing_disabled": "The distinct id stands for many people, so the event is"
@@ -52,6 +53,8 @@ REASONS: Mapping[str, str] = {
     " repeat most of these.",
     "spans_not_about_ai": "The endpoint keeps spans about AI alone (attributes gen_ai.*, ai.*,"
     " traceloop.*, pydantic_ai.*); the others were dropped.",
+    "traces_not_kept": "PostHog keeps these traces; this server drops them. Spans about AI go to"
+    " /i/v0/ai/otel.",
     "uuid_reused_by_another_event": "An event with this uuid is stored already, so this one was"
     " dropped. PostHog may keep either.",
 }
