@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import shutil
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -15,14 +17,26 @@ sys.path[:0] = [
     str(HERE),
     str(ROOT / "tests" / "clients"),
     str(ROOT / "packages" / "pyconvex" / "tests" / "sync"),
+    str(ROOT / "packages" / "pyconvex" / "tests" / "auth"),
 ]
 
+from issuing import key_set, public_jwk, rsa_key  # noqa: E402
 from serving import Served, in_thread, pyconvex  # noqa: E402
+from users import ISSUER  # noqa: E402
 
 
 @pytest.fixture(scope="session")
-def served() -> Iterator[Served]:
-    with in_thread(partial(pyconvex, HERE / "app")) as served:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The functions of `app`, which trust one issuer whose keys they name."""
+    functions = tmp_path_factory.mktemp("edges") / "app"
+    shutil.copytree(HERE / "app", functions)
+    keys = base64.b64encode(key_set(public_jwk(rsa_key("edges"), "one"))).decode()
+    (functions / "auth_config.py").write_text(
+        "from pyconvex import CustomJwtProvider\n"
+        f"providers = [CustomJwtProvider(issuer={ISSUER!r}, algorithm='RS256',\n"
+        f"    jwks='data:application/json;base64,{keys}', application_id='edges')]\n"
+    )
+    with in_thread(partial(pyconvex, functions)) as served:
         yield served
 
 

@@ -9,13 +9,17 @@ from typing import Any
 import httpx2
 import pytest
 from serving import Served
+from users import token_of
 from websockets.sync.client import connect
 
 PATIENCE_S = 30.0
 ANN = {"issuer": "https://issuer.example", "subject": "ann"}
-CALLERS = ["anonymous", "administrator", "acting as ann", "wrong key", "other scheme", "no token"]
+CALLERS = [
+    *("anonymous", "ann", "administrator", "acting as ann"),
+    *("wrong key", "other scheme", "no token", "expired", "forged"),
+]
 #: What a credential that is present and wrong gets, wherever it is read.
-REFUSED = {"wrong key": 401, "other scheme": 400, "no token": 401}
+REFUSED = {"wrong key": 401, "other scheme": 400, "no token": 401, "expired": 401, "forged": 401}
 KINDS = ["query", "mutation", "action"]
 PUBLIC = {"query": "things:echo", "mutation": "things:put", "action": "things:relay"}
 ARGUMENTS = {"query": {}, "mutation": {"key": "k"}, "action": {"key": "k"}}
@@ -25,6 +29,9 @@ def headers_of(caller: str, served: Served) -> dict[str, str]:
     acting = base64.b64encode(json.dumps(ANN).encode()).decode()
     return {
         "anonymous": {},
+        "ann": {"authorization": f"Bearer {token_of('ann')}"},
+        "expired": {"authorization": f"Bearer {token_of('ann', lifetime_s=-60)}"},
+        "forged": {"authorization": f"Bearer {token_of('ann', key='another')}"},
         "administrator": {"authorization": f"Convex {served.admin_key}"},
         "acting as ann": {"authorization": f"Convex {served.admin_key}:{acting}"},
         "wrong key": {"authorization": "Convex local|" + "0" * 64},
@@ -64,7 +71,7 @@ def test_public_functions_are_for_everybody_with_no_wrong_credential(
         assert (answer.status_code, answer.json()["status"]) == (200, "success"), answer.text
 
 
-@pytest.mark.parametrize("caller", ["anonymous", "administrator", "acting as ann"])
+@pytest.mark.parametrize("caller", ["anonymous", "ann", "administrator", "acting as ann"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("way", ["its route", "/api/run"])
 def test_internal_functions_are_there_for_administrators_alone(
@@ -118,7 +125,8 @@ def test_variables_are_for_administrators(served: Served, caller: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("caller", "who"), [("anonymous", None), ("administrator", None), ("acting as ann", "ann")]
+    ("caller", "who"),
+    [("anonymous", None), ("ann", "ann"), ("administrator", None), ("acting as ann", "ann")],
 )
 def test_a_function_sees_whom_the_caller_is_or_acts_as(
     served: Served, caller: str, who: str | None
@@ -127,14 +135,17 @@ def test_a_function_sees_whom_the_caller_is_or_acts_as(
     assert answer.json()["value"] == who
 
 
-@pytest.mark.parametrize("caller", ["anonymous", "administrator"])
+@pytest.mark.parametrize("caller", ["anonymous", "ann", "administrator"])
 def test_a_socket_finds_what_its_caller_may_see(served: Served, caller: str) -> None:
     said: list[dict[str, Any]] = [
         {"type": "Connect", "sessionId": "6d0f2fe5-1f1d-4d9e-9b0a-2a6f7f0c9a11"}
     ]
-    if caller == "administrator":
-        credential = {"tokenType": "Admin", "value": served.admin_key}
-        said.append({"type": "Authenticate", "baseVersion": 0, **credential})
+    credentials = {
+        "administrator": {"tokenType": "Admin", "value": served.admin_key},
+        "ann": {"tokenType": "User", "value": token_of("ann")},
+    }
+    if caller in credentials:
+        said.append({"type": "Authenticate", "baseVersion": 0, **credentials[caller]})
     add = {"type": "Add", "queryId": 0, "udfPath": "things:hidden_query", "args": [{}]}
     change = {"baseVersion": 0, "newVersion": 1, "modifications": [add]}
     said.append({"type": "ModifyQuerySet", **change})
