@@ -29,7 +29,7 @@ from pyconvex import ConvexError, MutationCtx
 from pyconvex.accounts import attempts, passwords, sessions
 from pyconvex.accounts.tables import ACCOUNTS, RATE_LIMITS, REFRESH_TOKENS, SESSIONS, USERS
 from pyconvex.accounts.tokens import ACCESS_S, RefreshToken, SigningError, access_token
-from pyconvex.testing import ConvexTest, FunctionFailed, convex_test
+from pyconvex.testing import AppLoadError, ConvexTest, FunctionFailed, convex_test
 
 APP = {
     "auth.py": """
@@ -339,14 +339,23 @@ class User(Document, table="users"):
     run(scenario, {**APP, "users.py": own})
 
 
-def test_without_a_key_nobody_signs_in_and_the_error_says_what_to_do() -> None:
+def test_an_app_that_does_not_trust_itself_is_not_deployed() -> None:
     async def main() -> None:
         without = {name: text for name, text in APP.items() if name != "auth_config.py"}
-        async with convex_test(without) as t:
-            with pytest.raises(FunctionFailed, match=r"OidcProvider\.this_deployment"):
-                await sign(t, "signUp")
+        with pytest.raises(AppLoadError, match=r"auth\.py signs people in.*this_deployment"):
+            async with convex_test(without):
+                pass
 
     asyncio.run(main())
+
+
+def test_without_a_key_nobody_signs_in_and_the_error_says_what_to_do() -> None:
+    async def scenario(t: ConvexTest) -> None:
+        await t.set_env(JWT_PRIVATE_KEY=None)
+        with pytest.raises(FunctionFailed, match="has no key to sign tokens with"):
+            await sign(t, "signUp")
+
+    run(scenario)
 
 
 def test_keys_as_the_official_tool_writes_them() -> None:

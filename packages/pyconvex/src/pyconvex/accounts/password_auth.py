@@ -82,6 +82,7 @@ def password_auth(
             *(() if resets is None else resets.all),
         ),
         tables=auth_tables,
+        issues_tokens=True,
     )
 
 

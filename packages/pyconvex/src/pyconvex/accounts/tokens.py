@@ -71,8 +71,8 @@ def access_token(
     """A signed token for this session. Raises `SigningError` without a key."""
     if not private_pem:
         raise SigningError(
-            "This deployment has no key to sign tokens with: put OidcProvider.this_deployment() "
-            "into the `providers` of auth_config.py, and deploy."
+            "This deployment has no key to sign tokens with: deploy again, which makes one, or set "
+            "JWT_PRIVATE_KEY and JWKS."
         )
     claims = {
         "sub": f"{user_id}{DIVIDER}{session_id}",

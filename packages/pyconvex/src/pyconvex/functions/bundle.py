@@ -25,3 +25,5 @@ class FunctionBundle:
     module: str
     functions: Sequence[RegisteredFunction[..., Any]]
     tables: Mapping[str, Table] = field(default_factory=dict)
+    #: Whether its functions sign tokens, which the app has to trust to make use of them.
+    issues_tokens: bool = False

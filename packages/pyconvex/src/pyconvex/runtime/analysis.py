@@ -101,6 +101,7 @@ def describe(modules: Mapping[str, ModuleType], version: str) -> AppImage:
     )
     _add(_Instance("", (app,), modules, version, env, app.http_prefix, ""), images, specs)
     auth = AuthSpec(_providers(modules, app), app.user_id is not None)
+    _check_own_tokens(modules, auth)
     return AppImage(images, AppSpec(specs, auth), app.user_id, app.report_variables)
 
 
@@ -141,6 +142,18 @@ def _providers(modules: Mapping[str, ModuleType], app: AppDefinition) -> list[Pr
         return []
     known = {*app.declared_env, *RESERVED_VARIABLES}
     return [_provider_spec(provider, known) for provider in providers_of(vars(module))]
+
+
+def _check_own_tokens(modules: Mapping[str, ModuleType], auth: AuthSpec) -> None:
+    if any(provider.is_this_deployment for provider in auth.providers):
+        return
+    for path, module in modules.items():
+        for bundle in _bundles(module):
+            if bundle.issues_tokens:
+                raise DefinitionError(
+                    f"{path}.py signs people in, and nobody would believe their tokens: put "
+                    f"OidcProvider.this_deployment() into the `providers` of {_AUTH_MODULE}.py."
+                )
 
 
 def _provider_spec(provider: AuthProvider, known: set[str]) -> ProviderSpec:
@@ -320,17 +333,22 @@ def _registered(module: ModuleType) -> Iterator[RegisteredFunction[..., object]]
     for value in vars(module).values():
         if isinstance(value, RegisteredFunction) and value.__module__ == module.__name__:
             yield value
-        elif isinstance(value, FunctionBundle) and value.module == module.__name__:
-            yield from value.functions
+    for bundle in _bundles(module):
+        yield from bundle.functions
+
+
+def _bundles(module: ModuleType) -> list[FunctionBundle]:
+    """The bundles that a module asked for, not those that it imports from another one."""
+    bundles = [value for value in vars(module).values() if isinstance(value, FunctionBundle)]
+    return [bundle for bundle in bundles if bundle.module == module.__name__]
 
 
 def _bundled_tables(modules: Mapping[str, ModuleType]) -> dict[str, Table]:
     return {
         name: table
         for module in modules.values()
-        for value in vars(module).values()
-        if isinstance(value, FunctionBundle)
-        for name, table in value.tables.items()
+        for bundle in _bundles(module)
+        for name, table in bundle.tables.items()
     }
 
 
