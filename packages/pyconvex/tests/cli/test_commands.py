@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -156,3 +158,9 @@ def test_a_deployment_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.M
         assert result.exit_code == 1
         assert "The deployment at http://127.0.0.1:9 does not answer" in result.stderr
         assert key not in result.output
+
+
+@pytest.mark.parametrize("module", ["run", "findings", "typescript.types"])
+def test_doctests(module: str) -> None:
+    failed, tried = doctest.testmod(importlib.import_module(f"pyconvex.cli.{module}"))
+    assert (failed, tried > 0) == (0, True)

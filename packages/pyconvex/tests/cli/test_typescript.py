@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import itertools
 from pathlib import Path
 from textwrap import dedent
@@ -13,7 +12,7 @@ import pytest
 from pyconvex import Int64, v
 from pyconvex.cli.frontend import Frontend
 from pyconvex.cli.generated import ForeignFilesError, write_types
-from pyconvex.cli.typescript import generated_files, types
+from pyconvex.cli.typescript import generated_files
 from pyconvex.cli.typescript.types import Writer
 from pyconvex.runtime.analysis import analyse
 from pyconvex.runtime.loader import unload_app
@@ -129,8 +128,3 @@ def test_what_another_tool_has_written_stays(tmp_path: Path) -> None:
     frontend = Frontend(tmp_path, tmp_path)
     assert "another tool" in (frontend.describe(spec_of(a=text)) or "")
     assert frontend.describe(spec_of(a=text)) is None, "it is said once"
-
-
-def test_doctests() -> None:
-    failed, tried = doctest.testmod(types)
-    assert (failed, tried > 0) == (0, True)
