@@ -374,7 +374,19 @@ def test_nothing_outlives_a_killed_server(tmp_path: Path) -> None:
         ("import sys\nsys.exit('bye')", "convex/lib.py:2: SystemExit: bye"),
         ("import os\nos._exit(1)", "The process that imports the app ended before it was done."),
         ("from pyconvex import *\n@query\ndef f(ctx): ...", "lib.py:2: DefinitionError: query 'f'"),
-        ("import not_there", "lib.py:1: ModuleNotFoundError: No module named 'not_there'"),
+        (
+            "import json, not_there\nfrom PIL.nothing import x\nimport lib",
+            "lib.py:1: there is no module named 'not_there'.\n",
+        ),
+        ("import not_there", "pip install not_there"),
+        (
+            "import json.not_there",
+            "lib.py:1: ModuleNotFoundError: No module named 'json.not_there'",
+        ),
+        (
+            "import socket\n\nsocket.create_connection(('127.0.0.1', 9))",
+            "convex/lib.py:3: Can't use the network while a module is imported",
+        ),
     ],
 )
 def test_an_app_that_can_not_be_imported(deployed: Deployed, text: str, wanted: str) -> None:
@@ -392,8 +404,21 @@ def test_an_import_that_never_ends_is_given_up(
     monkeypatch.setattr(template_process, "LOAD_LIMIT_S", 0.3)
 
     async def scenario(d: Deployment) -> None:
-        with pytest.raises(AppLoadError, match=r"takes more than 0\.3 s"):
-            await d.deploy(lib="while True: pass")
+        with pytest.raises(AppLoadError, match=r"Importing .* takes more than 0\.3 s"):
+            await d.deploy(a="x = 1", lib="while True: pass")
+
+    deployed(scenario)
+
+
+def test_a_slow_import_is_named(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(template_process, "SLOW_IMPORT_S", 0.2)
+
+    async def scenario(d: Deployment) -> None:
+        await d.deploy(quick="x = 1", slow="import time; time.sleep(0.3)")
+        assert "slow.py takes 0." in caplog.text
+        assert "quick.py" not in caplog.text
 
     deployed(scenario)
 

@@ -11,7 +11,7 @@ import hashlib
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -34,6 +34,7 @@ from pyconvex.functions.auth_config import AuthProvider, OidcProvider, providers
 from pyconvex.functions.component import RESERVED_VARIABLES, UserIdRule
 from pyconvex.functions.schema import Table, collect_schema
 from pyconvex.runtime.cron_analysis import cron_specs
+from pyconvex.runtime.imports import check_imports
 from pyconvex.runtime.loader import APP_PACKAGE, load_app
 from pyconvex.runtime.spec import (
     AppSpec,
@@ -84,10 +85,23 @@ class AppImage:
     report_variables: bool = False
 
 
-def analyse(sources: Mapping[str, str], folder: str, package: str = APP_PACKAGE) -> AppImage:
-    """Import the app and describe it. Raises `DefinitionError` or whatever a module raises."""
+def analyse(
+    sources: Mapping[str, str],
+    folder: str,
+    package: str = APP_PACKAGE,
+    on_module: Callable[[str], None] = lambda path: None,
+) -> AppImage:
+    """Import the app and describe it; `on_module` hears of each file before it is imported.
+
+    Raises `DefinitionError`, `MissingImportsError` or whatever a module raises.
+    """
     version = _hash(f"{path}\0{text}" for path, text in sorted(sources.items()))
-    return describe(load_app(sources, folder, package), version)
+    try:
+        modules = load_app(sources, folder, package, on_module)
+    except ModuleNotFoundError:
+        check_imports(sources, folder)
+        raise
+    return describe(modules, version)
 
 
 def describe(modules: Mapping[str, ModuleType], version: str) -> AppImage:

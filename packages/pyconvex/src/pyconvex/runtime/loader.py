@@ -12,7 +12,7 @@ import importlib.abc
 import importlib.machinery
 import linecache
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from types import CodeType, ModuleType
 
@@ -128,7 +128,10 @@ class _SourceFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
 
 
 def load_app(
-    sources: Mapping[str, str], folder: str, package: str = APP_PACKAGE
+    sources: Mapping[str, str],
+    folder: str,
+    package: str = APP_PACKAGE,
+    on_module: Callable[[str], None] = lambda path: None,
 ) -> dict[str, ModuleType]:
     """Import every module of the app; keys are module paths such as `messages/list`.
 
@@ -139,6 +142,7 @@ def load_app(
     modules: dict[str, ModuleType] = {}
     for path in sorted(sources):
         name = path.removesuffix(".py")
+        on_module(path)
         modules[name] = importlib.import_module(f"{package}.{name.replace('/', '.')}")
     return modules
 

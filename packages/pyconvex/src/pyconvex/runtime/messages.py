@@ -35,6 +35,12 @@ class Loaded(Frame, frozen=True, array_like=True, tag=True):
     spec: msgspec.Raw
 
 
+class Loading(Frame, frozen=True, array_like=True, tag=True):
+    """Template to server: this file of the app is imported now."""
+
+    path: str
+
+
 class LoadFailed(Frame, frozen=True, array_like=True, tag=True):
     """Template to server: why the app can't be loaded, as a person should read it."""
 
@@ -211,7 +217,7 @@ class Cancel(Frame, frozen=True, array_like=True, tag=True):
 
 
 ToTemplate = Load | Fork
-FromTemplate = Loaded | LoadFailed | Forked | Exited
+FromTemplate = Loading | Loaded | LoadFailed | Forked | Exited
 ToIsolate = Start | CallBack | Ping | Cancel
 FromIsolate = Opened | Finished | Told | CallOut | Pong | Blocked
 

@@ -21,6 +21,7 @@ import msgspec
 from pyconvex.runtime import messages, purity
 from pyconvex.runtime.analysis import AppImage, analyse
 from pyconvex.runtime.channel import BlockingChannel
+from pyconvex.runtime.imports import MissingImportsError
 from pyconvex.runtime.isolate import run_isolate
 from pyconvex.runtime.isolates import end_group
 from pyconvex.runtime.parent import die_with, outlive
@@ -80,12 +81,16 @@ class Template:
     def _load(self, load: messages.Load) -> AppImage | None:
         purity.install()
         try:
-            image = analyse(load.sources, load.folder)
+            with purity.no_network():
+                image = analyse(load.sources, load.folder, on_module=self._on_module)
         except BaseException as error:
             self._send(messages.LoadFailed(load_failure(error, load.folder)))
             return None
         self._send(messages.Loaded(msgspec.Raw(msgspec.msgpack.encode(image.spec))))
         return image
+
+    def _on_module(self, path: str) -> None:
+        self._send(messages.Loading(path))
 
     def _fork_next(self, image: AppImage, data_path: str) -> bool:
         body = self._channel.receive()
@@ -155,6 +160,8 @@ class Template:
 
 def load_failure(error: BaseException, folder: str) -> str:
     """The error as its author needs it: what is wrong and on which line of their own files."""
+    if isinstance(error, (MissingImportsError, purity.ImportTimeNetworkError)):
+        return str(error)  # which names lines itself
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if f.filename.startswith(folder.rstrip("/") + "/")]
     if isinstance(error, SyntaxError):

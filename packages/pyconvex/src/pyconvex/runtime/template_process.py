@@ -8,10 +8,12 @@ that it forked runs.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +25,10 @@ from pyconvex.runtime.spec import AppSpec
 
 #: How long importing an app may take, in seconds: large packages need some, a loop needs for ever.
 LOAD_LIMIT_S = 60.0
+#: From when on a file's import is worth a word, in seconds: what Convex gives an analysis.
+SLOW_IMPORT_S = 4.0
+
+_log = logging.getLogger(__name__)
 
 
 class AppLoadError(Exception):
@@ -50,6 +56,9 @@ class TemplateProcess:
         self._handover: socket.socket | None = None
         self._loaded: asyncio.Future[AppSpec] | None = None
         self._stopping = False
+        #: The file that is imported, and since when.
+        self._importing = ""
+        self._since_s = 0.0
 
     @property
     def pid(self) -> int | None:
@@ -77,9 +86,10 @@ class TemplateProcess:
             self._process.kill()  # it may be busy with what modules do when they are imported
             await self.stop()
             if isinstance(error, TimeoutError):
+                what = f"{folder}/{self._importing}" if self._importing else "the app"
                 raise AppLoadError(
-                    f"Importing the app takes more than {LOAD_LIMIT_S:g} s. Does a module wait, or "
-                    "loop, at its top level?"
+                    f"Importing {what} takes more than {LOAD_LIMIT_S:g} s. Does it wait, or loop, "
+                    "at its top level?"
                 ) from None
             raise
 
@@ -113,7 +123,11 @@ class TemplateProcess:
         message = messages.decode_from_template(body)
         assert self._loaded is not None
         match message:
+            case messages.Loading():
+                self._tell_if_slow()
+                self._importing, self._since_s = message.path, time.monotonic()
             case messages.Loaded():
+                self._tell_if_slow()
                 self._loaded.set_result(msgspec.msgpack.decode(message.spec, type=AppSpec))
             case messages.LoadFailed():
                 self._loaded.set_exception(AppLoadError(message.message))
@@ -121,6 +135,17 @@ class TemplateProcess:
                 self._on_forked(message)
             case messages.Exited():
                 self._on_exited(message)
+
+    def _tell_if_slow(self) -> None:
+        """Name a file whose import holds up every deploy and every start."""
+        took_s = time.monotonic() - self._since_s
+        if self._importing and took_s > SLOW_IMPORT_S:
+            _log.warning(
+                "%s takes %.1f s to import, with what it imports first; every deploy waits for it. "
+                "Import what is heavy inside the functions that need it.",
+                self._importing,
+                took_s,
+            )
 
     def _gone(self) -> None:
         self._control = None

@@ -7,13 +7,15 @@ It contains mistakes, not malice: `docs/purity.md` lists what it can't catch.
 """
 
 from pyconvex.runtime.purity.active import ActiveRun, Entropy, begin, end
+from pyconvex.runtime.purity.audit import no_network
 from pyconvex.runtime.purity.guards import guarded, install, remove
-from pyconvex.runtime.purity.refusal import ImpureCallError, impure
+from pyconvex.runtime.purity.refusal import ImportTimeNetworkError, ImpureCallError, impure
 from pyconvex.runtime.purity.variables import enter_call, leave_call
 
 __all__ = [
     "ActiveRun",
     "Entropy",
+    "ImportTimeNetworkError",
     "ImpureCallError",
     "begin",
     "end",
@@ -22,5 +24,6 @@ __all__ = [
     "impure",
     "install",
     "leave_call",
+    "no_network",
     "remove",
 ]

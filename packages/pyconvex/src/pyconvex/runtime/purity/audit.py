@@ -7,13 +7,14 @@ the hook does nothing but find that out.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pyconvex.runtime.purity.active import RUNS, active
 from pyconvex.runtime.purity.files import is_installed, writes
 from pyconvex.runtime.purity.patches import Patches
-from pyconvex.runtime.purity.refusal import impure, on_own_behalf
+from pyconvex.runtime.purity.refusal import import_time_network, impure, on_own_behalf
 
 #: Events that are refused, by what an author calls the thing.
 _NAMED_BY_EVENT = {
@@ -48,6 +49,8 @@ _REFUSED = {
     "socket.__new__": "socket.socket",
     "urllib.Request": "urllib.request",
 }
+#: Events of reaching for the network.
+_NETWORK = {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"}
 #: Events of looking at a path.
 _LOOKS = {"os.getxattr", "os.listdir", "os.listxattr", "os.scandir"}
 
@@ -57,6 +60,8 @@ class _Hook:
 
     def __init__(self) -> None:
         self.added = False
+        #: True while the app is imported by a process of its own.
+        self.importing = False
         self.checks: dict[str, Callable[[str, tuple[Any, ...]], None]] = {}
 
     def add(self) -> None:
@@ -70,11 +75,23 @@ class _Hook:
                 check = checks.get(event)
                 if check is not None and active() is not None:
                     check(event, args)
+            elif self.importing and event in _NETWORK and _leaves_machine(event, args):
+                raise import_time_network()
 
         sys.addaudithook(hook)
 
 
 _hook = _Hook()
+
+
+@contextmanager
+def no_network() -> Iterator[None]:
+    """Refuse the network inside the block, where modules of an app are imported."""
+    _hook.importing = True
+    try:
+        yield
+    finally:
+        _hook.importing = False
 
 
 def guard_events(patches: Patches) -> None:
@@ -84,6 +101,12 @@ def guard_events(patches: Patches) -> None:
     _hook.checks["open"] = _refuse_open
     _hook.add()
     patches.also(_hook.checks.clear)
+
+
+def _leaves_machine(event: str, args: tuple[Any, ...]) -> bool:
+    """Whether an address is one of the network, not a path in the file system."""
+    address = args[1] if event in ("socket.connect", "socket.sendto") else args[0]
+    return isinstance(address, tuple) or (event.startswith("socket.get") and bool(address))
 
 
 def _refuse(event: str, args: tuple[Any, ...]) -> None:

@@ -18,6 +18,23 @@ class ImpureCallError(RuntimeError):
     """A query or mutation tried something that only actions may do."""
 
 
+class ImportTimeNetworkError(OSError):
+    """A module reached for the network while it was imported.
+
+    An `OSError`, so that code which can do without the network does.
+    """
+
+
+def import_time_network() -> ImportTimeNetworkError:
+    """The error for it, with the line of the author's that led there."""
+    frame = _author_frame(sys._getframe(1))
+    where = f"{frame.f_code.co_filename}:{frame.f_lineno}: " if frame is not None else ""
+    return ImportTimeNetworkError(
+        f"{where}Can't use the network while a module is imported: deploys would fail whenever the "
+        "other side does. Do it in an action."
+    )
+
+
 def impure(attempt: str) -> ImpureCallError:
     """The error for an attempt, such as "use time.sleep", with the line that made it."""
     sentence = f"Can't {attempt} in queries and mutations. Please consider using an action."
