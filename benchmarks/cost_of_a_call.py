@@ -38,7 +38,7 @@ def _command(place: Place) -> list[str]:
     return [
         *(str(Path(sys.executable).with_name("pyconvex")), "start"),
         *("--functions", str(ROOT / "benchmarks" / "cost_functions")),
-        *("--data", str(place.folder / "data"), "--port", str(place.port)),
+        *("--data", str(place.folder / "data"), "--port", str(place.port), "--site-port", "0"),
     ]
 
 
@@ -55,19 +55,19 @@ Requests = Callable[[Place, int], bytes]
 
 def _call(route: str, path: str, **fixed: Any) -> Requests:
     def make(place: Place, n: int) -> bytes:
-        return request("POST", route, place.host, _body(path, {**fixed, "n": n}))
+        return request("POST", route, place.host, body(path, {**fixed, "n": n}))
 
     return make
 
 
-def _body(path: str, arguments: dict[str, Any]) -> bytes:
+def body(path: str, arguments: dict[str, Any]) -> bytes:
     body = {"path": path, "args": arguments, "format": "convex_encoded_json"}
     return msgspec.json.encode(body)
 
 
 CASES: dict[str, Requests] = {
     "query from memory": lambda place, n: request(
-        "POST", "/api/query", place.host, _body("calls:ready", {})
+        "POST", "/api/query", place.host, body("calls:ready", {})
     ),
     "empty query": _call("/api/query", "calls:empty"),
     "point query": _call("/api/query", "calls:point"),

@@ -1,6 +1,16 @@
 """Calls that do as little as their kind can."""
 
-from pyconvex import Document, Id, MutationCtx, QueryCtx, components, mutation, query
+from pyconvex import (
+    ActionCtx,
+    Document,
+    Id,
+    MutationCtx,
+    QueryCtx,
+    action,
+    components,
+    mutation,
+    query,
+)
 
 
 class Row(Document, table="rows"):
@@ -38,3 +48,8 @@ async def empty_mutation(ctx: MutationCtx, n: float) -> float:
 @mutation
 async def insert(ctx: MutationCtx, n: float) -> Id[Row]:
     return await ctx.db.insert(Row(name="Ada", email="ada@example.com", balance=n))
+
+
+@action
+async def empty_action(ctx: ActionCtx, n: float) -> float:
+    return n

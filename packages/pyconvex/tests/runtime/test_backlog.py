@@ -63,11 +63,11 @@ def test_what_comes_back_goes_first() -> None:
 def test_classes_share_by_weight() -> None:
     backlog = Backlog()
     for work in Work:
-        for _ in range(130):
+        for _ in range(140):
             backlog.push(make_run(work))
-    first = [backlog.pop() for _ in range(130)]
+    first = [backlog.pop() for _ in range(140)]
     counts = {work: sum(run is not None and run.work is work for run in first) for work in Work}
-    assert counts == {Work.CALL: 80, Work.RERUN: 40, Work.SCHEDULED: 10}
+    assert counts == {Work.CALL: 80, Work.RERUN: 40, Work.SCHEDULED: 10, Work.SUSPECT: 10}
 
 
 def test_a_class_that_was_idle_gets_no_credit() -> None:
@@ -86,17 +86,18 @@ def test_scheduled_work_can_be_passed_over() -> None:
     backlog = Backlog()
     scheduled = make_run(Work.SCHEDULED)
     backlog.push(scheduled)
-    assert backlog.pop(scheduled=False) is None
-    assert backlog.peek(scheduled=False) is None
+    assert backlog.pop(bounded=False) is None
+    assert backlog.peek(bounded=False) is None
     assert backlog.pop() is scheduled
 
 
 def test_calls_expire_and_other_work_does_not() -> None:
     backlog = Backlog()
     old = make_run(queued_s=1.0)
-    for run in (old, make_run(queued_s=3.0), make_run(Work.SCHEDULED, queued_s=1.0)):
+    suspect = make_run(Work.SUSPECT, queued_s=1.0)
+    for run in (old, suspect, make_run(queued_s=3.0), make_run(Work.SCHEDULED, queued_s=1.0)):
         backlog.push(run)
-    assert backlog.take_calls_queued_before(2.0) == [old]
+    assert backlog.take_calls_queued_before(2.0) == [old, suspect]
     assert len(backlog) == 2
 
 
@@ -130,9 +131,9 @@ def test_nothing_is_lost_repeated_or_starved(steps: list[Any]) -> None:
     for step in steps:
         match step:
             case "pop" | "pop calls":
-                expected = [r for r in waiting if step == "pop" or r.work is not Work.SCHEDULED]
-                seen = backlog.peek(scheduled=step == "pop")
-                popped = backlog.pop(scheduled=step == "pop")
+                expected = [r for r in waiting if step == "pop" or not r.work.is_bounded]
+                seen = backlog.peek(bounded=step == "pop")
+                popped = backlog.pop(bounded=step == "pop")
                 assert popped is seen
                 assert (popped is None) == (not expected)
                 if popped is not None:

@@ -13,6 +13,7 @@ from host_bench import Deployment, gone, until
 
 from pyconvex.runtime import action_isolates, limits, pure_isolates
 from pyconvex.runtime.calls import Failure, HostError, Success
+from pyconvex.runtime.runs import IsolateGoneError, Work
 from pyconvex.values import codec
 
 APP = """
@@ -262,6 +263,34 @@ def test_calls_that_wait_too_long_are_told(
     deployed(scenario, minimum=1, maximum=1)
 
 
+def test_a_function_that_took_its_isolate_goes_behind_others(deployed: Deployed) -> None:
+    async def scenario(d: Deployment) -> None:
+        await d.deploy(lib=APP)
+        message(await d.query("lib:exits", {"n": 0}))
+        again = d.host._submit(d.call("query", "lib:exits", {"n": 1}))
+        other = d.host._submit(d.call("query", "lib:quick", {"n": 1}))
+        assert (again.work, other.work) == (Work.SUSPECT, Work.CALL)
+        assert codec.decode((await other.result()).value or b"") == 1
+        with pytest.raises(IsolateGoneError):
+            await again.result()
+
+    deployed(scenario, minimum=2)
+
+
+def test_a_run_that_computes_for_long_lets_others_go_first(deployed: Deployed) -> None:
+    async def scenario(d: Deployment) -> None:
+        await d.deploy(lib=APP)
+        spinning = asyncio.create_task(d.query("lib:spins"))
+        await begun(d, "lib:spins")
+        [isolate] = [i for i in d.pools[0].isolates if i.runs]
+        await until(lambda: isolate.demoted)
+        assert isolate.pid is not None
+        assert os.getpriority(os.PRIO_PROCESS, isolate.pid) == 19
+        message(await spinning)
+
+    deployed(scenario, minimum=1)
+
+
 def test_spares_go_when_nothing_needs_them(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,10 +311,8 @@ def test_spares_go_when_nothing_needs_them(
 
 
 def test_a_blocked_isolate_gets_nothing_new(
-    deployed: Deployed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    deployed: Deployed, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(limits, "STALL_S", 0.2)
-
     async def scenario(d: Deployment) -> None:
         await d.deploy(lib=APP)
         blocking = asyncio.create_task(d.action("lib:blocks", {"seconds": 600.0}))

@@ -342,7 +342,8 @@ def test_nothing_outlives_a_killed_server(tmp_path: Path) -> None:
                 asyncio.create_task(d.query("lib:spins"))
                 asyncio.create_task(d.action("lib:waits"))
                 pool = d.pools[0]
-                await until(lambda: len(pool.pids) >= 4 and pool.idle < 2)
+                await until(lambda: len(pool.pids) >= 4)
+                await until(lambda: sum(bool(i.runs) for i in pool.isolates) == 2)
                 print(*pool.pids, flush=True)
                 await asyncio.Event().wait()
 

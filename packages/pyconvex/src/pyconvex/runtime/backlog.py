@@ -1,6 +1,6 @@
 """Runs that wait for an isolate.
 
-Owns their order: three classes of work that share isolates by weight, in each the clients in turn,
+Owns their order: classes of work that share isolates by weight, in each the clients in turn,
 and for each client first in, first out. Never starts a run. One invariant: no class and no client
 waits for ever, however much of the others there is.
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pyconvex.runtime.runs import Run, Work
 
 #: How often a class goes first while all of them wait.
-WEIGHTS = {Work.CALL: 8, Work.RERUN: 4, Work.SCHEDULED: 1}
+WEIGHTS = {Work.CALL: 8, Work.RERUN: 4, Work.SCHEDULED: 1, Work.SUSPECT: 1}
 #: Calls that wait at most, over all clients; each holds its arguments in memory.
 MAX_WAITING_CALLS = 10_000
 
@@ -37,7 +37,8 @@ class Backlog:
     @property
     def full(self) -> bool:
         """True when no more calls may wait."""
-        return self._lines[Work.CALL].length >= MAX_WAITING_CALLS
+        calls = self._lines[Work.CALL].length + self._lines[Work.SUSPECT].length
+        return calls >= MAX_WAITING_CALLS
 
     def push(self, run: Run) -> None:
         """Queue a run behind all of its client's."""
@@ -51,14 +52,14 @@ class Backlog:
         self._lines[run.work].push_front(run)
         self._length += 1
 
-    def peek(self, *, scheduled: bool = True) -> Run | None:
+    def peek(self, *, bounded: bool = True) -> Run | None:
         """What `pop` would give."""
-        work = self._next_class(scheduled)
+        work = self._next_class(bounded)
         return None if work is None else self._lines[work].first
 
-    def pop(self, *, scheduled: bool = True) -> Run | None:
-        """The run whose turn it is, None if none waits; without `scheduled` work if so asked."""
-        work = self._next_class(scheduled)
+    def pop(self, *, bounded: bool = True) -> Run | None:
+        """The run whose turn it is, None if none waits; without bounded work if so asked."""
+        work = self._next_class(bounded)
         if work is None:
             return None
         self._had[work] += 1 / WEIGHTS[work]
@@ -75,15 +76,20 @@ class Backlog:
 
     def take_calls_queued_before(self, moment_s: float) -> list[Run]:
         """The calls that have waited since before `moment_s`; other work waits without limit."""
-        taken = self._lines[Work.CALL].take_queued_before(moment_s)
+        taken = [
+            run
+            for work in Work
+            if work.is_call
+            for run in self._lines[work].take_queued_before(moment_s)
+        ]
         self._length -= len(taken)
         return taken
 
-    def _next_class(self, scheduled: bool) -> Work | None:
+    def _next_class(self, bounded: bool) -> Work | None:
         waiting = [
             work
             for work, line in self._lines.items()
-            if line.length and (scheduled or work is not Work.SCHEDULED)
+            if line.length and (bounded or not work.is_bounded)
         ]
         return min(waiting, key=self._had.__getitem__, default=None)
 

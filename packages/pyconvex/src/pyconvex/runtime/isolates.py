@@ -20,6 +20,10 @@ from pyconvex.runtime.runs import Run
 _CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE}
 
 
+#: The niceness of those that go last.
+_LAST = 19
+
+
 @dataclass(slots=True, eq=False)
 class Isolate:
     """A process that runs functions."""
@@ -36,6 +40,8 @@ class Isolate:
     ran: int = 0
     #: Memory of its own when it was new, in bytes; None where the system doesn't tell.
     memory_at_start: int | None = None
+    #: True once it has been put behind others, for good: only a system's owner may undo that.
+    demoted: bool = False
     #: True once it is to end when nothing runs in it any more.
     retiring: bool = False
     #: Why the server ends it at once; None while it is wanted.
@@ -60,6 +66,13 @@ class Isolate:
         """Send it a frame; dropped when it is gone."""
         if self.channel is not None:
             self.channel.send(messages.encode(frame))
+
+    def demote(self) -> None:
+        """Let every other process go first from now on."""
+        self.demoted = True
+        if self.pid is not None:
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, self.pid, _LAST)
 
     def retire(self) -> None:
         """Let it end by itself, now that nothing runs in it."""

@@ -30,6 +30,10 @@ from pyconvex.runtime.runs import Run, Work
 
 #: A run longer than this gets a spare isolate beside it, in seconds.
 SLOW_RUN_S = 0.05
+#: A run that has computed for so long lets others go first, in seconds; its isolate ends after it.
+DEMOTE_AFTER_S = 0.25
+#: How long it is held against a function that it took its isolate with it, in seconds.
+SUSPECT_S = 30.0
 #: How long isolates beyond the minimum are kept when nothing needs them, in seconds.
 SPARES_KEPT_S = 10.0
 #: How often runs are looked at while there are any, in seconds.
@@ -52,8 +56,10 @@ class PureIsolates:
         self._minimum = minimum
         self._maximum = maximum
         self._runs_each = runs_each
-        #: Scheduled work never fills all isolates.
-        self._scheduled_maximum = max(1, maximum // 2)
+        #: Scheduled work and suspects never fill all isolates.
+        self._bounded_maximum = max(1, maximum // 2)
+        #: Functions that took their isolate with them, and until when that is held against them.
+        self._suspects: dict[tuple[str, str], float] = {}
         self._isolates: dict[int, Isolate] = {}
         self._idle: deque[Isolate] = deque()
         #: Sent already, by isolate, to begin the moment the run under way ends: between two runs an
@@ -83,7 +89,9 @@ class PureIsolates:
     def adopt(self, run: Run) -> None:
         """Queue a run; it begins as soon as its turn and an isolate have come."""
         run.queued_s = self._loop.time()
-        if run.work is Work.CALL and self.backlog.full:
+        if self._suspects and run.work is Work.CALL and self._is_suspect(run):
+            run.work = Work.SUSPECT
+        if run.work.is_call and self.backlog.full:
             run.fail(_too_many(self._maximum))
             return
         if self.backlog or not self._begins_at_once(run):
@@ -122,6 +130,8 @@ class PureIsolates:
 
     def lost(self, isolate: Isolate) -> None:
         """An isolate is gone, or takes nothing more; its runs are somebody else's to end."""
+        for run in isolate.runs.values():
+            self._suspect(run)
         self._isolates.pop(isolate.isolate_id, None)
         self._slow.pop(isolate, None)
         if isolate in self._idle:
@@ -138,7 +148,7 @@ class PureIsolates:
 
     def _begins_at_once(self, run: Run) -> bool:
         """Begin a run or line it up, if nothing else waits and an isolate has room."""
-        if run.work is Work.SCHEDULED and not self._scheduled_free:
+        if not self._has_place(run.work):
             return False
         if self._idle:
             self._begin(self._idle.popleft(), run)
@@ -152,15 +162,15 @@ class PureIsolates:
     def _dispatch(self) -> None:
         """Begin or line up what waits, as far as there is room."""
         while (run := self._next()) is not None and self._begins_at_once(run):
-            self.backlog.pop(scheduled=run.work is Work.SCHEDULED)
+            self.backlog.pop(bounded=run.work.is_bounded)
         if self.backlog and self._runs_each == 1:
             self._fork_for_all()
 
     def _next(self) -> Run | None:
         """Whose turn it is among those that may begin."""
         run = self.backlog.peek()
-        if run is not None and run.work is Work.SCHEDULED and not self._scheduled_free:
-            return self.backlog.peek(scheduled=False)
+        if run is not None and not self._has_place(run.work):
+            return self.backlog.peek(bounded=False)
         return run
 
     def _begin(self, isolate: Isolate, run: Run) -> None:
@@ -205,15 +215,26 @@ class PureIsolates:
         run.start = msgspec.structs.replace(run.start, run_id=next(self._second_ids))
         return run
 
-    @property
-    def _scheduled_free(self) -> bool:
-        """Whether one more piece of scheduled work may begin."""
+    def _has_place(self, work: Work) -> bool:
+        """Whether one more run of this kind may begin."""
+        if not work.is_bounded:
+            return True
+        limit = self._bounded_maximum
+        if work is Work.SUSPECT:  # they take isolates with them: leave some that are there now
+            limit = min(limit, max(1, sum(1 for i in self._isolates.values() if i.usable) // 2))
         under_way = (run for i in self._isolates.values() for run in i.runs.values())
-        count = sum(
-            run.work is Work.SCHEDULED
-            for run in itertools.chain(under_way, self._lined_up.values())
-        )
-        return count < self._scheduled_maximum
+        running = itertools.chain(under_way, self._lined_up.values())
+        return sum(run.work.is_bounded for run in running) < limit
+
+    def _is_suspect(self, run: Run) -> bool:
+        until_s = self._suspects.get((run.start.component, run.start.path))
+        return until_s is not None and run.queued_s < until_s
+
+    def _suspect(self, run: Run) -> None:
+        """A run takes its isolate with it: others of its function go behind those of others."""
+        now_s = self._loop.time()
+        self._suspects = {what: until for what, until in self._suspects.items() if until > now_s}
+        self._suspects[run.start.component, run.start.path] = now_s + SUSPECT_S
 
     # Isolates
 
@@ -232,7 +253,7 @@ class PureIsolates:
                 return
 
     def _used_up(self, isolate: Isolate) -> bool:
-        if isolate.ran >= self._runs_each:
+        if isolate.ran >= self._runs_each or isolate.demoted:
             return True
         return isolate.ran % RUNS_BETWEEN_LOOKS == 0 and _growth(isolate) > MAX_GROWTH_BYTES
 
@@ -274,6 +295,8 @@ class PureIsolates:
             self._slow[isolate] = 0.0 if isolate.pid is None else cpu_seconds(isolate.pid)
             self._make_room(isolate)
         used_s = _used_s(isolate, self._slow[isolate], elapsed_s)
+        if used_s >= DEMOTE_AFTER_S and not isolate.demoted:
+            isolate.demote()
         if used_s >= PURE_CPU_LIMIT_S or elapsed_s >= PURE_WALL_LIMIT_S:
             isolate.end(f"Function execution timed out (maximum duration: {PURE_CPU_LIMIT_S:g}s)")
         elif _growth(isolate) > PURE_MEMORY_LIMIT_BYTES:

@@ -27,6 +27,18 @@ class Work(enum.IntEnum):
     RERUN = 2
     #: Due by a schedule: crons, and functions that were scheduled.
     SCHEDULED = 3
+    #: A call of a function that lately took its isolate with it.
+    SUSPECT = 4
+
+    @property
+    def is_call(self) -> bool:
+        """Whether somebody waits for the answer."""
+        return self in (Work.CALL, Work.SUSPECT)
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether this kind of work may never fill all isolates."""
+        return self in (Work.SCHEDULED, Work.SUSPECT)
 
 
 class IsolateGoneError(Exception):

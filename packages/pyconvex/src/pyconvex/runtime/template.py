@@ -178,6 +178,8 @@ def main() -> None:
     control, handover, server_pid = (int(argument) for argument in sys.argv[1:4])
     die_with(server_pid)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # An action isolate is asked with it who blocks; a new one may be asked before it can answer.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     os.dup2(2, 1)  # what modules print is for the developer; standard output is the command's
     # A broken pipe is the server's end as well, met while something was to be told.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
