@@ -366,6 +366,31 @@ def port(server: Server) -> int:
     return int(server.site_url.rpartition(":")[2])
 
 
+def test_a_server_that_stops_ends_streams(tmp_path: Path) -> None:
+    folder = tmp_path / "convex"
+    folder.mkdir()
+    (folder / "lib.py").write_text(LIB)
+    (folder / "http.py").write_text(HTTP)
+
+    async def main() -> None:
+        server = Server(Settings(data=tmp_path / "data", port=0, isolates=1))
+        async with asyncio.timeout(DEADLINE_S):
+            await server.start()
+            await server.deploy(folder)
+            async with (
+                httpx2.AsyncClient(base_url=server.site_url, timeout=None) as client,
+                client.stream("GET", "/ticks") as answer,
+            ):
+                pieces = answer.aiter_text()
+                assert "tick" in await anext(pieces)
+                stopping = asyncio.create_task(server.stop())
+                async for _ in pieces:  # to its end, which a connection that is cut doesn't have
+                    pass
+                await stopping
+
+    asyncio.run(main())
+
+
 # Nonsense
 
 

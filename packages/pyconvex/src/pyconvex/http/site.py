@@ -57,12 +57,26 @@ class SiteEndpoint:
         self._authenticator = authenticator
         self._redact = redact
         self._new_request_id = new_request_id
+        self._open: set[_Exchange] = set()
+        self._ending = False
+
+    def end_streams(self) -> None:
+        """Have responses that stream end where they are, as the server is stopping.
+
+        They would otherwise keep it from stopping for as long as it may wait.
+        """
+        self._ending = True
+        for exchange in self._open:
+            exchange.end_stream()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await send({"type": "websocket.close"})
             return
         exchange = _Exchange(scope["method"], receive, send)
+        self._open.add(exchange)
+        if self._ending:
+            exchange.end_stream()
         try:
             await self._answer(scope, exchange)
         except ClientGone:
@@ -71,6 +85,7 @@ class SiteEndpoint:
             body = msgspec.json.encode({"code": error.code, "message": error.message})
             await exchange.refuse(error.status, body)
         finally:
+            self._open.discard(exchange)
             exchange.close()
 
     async def _answer(self, scope: Scope, exchange: _Exchange) -> None:
@@ -134,7 +149,7 @@ class _Exchange:
         self._all_read = False
         self._complete = False
         self._left = False
-        #: Set when the client has left or nothing more is to be sent.
+        #: Set when the client has left, or nothing more of a stream is to be sent.
         self._over = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
 
@@ -185,6 +200,10 @@ class _Exchange:
         """The response is whole."""
         if not self._complete and not self._left:
             await self._end(b"")
+
+    def end_stream(self) -> None:
+        """Have what streams end, as if the client had left; what it got is a whole response."""
+        self._over.set()
 
     def close(self) -> None:
         """Nothing more comes of this request."""

@@ -68,7 +68,7 @@ class Exchange(Protocol):
         """Send a piece of the response's body; returns when there is room for more."""
 
     async def gone(self) -> None:
-        """Return when the client has left."""
+        """Return when the client has left, or a stream shall end for another reason."""
 
 
 class HttpHost(Protocol):

@@ -195,6 +195,7 @@ class Server:
         site = IssuerDocuments(answering, self._trust.published)
         await self._serve(self._api(host, authenticator, site), listener)
         await self._serve(site, site_listener)
+        self._stack.callback(answering.end_streams)
 
     async def _tell_address(self) -> None:
         """Have functions and tools read where this server is; nothing is written if they do."""
