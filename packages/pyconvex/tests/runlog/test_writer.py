@@ -135,6 +135,26 @@ def test_segments_are_cut_and_never_appended_to_again(tmp_path: Path) -> None:
     assert segments_in(tmp_path)[0] == 1000, "by the clock"
 
 
+def test_a_segment_of_yesterday_takes_no_more(tmp_path: Path) -> None:
+    now_s = 1e9
+
+    async def main() -> None:
+        nonlocal now_s
+        writer = RunLogWriter(tmp_path, now_s=lambda: now_s)
+        writer.start()
+        for name in ("one", "two", "three"):
+            await (writer.append(body(name), lasting=True) or asyncio.sleep(0))
+            now_s += 20 * 3600
+        writer.close()
+
+    run(main)
+    assert found(tmp_path) == ["one", "two", "three"]
+    assert [number / 3_600_000 for number in segments_in(tmp_path)] == [
+        pytest.approx(1e9 / 3600),
+        pytest.approx(1e9 / 3600 + 40),
+    ]
+
+
 def test_a_disk_that_refuses_drops_records_and_no_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -31,6 +31,8 @@ class Bounds:
 
     #: Readers skip over what they don't want, and a whole segment is dropped at once.
     segment_bytes: int = 8 * 1024 * 1024
+    #: A segment that was begun so long ago takes no more, so that little traffic ages too.
+    segment_age_s: float = 24 * 3600.0
     #: All segments together. A busy deployment's days of errors, or an hour of its every line.
     max_bytes: int = 1024 * 1024 * 1024
     #: As long as queues keep their rows.
@@ -177,7 +179,7 @@ class RunLogWriter:
     def _segment_for(self, size: int) -> _Segment:
         """The segment that is written to, a new one when it would become too large."""
         file = self._file
-        if file is not None and (file.broken or file.size + size > self._bounds.segment_bytes):
+        if file is not None and self._is_full(file, size):
             self._make_last()
             file.close()
             file = self._file = None
@@ -189,6 +191,10 @@ class RunLogWriter:
             with self._changed:
                 self._newest, self._file = number, file
         return file
+
+    def _is_full(self, file: _Segment, size: int) -> bool:
+        too_old = self._now_s() - file.number / 1000 > self._bounds.segment_age_s
+        return file.broken or too_old or file.size + size > self._bounds.segment_bytes
 
     def _refused(self, error: OSError, records: int) -> None:
         self.dropped += records
