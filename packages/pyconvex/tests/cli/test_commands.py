@@ -12,6 +12,7 @@ from cli_process import APP, Running
 from click.testing import CliRunner, Result
 
 from pyconvex.cli import env_local, main
+from pyconvex.cli.deployment import Deployment
 
 Command = Callable[..., Result]
 
@@ -145,6 +146,25 @@ def test_the_environment_goes_before_the_file(
     refused = CliRunner().invoke(main, ["run", "lib:hello"])
     assert refused.exit_code == 1
     assert "0123456789abcdef" not in refused.output
+
+
+def test_the_files_key_is_for_the_files_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env_local.write(
+        tmp_path, {env_local.URL_VARIABLE: "http://here", env_local.KEY_VARIABLE: "local|01ab"}
+    )
+    monkeypatch.chdir(tmp_path)
+    for address in ("http://here", "http://here/"):
+        monkeypatch.setenv(env_local.URL_VARIABLE, address)
+        assert Deployment.find().admin_key == "local|01ab"
+    monkeypatch.setenv(env_local.URL_VARIABLE, "http://elsewhere")
+    refused = CliRunner().invoke(main, ["env", "list"])
+    assert refused.exit_code == 1
+    assert "The admin key of http://elsewhere is not known" in refused.stderr
+    monkeypatch.setenv(env_local.KEY_VARIABLE, "other|02cd")
+    found = Deployment.find()
+    assert (found.admin_key, found.origin) == ("other|02cd", "the environment")
 
 
 def test_a_deployment_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

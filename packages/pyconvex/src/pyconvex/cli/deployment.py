@@ -51,25 +51,25 @@ class Deployment:
         A key is taken with its own address only: the one in `.env.local` goes nowhere else.
         """
         environment, file = os.environ, env_local.read(Path.cwd())
-        key_name, url_name = env_local.KEY_VARIABLE, env_local.URL_VARIABLE
-        if url is not None:
-            key = admin_key or environment.get(key_name)
-            if not key and file.get(url_name, "").rstrip("/") == url.rstrip("/"):
-                key = file.get(key_name)
-            if not key:
-                raise click.ClickException(
-                    f"The admin key of {url} is not known: give --admin-key, or set {key_name}."
-                )
-            return cls(url.rstrip("/"), key)
-        found = {**file, **environment}
-        url, key = found.get(url_name), admin_key or found.get(key_name)
-        if not url or not key:
+        url_name, key_name = env_local.URL_VARIABLE, env_local.KEY_VARIABLE
+        address = url or environment.get(url_name) or file.get(url_name)
+        if not address:
             raise click.ClickException(
                 f"No deployment is known here: {env_local.FILE_NAME} names none. Run `pyconvex "
                 f"dev` in this folder, or set {url_name} and {key_name}."
             )
-        origin = "the environment" if url_name in environment else env_local.FILE_NAME
-        return cls(url.rstrip("/"), key, origin)
+        address = address.rstrip("/")
+        key = admin_key or environment.get(key_name)
+        if not key and file.get(url_name, "").rstrip("/") == address:
+            key = file.get(key_name)
+        if not key:
+            raise click.ClickException(
+                f"The admin key of {address} is not known: give --admin-key, or set {key_name}."
+            )
+        if url is not None:
+            return cls(address, key)
+        in_environment = bool(environment.get(url_name))
+        return cls(address, key, "the environment" if in_environment else env_local.FILE_NAME)
 
     def acting_as(self, identity: str) -> Deployment:
         """The same, for calls in the name of a user whom a JSON object describes."""
