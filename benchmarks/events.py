@@ -173,7 +173,7 @@ def host(receiver: Receiver, **env: str) -> Server:
         return [
             *(str(Path(sys.executable).with_name("pyconvex")), "start"),
             *("--functions", str(place.folder / "convex")),
-            *("--data", str(place.folder / "data"), "--port", str(place.port)),
+            *("--data", str(place.folder / "data"), "--port", str(place.port), "--site-port", "0"),
         ]
 
     return Server(

@@ -27,7 +27,7 @@ def _command(place: Place) -> list[str]:
     return [
         *(str(Path(sys.executable).with_name("pyconvex")), "start"),
         *("--functions", str(ROOT / "benchmarks" / "shop_functions")),
-        *("--data", str(place.folder / "data"), "--port", str(place.port)),
+        *("--data", str(place.folder / "data"), "--port", str(place.port), "--site-port", "0"),
     ]
 
 

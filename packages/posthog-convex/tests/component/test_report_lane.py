@@ -210,7 +210,7 @@ class TestErrors:
         assert (library["filename"], library["in_app"]) == ("stripe/api.py", False)
 
     def test_an_error_on_purpose_counts_as_handled(self) -> None:
-        error = ExceptionReport(id=ERROR, type="ConvexError", message="no", module="pyconvex")
+        error = ExceptionReport(id=ERROR, type="NotSignedIn", message="no", data=b'"no"')
         (event,) = sent(lane(), entry("exception", error))
         assert event["properties"]["$exception_list"][0]["mechanism"]["handled"] is True
 

@@ -54,11 +54,20 @@ class DeliveryLane(TimerLane):
 
     wakes_after_s = 1.0
 
+    def __init__(self) -> None:
+        #: What is stored, from the first tick on: only this lane writes it.
+        self._noted: DeliveryNote | None = None
+
     async def tick(self, ctx: LaneContext) -> float | None:
         found = DeliveryNote.of(ctx.queue(QUEUE), ctx.now_ms())
-        stored = await ctx.run_query("delivery:noted", {})
-        if not _says_the_same(found, parse_note(stored if isinstance(stored, str) else None)):
+        if self._noted is None:
+            stored = await ctx.run_query("delivery:noted", {})
+            self._noted = parse_note(stored if isinstance(stored, str) else None)
+        if not _says_the_same(found, self._noted):
+            last_error = found.last_error or self._noted.last_error
+            found = msgspec.structs.replace(found, last_error=last_error)
             await ctx.run_mutation("delivery:note", {"text": found.text()})
+            self._noted = found
         return PAUSE_S * ctx.jitter() if found.queued or found.error is not None else None
 
 

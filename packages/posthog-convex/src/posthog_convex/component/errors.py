@@ -15,9 +15,6 @@ from posthog_convex.exceptions import Description, Entry
 from posthog_convex.exceptions.frames import filename_of
 from pyconvex.runlog import ExceptionReport, Frame, RunRecord
 
-#: What the host calls the error with which a function answers its client on purpose.
-_ON_PURPOSE = "ConvexError"
-
 
 def uncaught(error: ExceptionReport, run: RunRecord) -> Event:
     """The event of an error that left its function; without a known caller it is nobody's."""
@@ -64,7 +61,8 @@ def _entries(
     made.append(None)
     mechanism: dict[str, Any] = {"exception_id": number, "synthetic": False}
     if parent is None:
-        mechanism |= {"type": "generic", "handled": error.type == _ON_PURPOSE}
+        # One with data was raised on purpose: a ConvexError, whatever its class is called.
+        mechanism |= {"type": "generic", "handled": error.data is not None}
     else:
         mechanism |= {"type": "chained", "source": source, "parent_id": parent}
     if error.members:
