@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from posthog_convex.events.properties import EventError
 
 #: 900 KiB, where the official SDKs stop: PostHog refuses events of 1 MB.
@@ -18,7 +20,10 @@ MAX_EVENT_BYTES = 900 * 1024
 
 def to_json(event: Mapping[str, Any]) -> str:
     """The compact JSON text of an event. Raises `EventError` when it is too large."""
-    text = json.dumps(event, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    try:
+        text = _encode(event).decode()
+    except (UnicodeEncodeError, OverflowError, TypeError, ValueError):
+        text = json.dumps(event, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     if not text.isascii():
         # Half of a surrogate pair has no UTF-8 form.
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
@@ -29,3 +34,7 @@ def to_json(event: Mapping[str, Any]) -> str:
             "PostHog takes: send less in its properties"
         )
     return text
+
+
+#: Ten times as fast as `json`, and refuses halves of surrogate pairs.
+_encode = msgspec.json.Encoder().encode

@@ -43,8 +43,9 @@ from pyconvex.delivery.messages import (
 from pyconvex.delivery.spawn import ChildProcess, spawn_lanes
 from pyconvex.runtime.channel import LoopChannel
 
-#: Commits come by the thousand, lanes look at most so often.
-WAKE_INTERVAL_S = 0.01
+#: Commits come by the thousand, lanes look at most so often: a look costs what many rows do, and a
+#: row waits longer than that for company anyway.
+WAKE_INTERVAL_S = 0.1
 #: A process that lived so long was well; its end is a first crash again.
 HEALTHY_AFTER_S = 60.0
 RESTART_BACKOFF = Backoff(base_s=1.0, ceiling_s=30.0)
