@@ -7,18 +7,15 @@ invariant: for each time of a job its mutation takes effect once, its action at 
 from __future__ import annotations
 
 import itertools
-import random
-from collections.abc import Awaitable, Callable
 
 from pyconvex.database import Transaction
 from pyconvex.database.jobs import TRANSIENT_ERROR
 from pyconvex.identity import ANONYMOUS
 from pyconvex.runtime import cron_jobs
 from pyconvex.runtime.agenda import full_jitter_s
-from pyconvex.runtime.calls import Failure, FunctionCall, Host, HostError, JobRef, Outcome, Success
+from pyconvex.runtime.calls import Failure, FunctionCall, HostError, JobRef, Outcome, Success
 from pyconvex.runtime.cron_jobs import Cron
-from pyconvex.runtime.job_runner import OnFailure
-from pyconvex.runtime.system import SystemTransactions
+from pyconvex.runtime.job_runner import Means
 
 #: Pauses before a mutation that conflicts or is lost with its process runs again, in seconds
 #: (Convex's).
@@ -31,22 +28,10 @@ _RECOVERED_AT_ONCE = 100
 class CronRunner:
     """Runs the cron jobs of all components."""
 
-    def __init__(
-        self,
-        host: Host,
-        system: SystemTransactions,
-        *,
-        now_ms: Callable[[], float],
-        source: random.Random,
-        pause: Callable[[float], Awaitable[None]],
-        on_failure: OnFailure,
-    ) -> None:
-        self._host = host
-        self._system = system
-        self._now_ms = now_ms
-        self._random = source
-        self._pause = pause
-        self._on_failure = on_failure
+    def __init__(self, means: Means) -> None:
+        self._host = means.host
+        self._system = means.system
+        self._means = means
 
     def rows(self, tx: Transaction, limit: int) -> list[Cron]:
         """The cron jobs that are due first."""
@@ -68,7 +53,7 @@ class CronRunner:
                     self._end(tx, cron, outcome)
 
             await self._system.write(end)
-            self._on_failure(call, outcome)
+            self._means.on_failure(call, outcome)
 
     async def recover(self) -> None:
         """End the actions that were under way when the server before this one ended."""
@@ -94,20 +79,22 @@ class CronRunner:
             else:
                 if isinstance(outcome, Success) or not outcome.lost:
                     return outcome
-            await self._pause(full_jitter_s(attempt, FIRST_PAUSE_S, LAST_PAUSE_S, self._random))
+            await self._means.pause(
+                full_jitter_s(attempt, FIRST_PAUSE_S, LAST_PAUSE_S, self._means.random)
+            )
         raise AssertionError("unreachable")
 
     async def _ended(self, cron: Cron, call: FunctionCall, outcome: Outcome) -> None:
         await self._system.write(lambda tx: self._end(tx, cron, outcome))
         if isinstance(outcome, Failure):
-            self._on_failure(call, outcome)
+            self._means.on_failure(call, outcome)
 
     def _end(self, tx: Transaction, cron: Cron, outcome: Outcome) -> None:
         if isinstance(outcome, Success):
             status = cron_jobs.succeeded(outcome.value)
         else:
             status = cron_jobs.failed(outcome.message)
-        cron_jobs.end(tx, cron.id, status, outcome.log_lines, self._now_ms())
+        cron_jobs.end(tx, cron.id, status, outcome.log_lines, self._means.now_ms())
 
     def _call(self, cron: Cron) -> FunctionCall:
         return FunctionCall(
@@ -115,7 +102,7 @@ class CronRunner:
             path=cron.path,
             args=cron.arguments,
             identity=ANONYMOUS,
-            request_id=f"{self._random.getrandbits(64):016x}",
+            request_id=self._means.new_request_id(),
             origin="cron",
             component=cron.component,
             public_only=False,

@@ -11,6 +11,7 @@ import itertools
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from pyconvex.database import Transaction, jobs
 from pyconvex.database.jobs import Job
@@ -34,25 +35,29 @@ _log = logging.getLogger(__name__)
 OnFailure = Callable[[FunctionCall, Failure], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What running something later takes; time and randomness are arguments."""
+
+    host: Host
+    system: SystemTransactions
+    now_ms: Callable[[], float]
+    random: random.Random
+    pause: Callable[[float], Awaitable[None]]
+    on_failure: OnFailure
+
+    def new_request_id(self) -> str:
+        """A name for what one run logs and reports."""
+        return f"{self.random.getrandbits(64):016x}"
+
+
 class JobRunner:
     """Runs the jobs of all components."""
 
-    def __init__(
-        self,
-        host: Host,
-        system: SystemTransactions,
-        *,
-        now_ms: Callable[[], float],
-        source: random.Random,
-        pause: Callable[[float], Awaitable[None]],
-        on_failure: OnFailure,
-    ) -> None:
-        self._host = host
-        self._system = system
-        self._now_ms = now_ms
-        self._random = source
-        self._pause = pause
-        self._on_failure = on_failure
+    def __init__(self, means: Means) -> None:
+        self._host = means.host
+        self._system = means.system
+        self._means = means
 
     def rows(self, tx: Transaction, limit: int) -> list[Job]:
         """The first jobs of the queue."""
@@ -79,10 +84,10 @@ class JobRunner:
         if isinstance(outcome, Success):
             return  # its end was part of its transaction
         if outcome.lost:
-            pause_s = full_jitter_s(job.losses, FIRST_LOSS_PAUSE_S, LAST_LOSS_PAUSE_S, self._random)
-            _log.warning(
-                "%s %s ran in vain and runs again: %s", job.kind, job.path, outcome.message
+            pause_s = full_jitter_s(
+                job.losses, FIRST_LOSS_PAUSE_S, LAST_LOSS_PAUSE_S, self._means.random
             )
+            _log.warning("Mutation %s was lost and runs again: %s", job.path, outcome.message)
             await self._put_off(job, pause_s, lost=True)
         else:
             await self._fail(job, call, outcome)
@@ -93,9 +98,9 @@ class JobRunner:
             try:
                 return await self._host.run_mutation(call)
             except HostError:
-                await self._pause(
+                await self._means.pause(
                     full_jitter_s(
-                        attempt, FIRST_CONFLICT_PAUSE_S, LAST_CONFLICT_PAUSE_S, self._random
+                        attempt, FIRST_CONFLICT_PAUSE_S, LAST_CONFLICT_PAUSE_S, self._means.random
                     )
                 )
         raise AssertionError("unreachable")
@@ -122,14 +127,14 @@ class JobRunner:
         self, job: Job, call: FunctionCall, outcome: Outcome, attempts: int
     ) -> None:
         if isinstance(outcome, Success):
-            now_ms = self._now_ms()
+            now_ms = self._means.now_ms()
             await self._system.write(lambda tx: jobs.succeed(tx, job.home, job.id, now_ms))
         elif job.retry is not None and attempts < job.retry.max_attempts:
             pause_s = full_jitter_s(
                 attempts - 1,
                 job.retry.initial_backoff_ms / 1000,
                 job.retry.max_backoff_ms / 1000,
-                self._random,
+                self._means.random,
             )
             await self._put_off(job, pause_s)
         else:
@@ -137,15 +142,15 @@ class JobRunner:
             await self._fail(job, call, failure)
 
     async def _put_off(self, job: Job, pause_s: float, *, lost: bool = False) -> None:
-        due_ms = self._now_ms() + pause_s * 1000
+        due_ms = self._means.now_ms() + pause_s * 1000
         await self._system.write(lambda tx: jobs.put_off(tx, job.home, job.id, due_ms, lost=lost))
 
     async def _fail(self, job: Job, call: FunctionCall, failure: Failure) -> None:
-        now_ms = self._now_ms()
+        now_ms = self._means.now_ms()
         if await self._system.write(
             lambda tx: jobs.fail(tx, job.home, job.id, failure.message, now_ms)
         ):
-            self._on_failure(call, failure)
+            self._means.on_failure(call, failure)
 
     def _call(self, job: Job, arguments: bytes) -> FunctionCall:
         return FunctionCall(
@@ -153,7 +158,7 @@ class JobRunner:
             path=job.path,
             args=arguments,
             identity=ANONYMOUS,
-            request_id=f"{self._random.getrandbits(64):016x}",
+            request_id=self._means.new_request_id(),
             origin="scheduler",
             component=job.component,
             public_only=False,

@@ -18,7 +18,7 @@ from pyconvex.database import Subscription, Subscriptions, Transaction
 from pyconvex.runtime.agenda import Agenda, E
 from pyconvex.runtime.calls import Failure, FunctionCall, Host
 from pyconvex.runtime.cron_runner import CronRunner
-from pyconvex.runtime.job_runner import JobRunner
+from pyconvex.runtime.job_runner import JobRunner, Means
 from pyconvex.runtime.system import SystemTransactions
 
 #: Scheduled functions that run at a time, and cron jobs (Convex: eight of each when self-hosted).
@@ -104,14 +104,9 @@ class Scheduler:
         self._subscriptions = subscriptions
         self._now_ms = now_ms
         source = source or random.SystemRandom()
-        jobs = JobRunner(
-            host, system, now_ms=now_ms, source=source, pause=pause, on_failure=on_failure
-        )
-        crons = CronRunner(
-            host, system, now_ms=now_ms, source=source, pause=pause, on_failure=on_failure
-        )
-        self._jobs = _Line(jobs, parallel)
-        self._crons = _Line(crons, parallel)
+        means = Means(host, system, now_ms, source, pause, on_failure)
+        self._jobs = _Line(JobRunner(means), parallel)
+        self._crons = _Line(CronRunner(means), parallel)
         self._in_force = asyncio.Event()
         self._changed = asyncio.Event()
         self._watching: Subscription | None = None
