@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from asking import ADMIN, Asking
 
-from pyconvex.runlog import LogLine, LogLines, Occ, Report, RunRecord, Usage
+from pyconvex.runlog import Item, LogLine, LogLines, Occ, Report, RunRecord, Usage
 from pyconvex.runlog.recent import RecentRuns
 
 
@@ -158,3 +158,17 @@ def test_cursors_grow_whatever_the_clock_does(times: tuple[float, ...]) -> None:
     assert seen == sorted(set(seen))
     assert [r.execution_id for r in recent.after(0)] == ["b", "c", "d"]
     assert [r.execution_id for r in recent.after(seen[-2])] == ["d"]
+
+
+def test_what_is_kept_is_bounded_also_in_bytes() -> None:
+    recent = RecentRuns(lambda: 1000.0, max_characters=1000)
+    for name in "abc":
+        lines = (LogLine("LOG", "x" * 300, 0.0),)
+        items = (Item("a", "", b"y" * 5000),)
+        recent.add(record(name, error="e" * 150, report=Report(lines=lines, items=items)))
+    assert [r.execution_id for r in recent.after(0)] == ["b", "c"]
+    assert all(r.report.items == () for r in recent.after(0))
+    recent.add(record("huge", error="e" * 2000))
+    assert recent.after(0) == []
+    recent.add(record("d"))
+    assert [r.execution_id for r in recent.after(0)] == ["d"]

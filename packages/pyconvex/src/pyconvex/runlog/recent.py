@@ -12,10 +12,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import takewhile
 
+from msgspec.structs import replace
+
 from pyconvex.runlog.record import RunRecord
 
 #: Executions kept (Convex: `MAX_UDF_EXECUTION`).
 MAX_EXECUTIONS = 1000
+#: What their lines and errors may take together, in characters.
+MAX_CHARACTERS = 32 * 1024 * 1024
 
 
 class RecentRuns:
@@ -26,9 +30,13 @@ class RecentRuns:
         now_ms: Callable[[], float] = lambda: time.time() * 1000,
         *,
         limit: int = MAX_EXECUTIONS,
+        max_characters: int = MAX_CHARACTERS,
     ) -> None:
         self._now_ms = now_ms
-        self._kept: deque[tuple[int, RunRecord]] = deque(maxlen=limit)
+        self._limit = limit
+        self._max_characters = max_characters
+        self._kept: deque[tuple[int, RunRecord]] = deque()
+        self._characters = 0
         self._cursor = int(now_ms())
         self._waiting: asyncio.Event | None = None
         self._closed = False
@@ -41,7 +49,14 @@ class RecentRuns:
     def add(self, record: RunRecord) -> None:
         """An execution ended, or has told lines and goes on."""
         self._cursor = max(self._cursor + 1, int(self._now_ms()))
+        report = record.report
+        if report.items or report.exception:  # which nobody asks for here
+            only_lines = replace(report, items=(), exception=b"")
+            record = replace(record, report=only_lines)
         self._kept.append((self._cursor, record))
+        self._characters += _characters(record)
+        while len(self._kept) > self._limit or self._characters > self._max_characters:
+            self._characters -= _characters(self._kept.popleft()[1])
         self._wake()
 
     def after(self, cursor: float) -> Sequence[RunRecord]:
@@ -74,3 +89,8 @@ class RecentRuns:
         if self._waiting is not None:
             self._waiting.set()
             self._waiting = None
+
+
+def _characters(record: RunRecord) -> int:
+    lines = record.report.lines
+    return len(record.error) + (sum(len(line.text) for line in lines) if lines else 0)

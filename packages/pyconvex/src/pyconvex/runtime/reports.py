@@ -1,8 +1,8 @@
 """From how a run ended to its record.
 
 Owns what is written down of each execution: of the one whose outcome is returned, of attempts that
-met a conflict, of results that were there already. Never keeps a record itself. One invariant: an
-execution has one record, and only that of the returned outcome reports an error.
+met a conflict, of results that were there already. Never keeps a record itself. One invariant: the
+end of an execution has one record, and only that of the returned outcome reports an error.
 """
 
 from __future__ import annotations
