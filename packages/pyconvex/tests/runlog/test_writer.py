@@ -204,6 +204,25 @@ def test_a_failed_sync_confirms_and_goes_on_in_a_new_segment(tmp_path: Path) -> 
     assert len(segments_in(tmp_path)) == 2
 
 
+def test_a_fault_of_the_logs_own_leaves_nobody_waiting(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def sync(fd: int) -> None:
+        raise RuntimeError("a fault")
+
+    async def main() -> None:
+        writer = RunLogWriter(tmp_path, sync=sync)
+        writer.start()
+        with caplog.at_level(logging.ERROR):
+            for name in ("one", "two"):
+                await (writer.append(body(name), lasting=True) or asyncio.sleep(0))
+        writer.close()
+
+    run(main)
+    assert found(tmp_path) == ["one", "two"]
+    assert "The run log has a fault" in caplog.text
+
+
 def test_a_folder_that_can_not_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 

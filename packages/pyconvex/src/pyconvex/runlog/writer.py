@@ -130,10 +130,13 @@ class RunLogWriter:
     def _run(self) -> None:
         while True:
             batch, waiters, closing = self._next()
-            if batch:
-                self._write(batch)
-            if waiters or closing or self._sync_is_due():
-                self._make_last()
+            try:
+                if batch:
+                    self._write(batch)
+                if waiters or closing or self._sync_is_due():
+                    self._make_last()
+            except Exception:  # whatever it is, nobody may wait for ever
+                _LOG.exception("The run log has a fault: what was to be written may be missing.")
             self._tell(waiters, written=bool(batch))
             if closing:
                 if self._file is not None:
