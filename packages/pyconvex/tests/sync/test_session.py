@@ -138,6 +138,10 @@ def test_a_clients_own_writes_are_never_shown_before_the_answer() -> None:
         response, transition = await socket.next(), await socket.next()
         assert response["type"] == "MutationResponse"
         assert transition["modifications"][0]["value"] == [{"author": "Ann", "body": "hi"}]
+        # It is the one that follows every answer: PyPI's client tells its queries' results at each.
+        socket.mutate(1, "messages:send", author="Ann", body="again")
+        kinds = [(await socket.next())["type"] for _ in range(2)]
+        assert kinds == ["MutationResponse", "Transition"]
 
     on_socket(talk)
 

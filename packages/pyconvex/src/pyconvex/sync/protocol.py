@@ -146,7 +146,9 @@ class SyncProtocol:
         #: The mutation that runs; None when none does.
         self._running: _Waiting | None = None
 
-        #: True when a Transition has to follow although the versions may be equal.
+        #: True from a commit that changed what a query has read to the round that follows.
+        self._stale = False
+        #: True from an answer to the Transition at or behind its timestamp, which clients wait for.
         self._owed = False
         #: The newest commit that a response has told of; the next Transition shows it.
         self._reveal_ts = 0
@@ -201,7 +203,7 @@ class SyncProtocol:
 
     def stale(self) -> None:
         """A commit changed what some query has read."""
-        self._owed = True
+        self._stale = True
 
     def settled(self, settled: Settled, now: Instant) -> None:
         """The round in flight has its results."""
@@ -219,6 +221,8 @@ class SyncProtocol:
             server_ts=now.unix_ns,
         )
         self.sent = end
+        if settled.ts >= self._reveal_ts:
+            self._owed = False
         self._unsent_transitions += 1
         self._send(transition, now)
 
@@ -256,7 +260,7 @@ class SyncProtocol:
         """True when a round should begin."""
         behind = not self.sent.reaches(self._query_set_version, self._identity_version)
         return (
-            (self._owed or behind)
+            (self._stale or self._owed or behind)
             and self.state is State.OPEN
             and self._target is None
             and not self._verifying
@@ -268,7 +272,7 @@ class SyncProtocol:
         """Begin a round; None when none is due after all, or the caller's token has expired."""
         if not self.due or self._expired(self._caller, now):
             return None
-        self._owed = False
+        self._stale = False
         not_before_ts = max(self.sent.ts, self._reveal_ts)
         self._target = StateVersion(self._query_set_version, self._identity_version, not_before_ts)
         return self._queries.begin(self._caller.identity, self._identity_version, not_before_ts)
