@@ -265,7 +265,7 @@ def test_an_unexpected_error_of_the_host_reaches_the_action(
 
     async def scenario(d: Deployment) -> None:
         await d.deploy(lib=APP)
-        monkeypatch.setattr(d.host, "_run", broken)
+        monkeypatch.setattr(d.host, "run_any", broken)
         assert "InternalServerError" in message(await d.action("lib:adds", {"n": 1}))
         assert "could not be answered" in caplog.text
 

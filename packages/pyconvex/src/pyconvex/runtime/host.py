@@ -1,7 +1,7 @@
 """The host: carries out calls, from arrival to durable outcome.
 
 Owns the loop of a mutation (run, commit, run again on conflict), the execution of queries for
-`QueryRounds`, and actions with the calls that they make. Never decodes arguments, results or
+`QueryRounds`, and the way of every run to an isolate. Never decodes arguments, results or
 documents. One invariant: nothing is returned that was computed at, or committed after, a timestamp
 that is not yet durable.
 """
@@ -23,20 +23,16 @@ from pyconvex.database import (
     Committed,
     Committer,
     Conflict,
-    DatabaseError,
     Transaction,
 )
-from pyconvex.functions import FunctionCallError
-from pyconvex.runlog import LogLine
-from pyconvex.runtime import calls, cursor_secret, http_exchange, messages, scheduling
+from pyconvex.runtime import cursor_secret, messages
+from pyconvex.runtime.actions import Actions, http_call
 from pyconvex.runtime.cache import TIMED_RESULT_AGE_S, Execution, ResultCache
-from pyconvex.runtime.calling import MAX_CALL_DEPTH, too_deep
 from pyconvex.runtime.calls import (
     Failure,
     FunctionCall,
     FunctionKind,
     HostError,
-    JobRef,
     Outcome,
     QueryResult,
     Replay,
@@ -46,6 +42,7 @@ from pyconvex.runtime.commits import CommitQueue
 from pyconvex.runtime.contention import Contention
 from pyconvex.runtime.http_exchange import Exchange, HttpCall
 from pyconvex.runtime.no_app import NoApp
+from pyconvex.runtime.outcome import outcome_of
 from pyconvex.runtime.pool import Pool
 from pyconvex.runtime.queries import QueryRounds
 from pyconvex.runtime.reports import (
@@ -62,7 +59,6 @@ from pyconvex.runtime.spec import AppSpec, FunctionSpec
 from pyconvex.runtime.system import SystemTransactions
 from pyconvex.storage import Proposal, Rejected, Replayed, Store, StoredReplay
 from pyconvex.storage import Replay as ReplayRecord
-from pyconvex.values import codec
 
 #: Runs of one mutation before its caller is told of the conflict. From the second on it runs alone
 #: among those that conflict over the same document, so that more tries seldom help.
@@ -109,6 +105,7 @@ class Host:
         self._new_seed = new_seed
         self._steady_s = steady_s
         self._reports = RunReports(KeepsNothing() if keeper is None else keeper, now_ms)
+        self._actions = Actions(self, system, self._reports, self._gone)
         self._pool: Pool | None = None
         #: Set when another pool takes over from `_pool`.
         self._replaced = asyncio.Event()
@@ -192,7 +189,7 @@ class Host:
 
     async def run_action(self, call: FunctionCall) -> Outcome:
         """Run an action, once."""
-        return await self._act(call)
+        return await self._actions.run(call)
 
     @property
     def answers_http(self) -> bool:
@@ -205,23 +202,7 @@ class Host:
 
     async def run_http_action(self, request: HttpCall, exchange: Exchange) -> Outcome:
         """Let an HTTP action answer a request, once; what it answers goes through `exchange`."""
-        inside_app = request.route.component == ""
-        head = messages.RequestHead(
-            request.method, request.url, request.headers, request.refused if inside_app else ""
-        )
-        call = FunctionCall(
-            kind="http_action",
-            path=request.route.name,
-            args=msgspec.msgpack.encode(head),
-            identity=request.identity if inside_app else identity.ANONYMOUS,
-            request_id=request.request_id,
-            origin="httpEndpoint",
-            component=request.route.component,
-            public_only=False,
-            client=request.client,
-        )
-
-        return await self._act(call, exchange)
+        return await self._actions.run(http_call(request), exchange)
 
     async def _gone(
         self,
@@ -275,7 +256,7 @@ class Host:
                         self._on_appended()
                     record = self._reports.ended(call, start, finished, retries=run)
                     await self._reports.keep(record)
-                    return _outcome(finished, outcome.ts)
+                    return outcome_of(finished, outcome.ts)
                 case Replayed():
                     return await self._replayed(outcome.ts, outcome.result)
                 case Conflict():
@@ -304,7 +285,7 @@ class Host:
             return await self._replayed(stored.ts, stored.result)
         await self.wait_durable(proposal.snapshot_ts)
         await self._reports.keep(self._reports.ended(call, start, finished))
-        return _outcome(finished, proposal.snapshot_ts)
+        return outcome_of(finished, proposal.snapshot_ts)
 
     def _find_replay(self, replay: Replay) -> StoredReplay | None:
         self._reader.begin()
@@ -410,7 +391,7 @@ class Host:
         await self._reports.keep(record)
         return Execution(
             QueryResult(
-                _outcome(finished, proposal.snapshot_ts), finished.journal, call.request_id
+                outcome_of(finished, proposal.snapshot_ts), finished.journal, call.request_id
             ),
             proposal.reads,
             proposal.snapshot_ts,
@@ -442,71 +423,14 @@ class Host:
         result = QueryResult(Failure(str(gone)), journal, call.request_id)
         return Execution(result, reads, ts, True)
 
-    # Actions
+    # Actions (`pyconvex.runtime.actions.ActionHost`)
 
-    async def _act(self, call: FunctionCall, exchange: Exchange | None = None) -> Outcome:
-        async def on_call(out: messages.CallOut) -> messages.CallBack:
-            if exchange is None or out.kind not in http_exchange.KINDS:
-                return await self._call_from_action(call, run.start.execution_id, out)
-            if out.kind != http_exchange.READ:
-                await self.wait_durable(self.visible_ts)
-            if out.kind == http_exchange.HEAD:
-                answered.append(http_exchange.status_of(out))
-            return await http_exchange.answer(exchange, out)
+    def submit_action(self, call: FunctionCall, on_call: OnCall) -> Run:
+        """Start an action."""
+        return self._submit(call, on_call=on_call)
 
-        await self.wait_durable(self.visible_ts)
-        reports, answered = self._reports, list[int]()
-        run = self._submit(call, on_call=on_call)
-        run.on_lines = lambda lines: reports.tell(reports.going_on(call, run, lines))
-        try:
-            finished = await run.result()
-        except IsolateGoneError as gone:
-            return await self._gone(call, gone, run.start.now_ms, run)
-        await self.wait_durable(self.visible_ts)
-        status = answered[-1] if answered else 0
-        await reports.keep(
-            reports.ended(call, run.start, finished, told_lines=len(run.told), status=status)
-        )
-        return _outcome(finished, self.durable_ts, run.told)
-
-    async def _call_from_action(
-        self, action: FunctionCall, execution_id: str, out: messages.CallOut
-    ) -> messages.CallBack:
-        if out.kind == "action" and action.depth >= MAX_CALL_DEPTH:
-            return messages.CallBack(out.call_id, None, too_deep(out.path), None)
-        if out.kind == messages.SCHEDULING:
-            return await self._schedule_for(action, out)
-        call = FunctionCall(
-            kind=_KINDS[out.kind.capitalize()],
-            path=out.path,
-            args=out.args,
-            identity=action.identity if out.component == "" else identity.ANONYMOUS,
-            request_id=action.request_id,
-            origin="action",
-            component=out.component,
-            public_only=False,
-            depth=action.depth + 1,
-            parent=execution_id,
-            job=_caller_of(action.job),
-        )
-        try:
-            outcome = await self._run(call)
-        except HostError as error:
-            outcome = Failure(error.message)
-        if isinstance(outcome, Success):
-            return messages.CallBack(out.call_id, outcome.value, "", None)
-        return messages.CallBack(out.call_id, None, outcome.message, outcome.data, outcome.error_id)
-
-    async def _schedule_for(self, action: FunctionCall, out: messages.CallOut) -> messages.CallBack:
-        """Schedule or cancel for an action: a transaction of its own."""
-        wanted, job = scheduling.decode(out.args), _caller_of(action.job)
-        try:
-            id = await self._system.write(lambda tx: scheduling.apply(tx, wanted, job))
-        except (HostError, FunctionCallError, DatabaseError) as error:
-            return messages.CallBack(out.call_id, None, str(error), None)
-        return messages.CallBack(out.call_id, codec.encode(id), "", None)
-
-    async def _run(self, call: FunctionCall) -> Outcome:
+    async def run_any(self, call: FunctionCall) -> Outcome:
+        """Run a function of whatever kind."""
         match call.kind:
             case "query":
                 return await self.run_query(call)
@@ -564,23 +488,10 @@ async def _swap(replaced: asyncio.Event) -> None:
         raise _busy_deploying() from None
 
 
-def _caller_of(job: JobRef | None) -> JobRef | None:
-    """The job as those see it that it calls."""
-    return None if job is None else msgspec.structs.replace(job, itself=False)
-
-
 def _busy_deploying() -> HostError:
     return HostError(
         503, "DeployInProgress", "A new version of the app is being put into force. Try again."
     )
-
-
-def _outcome(finished: messages.Finished, ts: int, told: Sequence[LogLine] = ()) -> calls.Outcome:
-    """What a caller gets, the lines that were told before included."""
-    lines = (*(line.as_client() for line in told), *finished.log_lines)
-    if finished.value is None:
-        return Failure(finished.error, finished.data, lines, id_of_error(finished.report))
-    return Success(finished.value, lines, ts)
 
 
 def _with_replay(proposal: Proposal, replay: Replay, finished: messages.Finished) -> Proposal:
