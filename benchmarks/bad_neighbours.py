@@ -27,7 +27,7 @@ NOTES = [
     "Beside the loops the machine's cores are busy with nothing but them: what is left for others "
     "is what the system's scheduler gives to processes that have just woken up.",
 ]
-ALONE = "without neighbours"
+ALONE = "no neighbours"
 BESIDE = "ours"
 BAD = {
     "endless loops": ("query", "bad:loop"),

@@ -83,14 +83,21 @@ async def _measured(place: Place, pid: int, make: Requests, seconds: float) -> d
     next_request = lambda: make(place, next(numbers))  # noqa: E731
     promised = b'"success"'
     await measure(place.port, Load(CONNECTIONS, seconds / 3, 0.0), next_request, promised)
-    kinds = processes.kinds(pid)
-    before = {kind: processes.cpu_s(pids) for kind, pids in kinds.items()}
+    before = _used_s(pid)
     began = next(numbers)
     await measure(place.port, Load(CONNECTIONS, seconds, 0.0), next_request, promised)
     calls = next(numbers) - began - 1
     return {
-        kind: (processes.cpu_s(pids) - before[kind]) / calls * 1e6 for kind, pids in kinds.items()
+        kind: (used - before.get(kind, 0.0)) / calls * 1e6 for kind, used in _used_s(pid).items()
     }
+
+
+def _used_s(server: int) -> dict[str, float]:
+    """Processor time so far by kind of process, that of isolates which were replaced included."""
+    kinds = processes.kinds(server)
+    used = {kind: processes.cpu_s(pids) for kind, pids in kinds.items()}
+    used["isolates"] += processes.ended_children_s(kinds["template"])
+    return used
 
 
 def _round(seconds: float, only: str) -> dict[str, dict[str, float]]:

@@ -30,7 +30,8 @@ from pyconvex.runtime.runs import Run, Work
 
 #: A run longer than this gets a spare isolate beside it, in seconds.
 SLOW_RUN_S = 0.05
-#: A run that has computed for so long lets others go first, in seconds; its isolate ends after it.
+#: A run that takes so long lets others go first, in seconds on the clock: it waits for nothing but
+#: the processor. Its isolate ends after it.
 DEMOTE_AFTER_S = 0.25
 #: How long it is held against a function that it took its isolate with it, in seconds.
 SUSPECT_S = 30.0
@@ -295,7 +296,7 @@ class PureIsolates:
             self._slow[isolate] = 0.0 if isolate.pid is None else cpu_seconds(isolate.pid)
             self._make_room(isolate)
         used_s = _used_s(isolate, self._slow[isolate], elapsed_s)
-        if used_s >= DEMOTE_AFTER_S and not isolate.demoted:
+        if elapsed_s >= DEMOTE_AFTER_S and not isolate.demoted:
             isolate.demote()
         if used_s >= PURE_CPU_LIMIT_S or elapsed_s >= PURE_WALL_LIMIT_S:
             isolate.end(f"Function execution timed out (maximum duration: {PURE_CPU_LIMIT_S:g}s)")
