@@ -90,6 +90,9 @@ class ActionIsolates:
         shift = self._shifts.get(isolate)
         if shift is not None:
             shift.told_s.pop(run_id, None)
+            shift.stalled, shift.blocker = False, None  # its loop turns, or it could not tell
+            if shift.asked_s is not None:
+                shift.asked_s = self._loop.time()
         if isolate.ran >= self._runs_each or _growth(isolate) > limits.MAX_GROWTH_BYTES:
             isolate.retiring = True
         if isolate.retiring and not isolate.runs and not (shift and shift.asking):
