@@ -60,9 +60,12 @@ def test_dev_serves_and_tells_where_and_keeps_the_key_to_itself(
 
 
 def test_dev_says_the_same_to_people(project: Path, running: Start) -> None:
+    route = '@http.route(path="/a", method="GET")\nasync def a(ctx, request): ...\n'
+    save(project, f"from pyconvex import *\nhttp = http_router()\n{route}", "http")
     dev = running(project, "dev", "--port", "0", "--isolates", "1", "--no-watch")
     deadline = time.monotonic() + DEADLINE_S
-    while not any(line.startswith("Deployed 5 functions in ") for line in dev.out):
+    told = "Deployed 5 functions and 1 HTTP route in "
+    while not any(line.startswith(told) for line in dev.out):
         assert time.monotonic() < deadline, (dev.out, dev.err)
         time.sleep(0.01)
     assert dev.out[0].startswith("Serving convex at http://127.0.0.1:")

@@ -360,7 +360,7 @@ async def _deploy(
         report.problem(untold)
     seconds = time.perf_counter() - began
     count = len(spec.root.functions)
-    report.say(f"Deployed {_functions(count)} in {seconds:.2f} s", deployed=count, seconds=seconds)
+    report.say(f"Deployed {_contents(spec)} in {seconds:.2f} s", deployed=count, seconds=seconds)
     return []
 
 
@@ -389,7 +389,7 @@ async def _start(settings: Settings, report: Report) -> None:
         else:
             count = len(spec.root.functions)
             report.say(
-                f"Serving {_functions(count)} at {server.url}, HTTP actions at {server.site_url}",
+                f"Serving {_contents(spec)} at {server.url}, HTTP actions at {server.site_url}",
                 url=server.url,
                 site_url=server.site_url,
                 deployed=count,
@@ -410,8 +410,14 @@ def _tell_key(server: Server, report: Report) -> None:
         report.say(f"The admin key is in {file}.", key_file=str(file))
 
 
-def _functions(count: int) -> str:
-    return "1 function" if count == 1 else f"{count} functions"
+def _contents(spec: AppSpec) -> str:
+    """What an app has, as a person counts it."""
+    functions = len(spec.root.functions)
+    routes = len(spec.root.http.routes) if spec.root.http is not None else 0
+    text = "1 function" if functions == 1 else f"{functions} functions"
+    if not routes:
+        return text
+    return f"{text} and {routes} HTTP {'route' if routes == 1 else 'routes'}"
 
 
 def _stop_on_signals() -> asyncio.Event:
