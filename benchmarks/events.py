@@ -7,6 +7,7 @@ Invariant: the two mutations that are compared differ in the capture alone.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import os
@@ -225,17 +226,25 @@ def _cost(place: Place, *, connections: int, seconds: float, rounds: int) -> lis
 
 
 def _cpu_s(place: Place) -> float:
-    """Processor time of every process that serves from this folder, the ended ones' too."""
-    ticks = 0
+    """Processor time of the server and of all that it started, the ended ones' too."""
+    ticks: dict[int, int] = {}
+    parents: dict[int, int] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            if str(place.folder).encode() not in (stat.parent / "environ").read_bytes():
-                continue
+        with contextlib.suppress(OSError):
             fields = stat.read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        ticks += sum(map(int, fields[11:15]))
-    return ticks / os.sysconf("SC_CLK_TCK")
+            pid = int(stat.parent.name)
+            parents[pid], ticks[pid] = int(fields[1]), sum(map(int, fields[11:15]))
+    ours = {pid for pid in parents if _serves(pid, place)}
+    while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    return sum(ticks[pid] for pid in ours) / os.sysconf("SC_CLK_TCK")
+
+
+def _serves(pid: int, place: Place) -> bool:
+    try:
+        return f"--port\0{place.port}\0".encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def _a_thousand_a_second(place: Place, receiver: Receiver, seconds: float) -> Case:
