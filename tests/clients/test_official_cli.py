@@ -27,6 +27,9 @@ ENVIRONMENT = {
     "CI": "1",
 }
 
+#: Every command is a process that takes seconds to start on a busy machine.
+pytestmark = pytest.mark.timeout(300)
+
 LIB = """
 import asyncio
 from typing import Any
@@ -240,18 +243,18 @@ def test_watching_a_function_that_is_not_there_ends(refused: Any) -> None:
 # env
 
 
-def test_variables(cli: Any, refused: Any, deployed: Served, project: Path) -> None:
+def test_variables(cli: Any) -> None:
     value = "a b=c\n🦔"
     cli("env", "set", "A_TEST", value)
-    cli("env", "set", "B_TEST", "2")
     assert cli("env", "get", "A_TEST") == f"{value}\n"
-    assert cli("env", "list", "--names-only").splitlines() == ["A_TEST", "B_TEST"]
-    assert "B_TEST=2" in cli("env", "list").splitlines()
+    assert cli("env", "list", "--names-only").splitlines() == ["A_TEST"]
     cli("env", "remove", "A_TEST")
-    cli("env", "remove", "B_TEST")
     assert cli("env", "list") == ""
-    gone = ask(deployed, "env", "get", "A_TEST", cwd=project)
-    assert '"A_TEST" not found' in gone.stderr
+
+
+def test_variables_that_are_none(refused: Any, deployed: Served, project: Path) -> None:
+    gone = ask(deployed, "env", "get", "NOPE", cwd=project)
+    assert '"NOPE" not found' in gone.stderr
     assert "is set by the host" in refused("env", "set", "CONVEX_CLOUD_URL", "x")
 
 
