@@ -435,6 +435,21 @@ def test_a_deploy_that_is_cancelled_leaves_nothing(deployed: Deployed) -> None:
     deployed(scenario)
 
 
+def test_threads_that_forks_will_not_have_are_told(
+    deployed: Deployed, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def scenario(d: Deployment) -> None:
+        await d.deploy(
+            lib="""
+            import threading
+            threading.Thread(target=threading.Event().wait, name="beat", daemon=True).start()
+        """
+        )
+
+    deployed(scenario)
+    assert "Importing the app started threads (beat)." in capfd.readouterr().err
+
+
 def test_what_modules_print_does_not_reach_standard_output(
     deployed: Deployed, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@ import select
 import signal
 import socket
 import sys
+import threading
 import traceback
 
 import msgspec
@@ -86,6 +87,7 @@ class Template:
         except BaseException as error:
             self._send(messages.LoadFailed(load_failure(error, load.folder)))
             return None
+        _warn_of_threads()
         self._send(messages.Loaded(msgspec.Raw(msgspec.msgpack.encode(image.spec))))
         return image
 
@@ -156,6 +158,17 @@ class Template:
 
     def _send(self, message: messages.Frame) -> None:
         self._channel.send(messages.encode(message))
+
+
+def _warn_of_threads() -> None:
+    """A fork has the thread alone that forks, and whatever lock another one held, for ever."""
+    others = [t.name for t in threading.enumerate() if t is not threading.main_thread()]
+    if others:
+        print(
+            f"Importing the app started threads ({', '.join(others)}). Functions run in forks of "
+            "this process, which don't have them: start threads in the actions that need them.",
+            file=sys.stderr,
+        )
 
 
 def load_failure(error: BaseException, folder: str) -> str:
