@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from posthog_convex import PollState, Status
 
@@ -191,6 +192,14 @@ def test_status_in_every_kind_of_function(deployed: Any, local: Any) -> None:
                 "failing_since": None,
                 "error": None,
                 "poll_interval_s": 60,
+                "queued": 0,
+                "oldest": None,
+                "sent": 0,
+                "failed": 0,
+                "dropped": 0,
+                "delivery_error": None,
+                "last_error": None,
+                "counted_at": None,
             }
         await app.connect(local)
 
@@ -209,7 +218,16 @@ def test_status_in_every_kind_of_function(deployed: Any, local: Any) -> None:
 
 def test_an_age_counts_from_the_last_confirmation() -> None:
     noon = datetime(2024, 6, 1, 12, tzinfo=UTC)
-    status = Status(PollState.FAILING, 1, 0, noon, noon, noon, "503", 60.0)
+    status = Status(
+        poll=PollState.FAILING,
+        flags=1,
+        cohorts=0,
+        fetched_at=noon,
+        confirmed_at=noon,
+        failing_since=noon,
+        error="503",
+        poll_interval_s=60.0,
+    )
     assert status.age_s(noon.replace(hour=13)) == 3600
     assert status.age_s(noon.replace(hour=11)) == 0
-    assert Status(PollState.NO_KEY, 0, 0, None, None, None, None, 60.0).age_s(noon) is None
+    assert structs.replace(status, confirmed_at=None).age_s(noon) is None
