@@ -8,6 +8,7 @@ while it begins anew.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -86,11 +87,14 @@ class _Maintenance:
         self._sweeps = sweeps
         self._wait_s = pace.first_wait_s
         self._next_try_s = 0.0
+        #: Set by a commit that makes the log urgent: the next look can't wait then.
+        self._urgent = asyncio.Event()
+        store.when_log_is_urgent(self._urgent.set)
 
     async def run(self) -> None:
         last_ts, looks = self._store.visible_ts, 0
         while True:
-            await asyncio.sleep(self._pace.look_s)
+            await self._rest(self._pace.look_s)
             looks += 1
             idle, last_ts = self._store.visible_ts == last_ts, self._store.visible_ts
             try:
@@ -114,7 +118,7 @@ class _Maintenance:
         loop, pace = asyncio.get_running_loop(), self._pace
         copying = loop.run_in_executor(None, self._store.copy_log)
         while not copying.done() and not self._store.log_is_urgent:
-            await asyncio.wait([copying], timeout=pace.watch_s)
+            await self._rest(pace.watch_s)
         pause_s = pace.urgent_pause_s if self._store.log_is_urgent else pace.pause_s
         async with self._commits.paused():
             await copying
@@ -130,6 +134,13 @@ class _Maintenance:
                 self._store.log_pages * PAGE_BYTES // 2**20,
                 self._store.database,
             )
+
+    async def _rest(self, seconds: float) -> None:
+        """Return after so long, or when the log has become urgent."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._urgent.wait()
+        self._urgent.clear()
 
     async def _sweep(self) -> None:
         while await self._commits.between(self._store.sweep):

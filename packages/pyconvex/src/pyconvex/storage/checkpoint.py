@@ -37,6 +37,8 @@ class Checkpointer:
         self._copied_pages = 0
         self._using = threading.Lock()  # held while the connection is in use, by either thread
         self._thread: threading.Thread | None = None
+        #: Told, by whoever commits, that the log has become urgent.
+        self.on_urgent: Callable[[], None] = lambda: None
         self._db = open_checkpointer(database)
 
     @property
@@ -55,7 +57,10 @@ class Checkpointer:
     def observe(self, pages: int) -> None:
         if pages < self._pages:  # the last commit began the log anew
             self._copied_pages = 0
+        became_urgent = self._pages <= URGENT_PAGES < pages
         self._pages = pages
+        if became_urgent:
+            self.on_urgent()
 
     def run_if_due(self, *, idle: bool) -> bool:
         """Start a passive checkpoint in the background if one is worth its syncs."""

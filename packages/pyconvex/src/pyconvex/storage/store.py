@@ -185,6 +185,10 @@ class Store:
         """True when the log is so long that it must not grow much more."""
         return self._checkpointer.is_urgent
 
+    def when_log_is_urgent(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called by the commit after which `log_is_urgent`; it returns at once."""
+        self._checkpointer.on_urgent = callback
+
     @property
     def log_pages(self) -> int:
         return self._checkpointer.pages
