@@ -20,9 +20,9 @@ sys.path[:0] = [
     str(ROOT / "packages" / "pyconvex" / "tests" / "auth"),
 ]
 
+from edge_users import ISSUER  # noqa: E402
 from issuing import key_set, public_jwk, rsa_key  # noqa: E402
 from serving import Served, in_thread, pyconvex  # noqa: E402
-from users import ISSUER  # noqa: E402
 
 
 @pytest.fixture(scope="session")

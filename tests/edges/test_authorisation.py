@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx2
 import pytest
+from edge_users import token_of
 from serving import Served
-from users import token_of
 from websockets.sync.client import connect
 
 PATIENCE_S = 30.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from posthog_local.testing import PostHogLocal
 from pyconvex.cli import env_local, main
 
 Start = Callable[..., Running]
+#: What the first report of a lane may take on a busy machine, in seconds.
+PATIENCE_S = 30.0
 DEV = ("dev", "--port", "0", "--isolates", "1", "--no-watch", "--json")
 
 
@@ -40,6 +43,12 @@ def found(output: str) -> dict[str, list[tuple[str, str]]]:
         each = json.loads(line)
         findings.setdefault(each["about"], []).append((each["level"], each["text"]))
     return findings
+
+
+def is_settled(findings: dict[str, list[tuple[str, str]]]) -> bool:
+    """Lanes have told how they are, and what was queued has left."""
+    lanes = any(about.startswith("lane posthog/") for about in findings)
+    return lanes and findings["queue posthog/events"][0][1].startswith("0 rows")
 
 
 # init
@@ -103,6 +112,9 @@ def test_with_posthog_to_a_test_event(
     command("run", "messages:send", '{"author": "Ada", "body": "hello"}')
     posthog_local.wait_for_event("message_sent", distinct_id="Ada", properties={"length": 5})
 
+    deadline = time.monotonic() + PATIENCE_S
+    while not is_settled(findings := found(command("doctor", "--json", "--no-send").stdout)):
+        assert time.monotonic() < deadline, findings
     done = command("doctor", "--json")
     findings = found(done.stdout)
     assert all(level != "problem" for each in findings.values() for level, _ in each), findings

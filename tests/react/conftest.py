@@ -40,7 +40,7 @@ def line(served: Served) -> Iterator[Line]:
         yield line
 
 
-@pytest.fixture(scope="session", params=CLIENT_VERSIONS)
+@pytest.fixture(scope="module", params=CLIENT_VERSIONS)
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the page is served, with each version of the client by turns."""
     folder = tmp_path_factory.mktemp("site")
@@ -62,7 +62,8 @@ class _QuietHandler(SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="session")
+# Not for the session: while Playwright runs, this thread can run no other event loop.
+@pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=BROWSER_FLAGS)

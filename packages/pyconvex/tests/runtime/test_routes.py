@@ -10,7 +10,7 @@ from pyconvex.runtime.spec import AppSpec, ComponentSpec, HttpSpec, RouteSpec
 
 
 def component(path: str, http: HttpSpec | None) -> ComponentSpec:
-    return ComponentSpec(path, "1", [], [], [], [], [], http)
+    return ComponentSpec(path, "1", [], [], [], [], [], http=http)
 
 
 def route(text: str) -> RouteSpec:
