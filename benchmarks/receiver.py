@@ -24,6 +24,9 @@ class Counts:
     """What arrived since the last time that somebody asked."""
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         self.requests = 0
         self.definitions = 0
         self.events = 0
@@ -41,7 +44,7 @@ class Counts:
             return b'{"flags":[],"cohorts":{},"group_type_mapping":{}}'
         if path.startswith(b"/counts"):
             said = json.dumps(vars(self)).encode()
-            self.__init__()  # type: ignore[misc]  # all of it begins anew
+            self._begin()
             return said
         return b'"ready"'
 
