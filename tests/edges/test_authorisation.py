@@ -12,6 +12,8 @@ from edge_users import token_of
 from serving import Served
 from websockets.sync.client import connect
 
+from pyconvex.http import Deployment, create_app
+
 PATIENCE_S = 30.0
 ANN = {"issuer": "https://issuer.example", "subject": "ann"}
 CALLERS = [
@@ -23,6 +25,37 @@ REFUSED = {"wrong key": 401, "other scheme": 400, "no token": 401, "expired": 40
 KINDS = ["query", "mutation", "action"]
 PUBLIC = {"query": "things:echo", "mutation": "things:put", "action": "things:relay"}
 ARGUMENTS = {"query": {}, "mutation": {"key": "k"}, "action": {"key": "k"}}
+
+
+#: Routes that run functions, which the tests of functions ask.
+FUNCTIONS = {"/api/query", "/api/mutation", "/api/action", "/api/query_batch", "/api/query_at_ts"}
+#: Routes that tell everybody the same.
+OPEN = {"/", "/version", "/instance_version", "/instance_name", "/echo", "/api/query_ts"}
+
+
+def routes_of_the_app() -> dict[str, dict[str, Any]]:
+    """Every fixed route with its methods, from the application itself."""
+    nothing: Any = object()
+    app: Any = create_app(
+        nothing,
+        authenticator=nothing,
+        environment=nothing,
+        sync=nothing,
+        deployment=Deployment(name="any", version="0"),
+        operator=nothing,
+        recent=nothing,
+    )
+    routes: dict[str, dict[str, Any]] = app._routes
+    return routes
+
+
+#: What is left is for administrators, so that a new route is theirs until a test says otherwise.
+ADMINISTRATORS = sorted(
+    (route, method)
+    for route, methods in routes_of_the_app().items()
+    if route not in FUNCTIONS | OPEN
+    for method in methods
+)
 
 
 def headers_of(caller: str, served: Served) -> dict[str, str]:
@@ -99,6 +132,31 @@ def test_any_function_by_name_is_for_administrators(served: Served, caller: str,
         assert answer.json()["status"] == "success"
     else:
         assert answer.status_code == REFUSED.get(caller, 403)
+
+
+@pytest.mark.parametrize(("route", "method"), ADMINISTRATORS)
+def test_every_other_route_is_for_administrators(served: Served, route: str, method: str) -> None:
+    for caller in CALLERS:
+        answer = httpx2.request(
+            method,
+            f"{served.url}{route}",
+            headers={"content-type": "application/json", **headers_of(caller, served)},
+            content=b"" if method == "GET" else b"{}",
+            timeout=PATIENCE_S,
+        )
+        if is_admin(caller):
+            assert answer.status_code in (200, 400), answer.text  # 400 for a body that says nothing
+        else:
+            # Who follows logs hears 403 alone: the official CLI repeats everything else.
+            assert answer.status_code in {403, REFUSED.get(caller, 403)}, answer.text
+            assert set(answer.json()) == {"code", "message"}
+
+
+@pytest.mark.parametrize("caller", ["anonymous", "ann", "administrator", "acting as ann"])
+def test_the_hosts_own_queries_are_for_administrators(served: Served, caller: str) -> None:
+    body = {"path": "_system/cli/queryEnvironmentVariables", "args": {}}
+    answer = post(served, "/api/query", caller, body).json()
+    assert answer["status"] == ("success" if is_admin(caller) else "error"), answer
 
 
 @pytest.mark.parametrize("caller", CALLERS)
