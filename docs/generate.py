@@ -154,12 +154,17 @@ def cell(text: str) -> str:
 
 
 def commands() -> str:
-    """Every command of the two command lines, with its options, as `--help` tells them."""
+    """Every command of the command lines, with its options, as `--help` tells them."""
+    from posthog_convex.cli import main as posthog_convex
     from posthog_local.cli import main as posthog_local
     from pyconvex.cli import main as pyconvex
 
     lines: list[str] = []
-    for name, command in (("pyconvex", pyconvex), ("posthog-local", posthog_local)):
+    for name, command in (
+        ("pyconvex", pyconvex),
+        ("posthog-convex", posthog_convex),
+        ("posthog-local", posthog_local),
+    ):
         lines += command_lines(name, command)
     return "\n".join(lines)
 

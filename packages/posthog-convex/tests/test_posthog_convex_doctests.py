@@ -8,13 +8,13 @@ import pkgutil
 
 import pytest
 
-from posthog_convex import client, component, events, exceptions, flags
+from posthog_convex import client, component, events, exceptions, flags, logs
 
 MODULES = [
     module.name
-    for room in (client, component, events, exceptions, flags)
+    for room in (client, component, events, exceptions, flags, logs)
     for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}.")
-] + ["posthog_convex.testing"]
+] + [f"posthog_convex.{name}" for name in ("destination", "endpoints", "testing")]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from posthog_convex.component.endpoints import BATCH, normalise_host
+from posthog_convex.endpoints import BATCH, normalise_host
 from posthog_convex.events.builders import LIBRARY, LIBRARY_VERSION
 from pyconvex.delivery import Accepted, Request, Response, Retry, Verdict, classify
 

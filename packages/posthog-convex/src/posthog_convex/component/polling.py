@@ -12,8 +12,8 @@ from typing import Protocol
 
 import msgspec
 
-from posthog_convex.component.endpoints import FLAG_DEFINITIONS, normalise_host
 from posthog_convex.component.settings import misplaced_key
+from posthog_convex.endpoints import FLAG_DEFINITIONS, normalise_host
 from pyconvex.delivery import Request, Response, Unreachable, retry_after_s
 from pyconvex.values import Value
 

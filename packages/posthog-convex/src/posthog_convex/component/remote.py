@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 from posthog_convex.component.batches import USER_AGENT
-from posthog_convex.component.endpoints import FLAGS, normalise_host
+from posthog_convex.endpoints import FLAGS, normalise_host
 from pyconvex.delivery import Request, Response, Unreachable
 
 #: What PostHog's SDKs retry, once; everything else is an answer.

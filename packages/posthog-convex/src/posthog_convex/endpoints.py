@@ -45,6 +45,12 @@ FLAG_DEFINITIONS = Endpoint(
 #: Flags evaluated by PostHog, for one person.
 FLAGS = Endpoint("POST", "/flags/", "flags, 2", query="v=2")
 
+#: The older route of the same, for receivers that don't know `FLAGS` (404).
+DECIDE = Endpoint("POST", "/decide", "decide, 3", query="v=3")
+
+#: Log records over OTLP; the token goes into the header `Authorization`.
+LOGS = Endpoint("POST", "/i/v1/logs", "OTLP 1")
+
 DEFAULT_HOST = "https://us.i.posthog.com"
 
 #: Addresses of the web app that people copy, and where their events belong.

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from posthog_convex.component.endpoints import (
+from posthog_convex.endpoints import (
     BATCH,
     DEFAULT_HOST,
     FLAG_DEFINITIONS,

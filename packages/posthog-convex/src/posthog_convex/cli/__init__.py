@@ -1,0 +1,39 @@
+"""The `posthog-convex` command: tools for a Convex deployment of any language.
+
+Owns the commands and what they print. Never does the work, and imports nothing of `pyconvex`: it
+serves people whose functions run elsewhere. One invariant: exit status 0 means it happened, 1 that
+it could not, 2 that the command line was wrong.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+#: Where each command lives: a module of this room, and the command's name in it. It is imported
+#: when it is used; what takes long to import is imported where it is called.
+_COMMANDS: dict[str, tuple[str, str]] = {}
+
+
+class _Commands(click.Group):
+    """The commands, each imported when it is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+        return command
+
+
+@click.group(cls=_Commands)
+@click.version_option(package_name="posthog-convex", prog_name="posthog-convex")
+def main() -> None:
+    """PostHog for Convex deployments, from the command line. Unofficial."""
+
+
+__all__ = ["main"]

@@ -1,0 +1,94 @@
+"""Log records in one request.
+
+Owns the body: resource, scope, records, and how much is in one. Never decides when to send. One
+invariant: unpacked it is within what PostHog takes, and equal records make equal bytes.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from posthog_convex.destination import Destination
+from posthog_convex.logs.events import Deployment
+from posthog_convex.logs.record import LogRecord, attributes
+
+#: PostHog refuses 2 MiB, measured after unpacking.
+MAX_BODY_BYTES = 1536 * 1024
+
+
+class BodyTooLarge(ValueError):
+    """The records make more than one request; half of them may make one."""
+
+
+class Resource(msgspec.Struct, frozen=True):
+    """What the records come from."""
+
+    deployment: Deployment
+    #: What PostHog lists the lines under; None for the deployment's name.
+    service_name: str | None = None
+
+    def as_attributes(self) -> dict[str, str]:
+        """As OpenTelemetry has it; what is not known is left out."""
+        of = self.deployment
+        named = {
+            "service.name": self.service_name or of.deployment_name,
+            "convex.deployment.name": of.deployment_name,
+            "convex.deployment.type": of.deployment_type,
+            "convex.deployment.ref": of.deployment_ref,
+            "convex.deployment.region": of.deployment_region,
+            "convex.project.name": of.project_name,
+            "convex.project.slug": of.project_slug,
+        }
+        return {name: value for name, value in named.items() if value}
+
+
+def logs_body(resource: Resource, records: Sequence[LogRecord]) -> bytes:
+    """The compressed body. Raises `BodyTooLarge`.
+
+    >>> from posthog_convex.logs.record import Severity
+    >>> line = LogRecord(ts_ns=1, severity=Severity.INFO, body="ready")
+    >>> b'"ready"' in gzip.decompress(logs_body(Resource(Deployment("shop")), [line]))
+    True
+    """
+    body = _encode([record.as_otlp() for record in records], resource)
+    if len(body) > MAX_BODY_BYTES and len(records) > 1:
+        raise BodyTooLarge(f"{len(records)} records make {len(body)} bytes")
+    # Without a time in the header, equal records make equal bytes.
+    return gzip.compress(body, compresslevel=6, mtime=0)
+
+
+def parts(resource: Resource, records: Sequence[LogRecord]) -> Iterator[Sequence[LogRecord]]:
+    """The records in as many groups as make one request each, in order."""
+    if not records:
+        return
+    frame = len(_encode([], resource))
+    first, size = 0, frame
+    for at, record in enumerate(records):
+        bytes_ = len(msgspec.json.encode(record.as_otlp())) + 1
+        if at > first and size + bytes_ > MAX_BODY_BYTES:
+            yield records[first:at]
+            first, size = at, frame
+        size += bytes_
+    yield records[first:]
+
+
+def logs_headers(destination: Destination, user_agent: str) -> tuple[tuple[str, str], ...]:
+    """The headers that go with a body."""
+    return (
+        ("Authorization", f"Bearer {destination.token.strip()}"),
+        ("Content-Type", "application/json"),
+        ("Content-Encoding", "gzip"),
+        ("User-Agent", user_agent),
+    )
+
+
+def _encode(records: list[dict[str, object]], resource: Resource) -> bytes:
+    scope = {"scope": {"name": "convex"}, "logRecords": records}
+    whole = {
+        "resource": {"attributes": attributes(resource.as_attributes())},
+        "scopeLogs": [scope],
+    }
+    return msgspec.json.encode({"resourceLogs": [whole]})
