@@ -1,0 +1,141 @@
+"""Child processes that speak JSON lines, and tools of this environment.
+
+Owns their lives: what is started here has ended when its block ends. Never knows what the lines
+mean. One invariant: no wait is without a deadline.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+from demo.failure import DemoError
+
+#: How long a step may take before the demo gives up, in seconds.
+PATIENCE_S = 30.0
+#: How long a child may take to end once it was asked to, in seconds.
+_ENDING_S = 10.0
+
+Line: TypeAlias = dict[str, Any]
+
+
+class JsonLines:
+    """A child process that speaks JSON lines, read by a thread so that waits have deadlines."""
+
+    def __init__(self, name: str, command: Sequence[str], cwd: Path, log: IO[str]) -> None:
+        self.name = name
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            bufsize=1,
+            cwd=cwd,
+        )
+        self._lines: queue.Queue[Line | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def send(self, **command: Any) -> None:
+        """Give the process one command."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(command) + "\n")
+
+    def expect(self, what: str, accept: Callable[[Line], bool]) -> Line:
+        """The next line that `accept` takes; others before it are passed over."""
+        deadline = time.monotonic() + PATIENCE_S
+        seen: list[str] = []
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                line = self._lines.get(timeout=left)
+            except queue.Empty:
+                break
+            if line is None:
+                raise DemoError(f"{self.name} ended while the demo waited for {what}.")
+            if accept(line):
+                return line
+            seen.append(json.dumps(line))
+        raise DemoError(
+            f"{self.name} did not show {what} within {PATIENCE_S:.0f} s; it showed "
+            f"{'; '.join(seen[-3:]) or 'nothing'}."
+        )
+
+    def end(self) -> None:
+        """Asks the process to stop, and makes it after ten seconds."""
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=_ENDING_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._reader.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith("{"):
+                self._lines.put(json.loads(line))
+        self._lines.put(None)
+
+
+@contextmanager
+def running(name: str, command: Sequence[str], folder: Path) -> Iterator[JsonLines]:
+    """A child process for as long as the block lasts; what it says is shown if the demo fails."""
+    log_path = folder / f"{name}.log"
+    with log_path.open("w") as log:
+        child = JsonLines(name, command, folder, log)
+        try:
+            yield child
+        except DemoError as error:
+            said = log_path.read_text()[-2000:].strip()
+            error.add_note(f"{name} said:\n{said}" if said else f"{name} said nothing.")
+            raise
+        finally:
+            child.end()
+
+
+def tool(name: str, *arguments: str) -> list[str]:
+    """The command line of an installed tool of this environment."""
+    path = Path(sys.executable).with_name(name)
+    if not path.exists():
+        raise DemoError(f"{name} is not installed beside {sys.executable}; use ./run demo.")
+    return [str(path), *arguments]
+
+
+def say_to(tool_name: str, *arguments: str, folder: Path) -> str:
+    """Runs a tool in a folder to its end, as a person would type it; what it printed."""
+    done = subprocess.run(
+        tool(tool_name, *arguments),
+        cwd=folder,
+        env={**os.environ, "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    if done.returncode:
+        # Only the command's first words: values may be secret.
+        shown = " ".join([tool_name, *arguments[:3]])
+        raise DemoError(f"`{shown}` said: {done.stderr.strip()}")
+    return done.stdout
+
+
+def node() -> str:
+    """Node's path."""
+    found = shutil.which("node")
+    if found is None:
+        raise DemoError("Node 20 or newer is needed for the visitor's npm client.")
+    return found
