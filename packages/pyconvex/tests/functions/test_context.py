@@ -31,6 +31,11 @@ class RecordedRun:
     def set_user_id(self, user_id: str | None) -> None:
         self.asked.append(("set_user_id", user_id))
 
+    session_id: str | None = "s1"
+
+    def set_session_id(self, session_id: str | None) -> None:
+        self.asked.append(("set_session_id", session_id))
+
     async def enqueue(self, queue: str, value: Any, mount: str | None) -> None:
         self.asked.append(("enqueue", queue, value))
 

@@ -275,3 +275,17 @@ def test_what_the_host_can_not_do_is_its_status() -> None:
     asking.deployment.faults["counters:add"] = HostError(503, "OptimisticConcurrency", "again")
     answer = asking.post("/api/mutation", call("counters:add", {"name": "x", "by": 1}))
     assert answer.refusal == (503, "OptimisticConcurrency")
+
+
+def test_the_session_header_names_the_session_of_all_but_queries() -> None:
+    asking = Asking()
+    call = {"path": "counters:add", "args": {"name": "a", "by": 1.0}, "format": "json"}
+    session = {"x-posthog-session-id": " 0199-af3c "}
+    asking.post("/api/mutation", call, **session)
+    asking.deployment.session_header = "x-posthog-session-id"
+    asking.post("/api/mutation", call, **session)
+    asking.post("/api/run/counters/add", call, **session)
+    asking.post("/api/action", call | {"path": "counters:add_from_action"}, **session)
+    asking.post("/api/mutation", call, **{"x-posthog-session-id": "two words"})
+    asking.post("/api/mutation", call)
+    assert asking.deployment.sessions == ["", *["0199-af3c"] * 3, "", ""]

@@ -169,6 +169,9 @@ class MemoryDeployment:
     def __init__(self) -> None:
         self.store: dict[str, Any] = {}
         self.durable_ts = FIRST_TS
+        self.session_header = ""
+        #: The sessions that calls of mutations and actions came with.
+        self.sessions: list[str] = []
         self.watching: set[Watching] = set()
         self.variables: dict[str, str] = {}
         #: How many times functions ran, by path.
@@ -209,6 +212,7 @@ class MemoryDeployment:
         await self._enter(call.path)
         if replay in self._replayed:
             return self._replayed[replay]
+        self.sessions.append(call.session_id)
         run = Run(self, call)
         outcome = self._execute(run, call)
         if isinstance(outcome, Failure):
@@ -224,6 +228,7 @@ class MemoryDeployment:
 
     async def run_action(self, call: FunctionCall) -> Outcome:
         await self._enter(call.path)
+        self.sessions.append(call.session_id)
         run = Run(self, call)
         outcome = self._execute(run, call)
         self.commit(run.writes)

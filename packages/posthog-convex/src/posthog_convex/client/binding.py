@@ -107,7 +107,7 @@ class Binding:
     async def _record(self, ctx: MutationCtx | ActionCtx, event: Event) -> str:
         """Queue an event as the hooks leave it; returns its uuid, dropped or not."""
         uuid = str(event["uuid"])  # a hook may change the event in place
-        kept = self._hooked(ctx, event)
+        kept = self._hooked(ctx, events.in_session(event, ctx.session_id))
         if kept is None:
             return uuid
         text = events.to_json(kept)

@@ -61,7 +61,7 @@ class ErrorCalls(Binding):
             groups=groups,
             disable_geoip=disable_geoip,
         )
-        kept = self._hooked(ctx, made)
+        kept = self._hooked(ctx, events.in_session(made, ctx.session_id))
         item = ReportedException(
             self._component.mount,
             uuid,

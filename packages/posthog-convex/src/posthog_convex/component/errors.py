@@ -46,7 +46,8 @@ def about_run(event: Event, run: RunRecord) -> Event:
     }
     if run.component:
         known["convex_component"] = run.component
-    return event | {"properties": known | event["properties"]}
+    made = event | {"properties": known | event["properties"]}
+    return events.in_session(made, run.report.session_id)
 
 
 def exception_list(error: ExceptionReport) -> Description:

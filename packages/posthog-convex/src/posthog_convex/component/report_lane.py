@@ -92,7 +92,8 @@ def event_texts(entry: RunEntry, env: Mapping[str, str]) -> Iterator[str]:
             if exposure is not None and exposure.event is not None:
                 yield checked_text(exposure.event)
             elif exposure is not None and exposure.seen is not None:
-                yield events.exposure_text(_event_of(exposure.seen, entry.run.ts_ms))
+                event = _event_of(exposure.seen, entry.run.ts_ms)
+                yield events.exposure_text(events.in_session(event, entry.run.report.session_id))
 
 
 def _event_of(seen: Seen, now_ms: float) -> Event:

@@ -15,6 +15,7 @@ from posthog_convex.events.builders import (
     flag_properties,
     group_identify,
     identify,
+    in_session,
     set_once,
     set_properties,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "flag_properties",
     "group_identify",
     "identify",
+    "in_session",
     "iso_timestamp",
     "plain",
     "set_once",

@@ -164,6 +164,17 @@ def exception(
     )
 
 
+def in_session(event: Event, session_id: str | None) -> Event:
+    """The event as one of this session, unless it names one itself or there is none.
+
+    >>> in_session({"properties": {}}, "s1"), in_session({"properties": {"$session_id": 2}}, "s1")
+    ({'properties': {'$session_id': 's1'}}, {'properties': {'$session_id': 2}})
+    """
+    if session_id is None or "$session_id" in event["properties"]:
+        return event
+    return event | {"properties": event["properties"] | {"$session_id": session_id}}
+
+
 def flag_properties(values: Mapping[str, bool | str]) -> dict[str, Any]:
     """The properties that say which flags a person had.
 

@@ -23,6 +23,9 @@ from pyconvex.values.validators import (
 )
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+#: A header's name (RFC 9110, token).
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
 #: Variables of the host's own, which nobody may declare, bind or set.
 RESERVED_VARIABLES = frozenset({"CONVEX_CLOUD_URL", "CONVEX_SITE_URL"})
 
@@ -165,6 +168,8 @@ class AppDefinition(ComponentDefinition):
     #: None leaves it at the subject.
     user_id: UserIdRule | None = None
     report_variables: bool = False
+    #: In lower case; "" for none.
+    session_header: str = ""
 
 
 def define_app(
@@ -173,6 +178,7 @@ def define_app(
     user_id: UserIdRule | None = None,
     http_prefix: str | None = None,
     report_variables: bool = False,
+    session_header: str | None = None,
 ) -> AppDefinition:
     """Declare the app and the variables that it needs.
 
@@ -181,7 +187,8 @@ def define_app(
     deployment's own sign-in, the id in `users`). With `http_prefix`, the routes of the app's
     `http.py` begin there; those of components don't move. With `report_variables`, the reports of
     uncaught errors show the local variables of the app's own frames, without those whose names
-    speak of secrets.
+    speak of secrets. `session_header`, such as `"x-posthog-session-id"`, names the header of HTTP
+    calls that carries the session of the caller's analytics: `ctx.session_id`.
 
     >>> from pyconvex.values import v
     >>> app = define_app(env={"API_KEY": v.string()})
@@ -195,6 +202,7 @@ def define_app(
         http_prefix=None if http_prefix is None else _http_prefix(http_prefix),
         user_id=user_id,
         report_variables=report_variables,
+        session_header="" if session_header is None else _session_header(session_header),
     )
 
 
@@ -216,6 +224,16 @@ def _check_name(name: str, what: str) -> None:
             f"{name!r} is no valid {what} name: letters, digits and _, at most 64, no leading "
             "digit."
         )
+
+
+def _session_header(name: str) -> str:
+    if not isinstance(name, str) or not _HEADER.fullmatch(name):
+        raise DefinitionError(f"The session_header {name!r} is no name of a header.")
+    if name.lower() in _SECRET_HEADERS:
+        raise DefinitionError(
+            f"The session_header {name!r} carries credentials, which belong into no log."
+        )
+    return name.lower()
 
 
 def _http_prefix(prefix: str) -> str:

@@ -55,6 +55,13 @@ class Run(SchedulingRun, Protocol):
         """Say whose call this is, for the rest of the run."""
 
     @property
+    def session_id(self) -> str | None:
+        """The session of the client's analytics, where it is known."""
+
+    def set_session_id(self, session_id: str | None) -> None:
+        """Say which session this call belongs to, for the rest of the run."""
+
+    @property
     def environment(self) -> EnvironmentView:
         """The component's variables."""
 
@@ -108,6 +115,24 @@ class Ctx:
         for all functions.
         """
         self._run.set_user_id(user_id)
+
+    @property
+    def session_id(self) -> str | None:
+        """The session of the caller's analytics, such as a replay's, or None when nobody named it.
+
+        It comes with HTTP calls of mutations, actions and HTTP actions in the header that
+        `define_app(session_header=…)` names, goes along with what an action calls, or is what
+        `set_session_id` said. Queries run once for everybody, so no header reaches them.
+        """
+        return self._run.session_id
+
+    def set_session_id(self, session_id: str | None) -> None:
+        """Say which session this call belongs to: `ctx.session_id` from now on.
+
+        For calls over WebSocket, whose client passes the id as an argument. Log lines, errors and
+        events of the run carry it. Raises `ValueError` for what is no id.
+        """
+        self._run.set_session_id(session_id)
 
     @property
     def env(self) -> EnvironmentView:

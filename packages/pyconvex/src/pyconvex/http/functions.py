@@ -16,6 +16,7 @@ from pyconvex.http.caller import Callers
 from pyconvex.http.envelope import envelope, output_format
 from pyconvex.http.exchange import Request, RequestError, Response, json
 from pyconvex.identity import Admin, Identity
+from pyconvex.identity.session import session_id_in
 from pyconvex.runtime.calls import (
     ArgumentsError,
     FunctionCall,
@@ -147,6 +148,9 @@ class FunctionRoutes:
             # A function that is not there stays a query, and the host says that it is not there.
             found = self._host.kind_of(call.component, call.path, public_only=call.public_only)
             call = msgspec.structs.replace(call, kind=found or "query")
+        if call.kind != "query" and (header := self._host.session_header):
+            session = session_id_in(request.header(header.encode("ascii")))
+            call = msgspec.structs.replace(call, session_id=session)
         outcome = await self._outcome(call)
         redact = self._redacts_for(identity)
         return Response(200, envelope(outcome, request_id, format, redact=redact))

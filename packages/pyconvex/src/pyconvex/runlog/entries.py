@@ -62,7 +62,8 @@ def rows_of(record: RunRecord, wanted: frozenset[str], after: int) -> Iterator[t
         if number <= after or kind not in wanted:
             continue
         if run is None:
-            kept = Report(usage=record.report.usage, user_id=record.report.user_id)
+            report = record.report
+            kept = Report(usage=report.usage, user_id=report.user_id, session_id=report.session_id)
             run = replace(record, report=kept)
         packed = _Packed(number, kind, component, run, msgspec.Raw(value))
         yield number, _encode(packed)

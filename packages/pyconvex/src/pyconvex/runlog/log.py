@@ -83,7 +83,10 @@ class RunLog:
             return None
         body = encode_record(record)
         if len(body) > MAX_BODY_BYTES:
-            kept = Report(exception=record.report.exception, user_id=record.report.user_id)
+            report = record.report
+            kept = Report(
+                exception=report.exception, user_id=report.user_id, session_id=report.session_id
+            )
             body = encode_record(msgspec.structs.replace(record, report=kept))
         return self._writer.append(body, lasting=record.must_last)
 

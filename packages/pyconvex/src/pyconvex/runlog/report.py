@@ -64,6 +64,8 @@ class Report(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     #: True when the function never began to run its own code, or had ended it: what was asked for
     #: is not there or does not validate.
     callers_fault: bool = False
+    #: The session of the client's analytics that the run belongs to, where one was named.
+    session_id: str | None = None
 
 
 class Items:

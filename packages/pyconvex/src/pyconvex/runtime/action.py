@@ -94,12 +94,16 @@ class ActionRunner:
 
     async def run(self, start: messages.Start, who: Identity) -> messages.Finished:
         """Run one action to its end; whatever it raises becomes part of what is returned."""
-        person = Person(who, self.image.user_id)
+        person = Person(who, self.image.user_id, start.session_id)
         reporting = Reporting(
             start.execution_id,
             self.image,
             person,
-            lambda lines: self._send(messages.Told(start.run_id, lines)),
+            lambda lines: self._send(
+                messages.Told(
+                    start.run_id, lines, person.on_record(personal=True), person.session_id
+                )
+            ),
         )
         CURRENT_LOG.set(reporting.log)
         value = data = None
@@ -295,6 +299,7 @@ class Reporting:
             self.person.on_record(personal=True),
             self.items.dropped,
             is_callers_fault(raised),
+            self.person.session_id,
         )
 
     def _on_line(self, line: LogLine) -> None:
@@ -349,6 +354,15 @@ class ActionFrame:
         if self._person is None:
             raise nobody_in(self._callee.component.path)
         self._person.set_user_id(user_id)
+
+    @property
+    def session_id(self) -> str | None:
+        return None if self._person is None else self._person.session_id
+
+    def set_session_id(self, session_id: str | None) -> None:
+        if self._person is None:
+            raise nobody_in(self._callee.component.path, "session id")
+        self._person.set_session_id(session_id)
 
     @property
     def environment(self) -> EnvironmentView:

@@ -15,6 +15,7 @@ import msgspec
 from pyconvex import identity
 from pyconvex.database import DatabaseError
 from pyconvex.functions import FunctionCallError
+from pyconvex.identity.session import session_id_in
 from pyconvex.runtime import http_exchange, messages, scheduling
 from pyconvex.runtime.calling import MAX_CALL_DEPTH, too_deep
 from pyconvex.runtime.calls import (
@@ -87,7 +88,7 @@ class Actions:
 
         await host.wait_durable(host.visible_ts)
         run = host.submit_action(call, on_call)
-        run.on_lines = lambda lines: reports.tell(reports.going_on(call, run, lines))
+        run.on_lines = lambda told: reports.tell(reports.going_on(call, run, told))
         try:
             finished = await run.result()
         except IsolateGoneError as gone:
@@ -120,6 +121,7 @@ class Actions:
             depth=action.depth + 1,
             parent=execution_id,
             job=_caller_of(action.job),
+            session_id="" if out.kind == "query" else action.session_id,
         )
         try:
             outcome = await self._host.run_any(call)
@@ -139,7 +141,7 @@ class Actions:
         return messages.CallBack(out.call_id, codec.encode(id), "", None)
 
 
-def http_call(request: HttpCall) -> FunctionCall:
+def http_call(request: HttpCall, session_header: str) -> FunctionCall:
     """A request to an HTTP action as a call; a component's action sees no caller."""
     inside_app = request.route.component == ""
     head = messages.RequestHead(
@@ -155,6 +157,7 @@ def http_call(request: HttpCall) -> FunctionCall:
         component=request.route.component,
         public_only=False,
         client=request.client,
+        session_id=session_id_in(dict(request.headers).get(session_header)),
     )
 
 

@@ -116,7 +116,9 @@ def describe(modules: Mapping[str, ModuleType], version: str) -> AppImage:
     _add(_Instance("", (app,), modules, version, env, app.http_prefix, ""), images, specs)
     auth = AuthSpec(_providers(modules, app), app.user_id is not None)
     _check_own_tokens(modules, auth)
-    return AppImage(images, AppSpec(specs, auth), app.user_id, app.report_variables)
+    return AppImage(
+        images, AppSpec(specs, auth, app.session_header), app.user_id, app.report_variables
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,9 @@ class FunctionCall(msgspec.Struct, frozen=True, kw_only=True):
     #: The execution that made the call, of an action; "" for who calls from outside.
     parent: str = ""
     job: JobRef | None = None
+    #: The session of the client's analytics that it came from, as a header said; never of queries,
+    #: which run once for everybody.
+    session_id: str = ""
 
     @property
     def job_id(self) -> str:
@@ -200,6 +203,10 @@ class Host(Protocol):
     @property
     def durable_ts(self) -> int:
         """The newest timestamp at which everything is durable: nanoseconds, never going back."""
+
+    @property
+    def session_header(self) -> str:
+        """The header whose value names the caller's session, in lower case; "" for none."""
 
     def kind_of(self, component: str, path: str, *, public_only: bool) -> FunctionKind | None:
         """What kind of function this is; None when it is missing or hidden by `public_only`."""

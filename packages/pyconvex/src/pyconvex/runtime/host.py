@@ -112,6 +112,8 @@ class Host:
         self._functions: dict[tuple[str, str], FunctionSpec] = {}
         self._routes = HttpRoutes(AppSpec([]))
         self._cursor_secret = b""
+        #: The header whose value names a caller's session; "" for none.
+        self.session_header = ""
         self._run_ids = itertools.count(1)
         self._contention = Contention()
         self._under_way: set[asyncio.Task[Outcome]] = set()
@@ -134,6 +136,7 @@ class Host:
         replaced, self._replaced = self._replaced, asyncio.Event()
         replaced.set()
         self._routes = HttpRoutes(spec)
+        self.session_header = spec.session_header
         self._functions = {
             (component.path, function.path): function
             for component in spec.components
@@ -202,7 +205,7 @@ class Host:
 
     async def run_http_action(self, request: HttpCall, exchange: Exchange) -> Outcome:
         """Let an HTTP action answer a request, once; what it answers goes through `exchange`."""
-        return await self._actions.run(http_call(request), exchange)
+        return await self._actions.run(http_call(request, self.session_header), exchange)
 
     async def _gone(
         self,
@@ -466,6 +469,7 @@ class Host:
             journal=journal,
             execution_id=self._reports.new_execution_id(),
             job=call.job,
+            session_id=call.session_id,
         )
         if self._pool is None:
             return self._no_app.submit(start)

@@ -188,7 +188,7 @@ class InProcessPool:
         assert isinstance(frame, (messages.CallOut, messages.Told))
         run = self._actions[frame.run_id]
         if isinstance(frame, messages.Told):
-            run.tell(frame.lines)
+            run.tell(frame)
         else:
             self._start(self._answer(run, frame))
 

@@ -93,6 +93,8 @@ class Start(Frame, frozen=True, array_like=True, tag=True):
     execution_id: str = ""
     #: The scheduled function or cron job that this run belongs to.
     job: JobRef | None = None
+    #: The client's session; "" when it is not known, and for queries.
+    session_id: str = ""
 
 
 #: What `Start.kind` is for HTTP actions; `path` is their route's name then, and `args` a
@@ -164,6 +166,9 @@ class Told(Frame, frozen=True, array_like=True, tag=True):
 
     run_id: int
     lines: tuple[LogLine, ...]
+    #: Whose they are, as far as the run knows by now.
+    user_id: str | None = None
+    session_id: str | None = None
 
 
 class CallOut(Frame, frozen=True, array_like=True, tag=True):

@@ -1,8 +1,9 @@
 """Whose call a run is.
 
-Owns the caller as functions of the app see them, the app's rule for `ctx.user_id`, and what
-`ctx.set_user_id` said. Never verifies anything. One invariant: whoever asks about the caller is on
-record as having done so, since the result is then that caller's own.
+Owns the caller as functions of the app see them, the app's rule for `ctx.user_id`, what
+`ctx.set_user_id` said, and the session that it belongs to. Never verifies anything. One invariant:
+whoever asks about the caller is on record as having done so, since the result is then that caller's
+own.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from typing import Any
 from pyconvex.functions import FunctionCallError
 from pyconvex.functions.component import UserIdRule
 from pyconvex.identity import Admin, Identity, User
+from pyconvex.identity.session import is_session_id
 from pyconvex.values import codec
 
 
 class Person:
     """The caller of one run; components see nobody, so they have none."""
 
-    def __init__(self, who: Identity, rule: UserIdRule | None) -> None:
+    def __init__(self, who: Identity, rule: UserIdRule | None, session_id: str = "") -> None:
         self.observed = False
         #: Whether it is an administrator's, perhaps in a user's name.
         self.is_admin = isinstance(who, Admin)
@@ -29,6 +31,8 @@ class Person:
         #: Known once it was asked for or set.
         self._known = False
         self._user_id: str | None = None
+        #: What `ctx.session_id` gives.
+        self.session_id: str | None = session_id or None
 
     @property
     def attributes(self) -> Mapping[str, Any] | None:
@@ -49,6 +53,14 @@ class Person:
         if user_id is not None and not isinstance(user_id, str):
             raise TypeError(f"a user id is text or None, not {user_id!r}")
         self._user_id, self._known = user_id, True
+
+    def set_session_id(self, session_id: str | None) -> None:
+        """What `ctx.session_id` gives from now on."""
+        if session_id is not None and not is_session_id(session_id):
+            raise ValueError(
+                "a session id is 1 to 200 printable characters without spaces, or None"
+            )
+        self.session_id = session_id
 
     def on_record(self, *, personal: bool) -> str | None:
         """Whose run the report says it was: whom the function named, or the caller of one that is
@@ -74,10 +86,10 @@ class Person:
         return user_id
 
 
-def nobody_in(component: str) -> FunctionCallError:
+def nobody_in(component: str, what: str = "user id") -> FunctionCallError:
     """For a component that says whose call it is."""
     return FunctionCallError(
-        f"Component '{component}' can't set the user id: components don't see who calls. Take the "
+        f"Component '{component}' can't set the {what}: components don't see who calls. Take the "
         "id as an argument."
     )
 

@@ -16,7 +16,7 @@ import msgspec
 
 from pyconvex.database import Conflict
 from pyconvex.identity import Admin, Identity, User
-from pyconvex.runlog import ExceptionReport, LogLine, Occ, Report, RunRecord, Usage
+from pyconvex.runlog import ExceptionReport, Occ, Report, RunRecord, Usage
 from pyconvex.runlog.exceptions import error_id
 from pyconvex.runlog.report import Item, encode_value
 from pyconvex.runtime import messages
@@ -103,7 +103,7 @@ class RunReports:
             status=status,
         )
 
-    def going_on(self, call: FunctionCall, run: Run, lines: tuple[LogLine, ...]) -> RunRecord:
+    def going_on(self, call: FunctionCall, run: Run, told: messages.Told) -> RunRecord:
         """The record of lines that an action tells while it runs."""
         return RunRecord(
             ts_ms=self._now_ms(),
@@ -119,7 +119,7 @@ class RunReports:
             identity=_kind_of(call.identity),
             going_on=True,
             told_lines=len(run.told),
-            report=Report(lines=lines),
+            report=Report(lines=told.lines, user_id=told.user_id, session_id=told.session_id),
         )
 
     def conflicted(
@@ -148,7 +148,13 @@ class RunReports:
             error=conflict.message(),
             occ=occ,
             will_retry=will_retry,
-            report=Report(report.usage, report.lines, (), exception, report.user_id),
+            report=Report(
+                report.usage,
+                report.lines,
+                exception=exception,
+                user_id=report.user_id,
+                session_id=report.session_id,
+            ),
         )
 
     def lost(
@@ -180,7 +186,9 @@ class RunReports:
             identity=_kind_of(call.identity),
             args_bytes=len(call.args),
             report=Report(
-                Usage(wall_ms=now_ms - began_ms), exception=_described(execution_id, name, why)
+                Usage(wall_ms=now_ms - began_ms),
+                exception=_described(execution_id, name, why),
+                session_id=call.session_id or None,
             ),
         )
 

@@ -93,7 +93,7 @@ class PureRun:
         #: What the function raised; of use only in this process.
         self.raised: BaseException | None = None
         self._stale = False
-        self._person = Person(who, image.user_id)
+        self._person = Person(who, image.user_id, start.session_id)
         self._scheduled = scheduling.Budget()
         self._pager = Pager(start.cursor_secret, start.journal)
         entropy = purity.Entropy(start.seed)
@@ -171,6 +171,7 @@ class PureRun:
             self._person.on_record(personal=personal),
             self.items.dropped,
             is_callers_fault(self.raised),
+            self._person.session_id,
         )
 
     def _check_document(self, namespace: Namespace, table: str, document: dict[str, Value]) -> None:
@@ -324,6 +325,17 @@ class Frame:
         if person is None:
             raise nobody_in(self._callee.component.path)
         person.set_user_id(user_id)
+
+    @property
+    def session_id(self) -> str | None:
+        person = self._run.person_for(self._callee.component)
+        return None if person is None else person.session_id
+
+    def set_session_id(self, session_id: str | None) -> None:
+        person = self._run.person_for(self._callee.component)
+        if person is None:
+            raise nobody_in(self._callee.component.path, "session id")
+        person.set_session_id(session_id)
 
     @property
     def environment(self) -> EnvironmentView:

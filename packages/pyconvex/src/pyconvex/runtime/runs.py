@@ -15,7 +15,7 @@ from pyconvex.runlog import LogLine
 from pyconvex.runtime import messages
 
 OnCall = Callable[[messages.CallOut], Awaitable[messages.CallBack]]
-OnLines = Callable[[tuple[LogLine, ...]], None]
+OnLines = Callable[[messages.Told], None]
 
 
 class Work(enum.IntEnum):
@@ -89,11 +89,11 @@ class Run:
         if not self.done.done():
             self.done.set_result(finished)
 
-    def tell(self, lines: tuple[LogLine, ...]) -> None:
+    def tell(self, told: messages.Told) -> None:
         """It goes on and has told these lines."""
         if self.on_lines is not None:
-            self.on_lines(lines)
-        self.told += lines
+            self.on_lines(told)
+        self.told += told.lines
 
     def fail(self, error: BaseException) -> None:
         """It could not begin, or not end by itself."""

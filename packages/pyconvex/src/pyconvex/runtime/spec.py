@@ -126,6 +126,8 @@ class AppSpec(msgspec.Struct, frozen=True):
 
     components: list[ComponentSpec]
     auth: AuthSpec = AuthSpec()
+    #: The header whose value names a caller's session, in lower case; "" for none.
+    session_header: str = ""
 
     @property
     def root(self) -> ComponentSpec:
