@@ -26,7 +26,7 @@ PACKAGES = {
 }
 #: A route of ours, and the rooms that spell routes.
 PATH = re.compile(r"/[a-z_@][\w@.{}:/-]*")
-EDGES = {"http", "sync", "posthog_local"}
+EDGES = {"http", "sync", "dashboard", "posthog_local"}
 #: Modules there that only call routes.
 CALLERS = {"cli", "testing"}
 

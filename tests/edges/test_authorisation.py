@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any
 
 import httpx2
@@ -12,6 +13,7 @@ from edge_users import token_of
 from serving import Served
 from websockets.sync.client import connect
 
+from pyconvex.dashboard import Dashboard, Sessions
 from pyconvex.http import Deployment, create_app
 
 PATIENCE_S = 30.0
@@ -150,6 +152,57 @@ def test_every_other_route_is_for_administrators(served: Served, route: str, met
             # Who follows logs hears 403 alone: the official CLI repeats everything else.
             assert answer.status_code in {403, REFUSED.get(caller, 403)}, answer.text
             assert set(answer.json()) == {"code", "message"}
+
+
+#: The dashboard's pages that everybody may see.
+OPEN_PAGES = {"/dashboard/sign_in", "/dashboard/sign_in/{link}", "/dashboard/assets/{name}"}
+
+
+def pages_of_the_dashboard() -> list[tuple[str, str]]:
+    """Every page and form of the dashboard, from itself."""
+    nothing: Any = object()
+    dashboard = Dashboard(Sessions(), nothing, deployment="any")
+    return sorted(
+        (route.path, method)
+        for route in dashboard.routes
+        for method in route.methods or ()
+        if route.path not in OPEN_PAGES
+    )
+
+
+@pytest.mark.parametrize(("page", "method"), pages_of_the_dashboard())
+def test_the_dashboard_is_for_who_is_signed_in(served: Served, page: str, method: str) -> None:
+    """A session alone opens it: a key or token in a header does not, nor does another's cookie."""
+    path = re.sub(r"\{[^}]*\}", "some", page)
+    port = served.url.rpartition(":")[2]
+    for caller in CALLERS:
+        answer = httpx2.request(
+            method,
+            f"{served.url}{path}",
+            headers={"origin": served.url, **headers_of(caller, served)},
+            cookies={f"pyconvex_{port}": "not-a-session"},
+            timeout=PATIENCE_S,
+        )
+        assert answer.status_code == 401, answer.text
+        assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_a_link_to_the_dashboard_is_for_administrators(served: Served, caller: str) -> None:
+    answer = post(served, "/api/pyconvex/sign_in_link", caller, {})
+    if not is_admin(caller):
+        assert answer.status_code == REFUSED.get(caller, 403)
+        assert "/dashboard/" not in answer.text
+        return
+    url = answer.json()["url"]
+    assert url.startswith(f"{served.url}/dashboard/sign_in/")
+    link = url.rpartition("/")[2]
+    with httpx2.Client(base_url=served.url, headers={"origin": served.url}) as client:
+        assert client.get(url).status_code == 200
+        signed_in = client.post("/dashboard/sign_in", data={"link": link})
+        assert signed_in.status_code == 303
+        assert client.get("/dashboard", follow_redirects=True).status_code == 200
+        assert client.post("/dashboard/sign_in", data={"link": link}).status_code == 410
 
 
 @pytest.mark.parametrize("caller", ["anonymous", "ann", "administrator", "acting as ann"])

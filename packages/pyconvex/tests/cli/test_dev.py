@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import shutil
 import signal
 import socket
@@ -69,6 +70,8 @@ def test_dev_says_the_same_to_people(project: Path, running: Start) -> None:
         assert time.monotonic() < deadline, (dev.out, dev.err)
         time.sleep(0.01)
     assert dev.out[0].startswith("Serving convex at http://127.0.0.1:")
+    # What is piped may be kept by anybody: no link that lets in.
+    assert dev.out[1] == "Dashboard: `pyconvex dashboard` gives a link that signs you in."
 
     url = env_local.read(project)["VITE_CONVEX_URL"]
     assert ask(url, "lib:hello") == "hello you"
@@ -197,24 +200,34 @@ def test_a_new_key_is_shown_once_and_at_a_terminal_only(project: Path) -> None:
     program = "from pyconvex.cli import main; main(prog_name='pyconvex')"
     start = [sys.executable, "-c", program, "start", "--port", "0", "--isolates", "0"]
 
-    def shown() -> str:
-        ours, theirs = pty.openpty()
-        process = subprocess.Popen(start, cwd=project, stdout=theirs, stderr=theirs)
-        os.close(theirs)
-        text = ""
-        try:
-            while "Nothing is deployed yet" not in text:
-                text += os.read(ours, 4096).decode()
-        finally:
-            process.terminate()
-            process.wait(DEADLINE_S)
-            os.close(ours)
-        return text
-
-    first = shown()
+    first = at_a_terminal(start, project, until="Nothing is deployed yet")
     key = (project / ".pyconvex" / "admin_key").read_text().strip()
     assert first.count(key) == 1
-    assert key not in shown()
+    assert key not in at_a_terminal(start, project, until="Nothing is deployed yet")
+
+
+def at_a_terminal(command: list[str], folder: Path, *, until: str) -> str:
+    """What a person sees of a command, up to this text."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(command, cwd=folder, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    text = ""
+    try:
+        while until not in text:
+            text += os.read(ours, 4096).decode()
+    finally:
+        process.terminate()
+        process.wait(DEADLINE_S)
+        os.close(ours)
+    return text
+
+
+def test_dev_shows_a_person_a_link_to_the_dashboard(project: Path) -> None:
+    program = "from pyconvex.cli import main; main(prog_name='pyconvex')"
+    dev = [sys.executable, "-c", program, "dev", "--port", "0", "--isolates", "0", "--no-watch"]
+    text = at_a_terminal(dev, project, until="gives another link")
+    link = re.search(r"Dashboard: (http://127.0.0.1:\d+/dashboard/sign_in/\S+)", text)
+    assert link is not None, text
 
 
 # What can't be

@@ -126,6 +126,20 @@ def command(deployment: Running, monkeypatch: pytest.MonkeyPatch) -> Command:
     return command
 
 
+# dashboard
+
+
+def test_dashboard_prints_a_link_that_signs_in_once(command: Command) -> None:
+    printed = command("dashboard")
+    url = printed.stdout.strip()
+    assert "works once, within 10 minutes" in printed.stderr
+    assert httpx2.get(url, timeout=DEADLINE_S).status_code == 200
+    site, link = url.split("/dashboard/sign_in/")
+    form = {"data": {"link": link}, "headers": {"origin": site}, "timeout": DEADLINE_S}
+    answers = [httpx2.post(f"{site}/dashboard/sign_in", **form) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [303, 410]
+
+
 # run
 
 

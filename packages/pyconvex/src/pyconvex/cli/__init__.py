@@ -21,6 +21,7 @@ _COMMANDS = {
     "env": "env",
     "data": "data",
     "logs": "logs",
+    "dashboard": "dashboard",
     "function-spec": "function_spec",
     "backup": "backup",
     "restore": "backup",

@@ -24,6 +24,7 @@ import watchfiles
 
 from pyconvex.cli.frontend import Frontend
 from pyconvex.cli.logs import shown
+from pyconvex.dashboard import LINK_LIFE_S
 from pyconvex.database import DatabaseError
 from pyconvex.http.function_logs import execution
 from pyconvex.runlog.recent import RecentRuns
@@ -263,6 +264,7 @@ async def _dev(settings: Settings, report: Report, *, types: bool) -> None:
             url=server.url,
             site_url=server.site_url,
         )
+        _tell_dashboard(server, report)
         tasks = {
             asyncio.create_task(_develop(server, settings.functions, frontend, report)),
             asyncio.create_task(_share_variables(server, frontend)),
@@ -408,6 +410,20 @@ def _tell_key(server: Server, report: Report) -> None:
         )
     else:
         report.say(f"The admin key is in {file}.", key_file=str(file))
+
+
+def _tell_dashboard(server: Server, report: Report) -> None:
+    """Say how to get to the dashboard; only a person at a terminal is shown a link that lets in."""
+    if report.as_json:
+        return
+    if sys.stdout.isatty():
+        minutes = LINK_LIFE_S / 60
+        report.say(
+            f"Dashboard: {server.sign_in_link()}\n  That works once, within {minutes:.0f} minutes; "
+            "`pyconvex dashboard` gives another link."
+        )
+    else:
+        report.say("Dashboard: `pyconvex dashboard` gives a link that signs you in.")
 
 
 def _contents(spec: AppSpec) -> str:

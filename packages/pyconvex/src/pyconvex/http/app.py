@@ -2,7 +2,7 @@
 
 Owns the table of routes and what happens around every request: CORS, errors, the way to the sync
 endpoint. Never has middleware: one call decides and answers. One invariant: every response, also of
-a failure, can be read by a page of any origin.
+a failure, can be read by a page of any origin; the dashboard's, which are not made here, by none.
 """
 
 from __future__ import annotations
@@ -60,6 +60,8 @@ _INSTEAD = (
 )
 #: Where HTTP actions answer on the port of the API.
 _SITE = re.compile(r"/http(?:/|\Z)")
+#: Where the dashboard answers; it shows nothing to pages of other origins.
+_DASHBOARD = re.compile(r"/dashboard(?:/|\Z)")
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -81,6 +83,7 @@ def create_app(
     environment: Environment,
     sync: ASGIApp,
     site: ASGIApp | None = None,
+    dashboard: ASGIApp | None = None,
     deployment: Deployment,
     operator: Operator | None = None,
     recent: RecentRuns | None = None,
@@ -88,9 +91,9 @@ def create_app(
 ) -> ASGIApp:
     """The application that official clients and tools talk to; serve it at the root of an origin.
 
-    `sync` gets the WebSockets, `site`, if it is given, what is below `/http`, `operator` the
-    deploys, and `recent` is what `npx convex logs` follows. Nothing is started or stopped here: the
-    host lives longer.
+    `sync` gets the WebSockets, `site`, if it is given, what is below `/http`, `dashboard` what is
+    below `/dashboard`, `operator` the deploys, and `recent` is what `npx convex logs` follows.
+    Nothing is started or stopped here: the host lives longer.
     """
     callers = Callers(authenticator)
     functions = FunctionRoutes(
@@ -102,12 +105,13 @@ def create_app(
         operations = OperationRoutes(callers, operator)
         routes["/api/pyconvex/deploy"] = {"POST": operations.deploy}
         routes["/api/pyconvex/status"] = {"GET": operations.status}
+        routes["/api/pyconvex/sign_in_link"] = {"POST": operations.sign_in_link}
     if recent is not None:
         logs: dict[str, Endpoint] = {"GET": FunctionLogRoutes(callers, recent).stream}
         routes["/api/stream_function_logs"] = routes["/api/stream_udf_execution"] = logs
         routes["/api/app_metrics/stream_function_logs"] = logs
         routes["/api/app_metrics/stream_udf_execution"] = logs
-    return _Application(routes, functions.run, sync, site)
+    return _Application(routes, functions.run, sync, site, dashboard)
 
 
 def _routes(functions: FunctionRoutes, tools: DeploymentRoutes) -> dict[str, dict[str, Endpoint]]:
@@ -139,15 +143,19 @@ class _Application:
         run: Endpoint,
         sync: ASGIApp,
         site: ASGIApp | None,
+        dashboard: ASGIApp | None,
     ) -> None:
         self._routes = routes
         self._run = run
         self._sync = sync
         self._site = site
+        self._dashboard = dashboard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self._site is not None and _SITE.match(scope["path"]):
             await self._site(below_site(scope), receive, send)
+        elif scope["type"] == "http" and self._dashboard and _DASHBOARD.match(scope["path"]):
+            await self._dashboard(scope, receive, send)
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
         elif scope["type"] == "websocket":

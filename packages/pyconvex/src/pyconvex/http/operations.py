@@ -1,7 +1,7 @@
-"""What operators ask of a running deployment: to take a new app, and how it is doing.
+"""What operators ask of a running deployment: to take a new app, how it is doing, to be let in.
 
-Owns these two endpoints, which are this project's own. Never deploys by itself. One invariant: both
-answer administrators only.
+Owns these endpoints, which are this project's own. Never deploys by itself. One invariant: all of
+them answer administrators only.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ class Operator(Protocol):
     def status(self) -> dict[str, Any]:
         """How the deployment is doing, as plain data without secrets."""
 
+    def sign_in_link(self, reached_at: str) -> dict[str, Any]:
+        """A link that signs in to the dashboard once; `reached_at` is the host that was asked."""
+
 
 class OperationRoutes:
     """Answers operators."""
@@ -57,3 +60,8 @@ class OperationRoutes:
         """`GET /api/pyconvex/status`."""
         await self._callers.admin(request)
         return json(self._operator.status())
+
+    async def sign_in_link(self, request: Request) -> Response:
+        """`POST /api/pyconvex/sign_in_link`: an address that signs in to the dashboard, once."""
+        await self._callers.admin(request)
+        return json(self._operator.sign_in_link(request.header(b"host") or ""))

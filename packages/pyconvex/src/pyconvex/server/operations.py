@@ -1,7 +1,7 @@
-"""What a server does for its operators, beside serving: deploys that arrive, and its status.
+"""What a server does for its operators, beside serving: deploys, its status, letting them in.
 
 Owns the answers of `pyconvex.http.operations`. Never decides how a deploy is done. One invariant:
-what it tells holds no secret.
+what it tells holds no secret, but for the link that an administrator asks for.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 import pyconvex
+from pyconvex.dashboard import LINK_LIFE_S, Sessions, sign_in_url
 from pyconvex.database import DatabaseError
 from pyconvex.delivery.messages import LaneStatus
 from pyconvex.http.operations import Upload
@@ -43,6 +44,7 @@ class ServerOperations:
         lanes: Callable[[], tuple[LaneStatus, ...]],
         app: Callable[[], AppSpec | None],
         auth_advice: Callable[[], list[str]],
+        sessions: Sessions,
     ) -> None:
         self._deployer = deployer
         self._store = store
@@ -51,6 +53,7 @@ class ServerOperations:
         self._lanes = lanes
         self._app = app
         self._auth_advice = auth_advice
+        self._sessions = sessions
 
     async def deploy(self, upload: Upload) -> dict[str, Any]:
         """Put the uploaded app into force. Until it is, the one that was goes on."""
@@ -91,6 +94,15 @@ class ServerOperations:
             ],
             "components": [_described(each) for each in app.components] if app else [],
             "lanes": [msgspec.to_builtins(lane) for lane in self._lanes()],
+        }
+
+    def sign_in_link(self, reached_at: str) -> dict[str, Any]:
+        """A link to the dashboard at the address that browsers see, or the one that was asked."""
+        return {
+            "url": sign_in_url(
+                self._sessions, self._settings.cloud_origin or f"http://{reached_at}"
+            ),
+            "expiresInSeconds": int(LINK_LIFE_S),
         }
 
     def _queue_status(self, component: str, name: str) -> dict[str, Any]:

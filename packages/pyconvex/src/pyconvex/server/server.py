@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 
 import pyconvex
 from pyconvex.auth import DeploymentAuthenticator, HttpFetch, Keyring, TokenVerifier, advice
+from pyconvex.dashboard import Dashboard, Sessions, sign_in_url
 from pyconvex.database import Committer
 from pyconvex.delivery.messages import LaneStatus
 from pyconvex.delivery.supervisor import LaneSupervisor
@@ -70,6 +71,7 @@ class Server:
         self._stack = AsyncExitStack()
         self._env_changed = asyncio.Event()
         self._watching_variables: list[asyncio.Event] = []
+        self._sessions = Sessions()
 
     async def __aenter__(self) -> Server:
         await self.start()
@@ -111,6 +113,10 @@ class Server:
 
     def _queue_number(self, component: str, name: str) -> int | None:
         return self._system.read(lambda tx: tx.namespace(component).queue_number(name))
+
+    def sign_in_link(self) -> str:
+        """An address that signs in to the dashboard whoever opens it first."""
+        return sign_in_url(self._sessions, self.settings.cloud_origin or self.url)
 
     def auth_advice(self) -> list[str]:
         """What is wrong or easily overlooked with the identity providers of the app in force."""
@@ -193,7 +199,7 @@ class Server:
         authenticator = DeploymentAuthenticator(self._key, tokens)
         answering = SiteEndpoint(host, authenticator, redact=settings.redact_logs_to_client)
         site = IssuerDocuments(answering, self._trust.published)
-        await self._serve(self._api(host, authenticator, site), listener)
+        await self._serve(self._api(host, authenticator, site, listener), listener)
         await self._serve(site, site_listener)
         self._stack.callback(answering.end_streams)
 
@@ -206,7 +212,13 @@ class Server:
         if self._system.read(lambda tx: addresses.differ(tx, now)):
             await self._system.write(lambda tx: addresses.record(tx, now))
 
-    def _api(self, host: Host, authenticator: DeploymentAuthenticator, site: ASGIApp) -> ASGIApp:
+    def _api(
+        self,
+        host: Host,
+        authenticator: DeploymentAuthenticator,
+        site: ASGIApp,
+        listener: socket.socket,
+    ) -> ASGIApp:
         redact = self.settings.redact_logs_to_client
         return create_app(
             host,
@@ -214,6 +226,13 @@ class Server:
             environment=self._environment,
             sync=SyncEndpoint(host, authenticator, redact=redact),
             site=site,
+            dashboard=Dashboard(
+                self._sessions,
+                authenticator,
+                deployment=self.settings.name,
+                cookie=f"pyconvex_{listener.getsockname()[1]}",
+                origin=self.settings.cloud_origin,
+            ),
             deployment=Deployment(
                 name=self.settings.name, version=pyconvex.__version__, redact=redact
             ),
@@ -225,6 +244,7 @@ class Server:
                 lanes=self.lane_status,
                 app=lambda: self._spec,
                 auth_advice=self.auth_advice,
+                sessions=self._sessions,
             ),
             recent=self._run_log.recent,
         )

@@ -1,0 +1,85 @@
+"""The dashboard as an ASGI application.
+
+Owns which pages there are, the navigation between them, and what a failure looks like. Never reads
+data itself; each page does. One invariant: a page is reached through the door, and only style,
+scripts and signing in are open.
+"""
+
+from __future__ import annotations
+
+import logging
+from importlib import resources
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route, Router
+from starlette.types import Receive, Scope, Send
+
+from pyconvex.dashboard.door import Door, Visit
+from pyconvex.dashboard.render import HEADERS, Renderer, Section
+from pyconvex.dashboard.sessions import Sessions
+from pyconvex.dashboard.signin import SignInPages
+from pyconvex.identity import Authenticator
+
+_LOG = logging.getLogger(__name__)
+_ASSETS = {
+    "style.css": "text/css",
+    "signin.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
+
+
+class Dashboard:
+    """Answers below `/dashboard`.
+
+    `cookie` and `origin` are the `Door`'s; `deployment` is the name that the pages show.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        authenticator: Authenticator,
+        *,
+        deployment: str,
+        cookie: str = "pyconvex",
+        origin: str | None = None,
+    ) -> None:
+        self._door = door = Door(sessions, cookie=cookie, origin=origin)
+        self._renderer = renderer = Renderer(deployment=deployment, sections=self._sections())
+        self.routes: list[Route] = [
+            Route("/dashboard", door.inside(self.home)),
+            Route("/dashboard/assets/{name}", asset),
+            *SignInPages(sessions, authenticator, door, renderer).routes(),
+        ]
+        self._router = Router(self.routes, default=self._missing)
+
+    def _sections(self) -> tuple[Section, ...]:
+        return ()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._router(scope, receive, send)
+        except Exception:
+            _LOG.exception("The dashboard could not show %s.", scope["path"])
+            failed = PlainTextResponse("The page couldn't be made; the server's log says why.", 500)
+            await failed(scope, receive, send)
+
+    async def home(self, visit: Visit) -> Response:
+        return self._renderer.page("home.html", visit, "home")
+
+    async def _missing(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def page(visit: Visit) -> Response:
+            return self._renderer.page("missing.html", visit, "", 404, what="page")
+
+        response = await self._door.inside(page)(Request(scope, receive))
+        await response(scope, receive, send)
+
+
+async def asset(request: Request) -> Response:
+    """A file of ours that pages bring with them."""
+    name = request.path_params["name"]
+    if name not in _ASSETS:
+        return PlainTextResponse("There is no such file.\n", 404)
+    content = (resources.files("pyconvex.dashboard") / "static" / name).read_bytes()
+    headers = {**HEADERS, "cache-control": "no-cache"}
+    return Response(content, media_type=_ASSETS[name], headers=headers)
