@@ -74,7 +74,7 @@ def send(body: str) -> None:
 
 
 def test_the_guide_shows_what_init_writes() -> None:
-    written = files_of(None)["messages.py"].split("\n", 2)[2]  # behind its docstring
+    written = files_of(None)["convex/messages.py"].split("\n", 2)[2]  # behind its docstring
     assert guide_files()["convex/messages.py"].strip() == written.strip()
 
 

@@ -45,6 +45,14 @@ def found(output: str) -> dict[str, list[tuple[str, str]]]:
     return findings
 
 
+def pytest_here() -> str:
+    """What pytest says of the project's own tests."""
+    plain = [sys.executable, "-m", "pytest", "-p", "no:asyncio", "-p", "no:cacheprovider"]
+    done = subprocess.run(plain, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 def is_settled(findings: dict[str, list[tuple[str, str]]]) -> bool:
     """Lanes have told how they are, and what was queued has left."""
     lanes = any(about.startswith("lane posthog/") for about in findings)
@@ -57,7 +65,8 @@ def is_settled(findings: dict[str, list[tuple[str, str]]]) -> bool:
 def test_a_new_project_serves_and_passes_mypy(project: Path, running: Start) -> None:
     done = command("init")
     assert done.stdout.splitlines() == [
-        "Wrote convex/convex_config.py, convex/messages.py, .gitignore, mypy.ini, README.md.",
+        "Wrote convex/convex_config.py, convex/messages.py, tests/test_messages.py, .gitignore, "
+        "mypy.ini, README.md.",
         "Next: pyconvex dev",
     ]
     dev = running(project, *DEV)
@@ -66,9 +75,10 @@ def test_a_new_project_serves_and_passes_mypy(project: Path, running: Start) -> 
     assert '"body": "hello"' in command("run", "messages:latest").stdout
     assert command("data").stdout == "messages\n"
     assert dev.stop() == 0
-    mypy = [sys.executable, "-m", "mypy", "--strict", "convex"]
+    mypy = [sys.executable, "-m", "mypy", "--strict", "convex", "tests"]
     checked = subprocess.run(mypy, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout
+    assert "1 passed" in pytest_here()
 
 
 def test_nothing_is_overwritten(project: Path) -> None:
@@ -106,11 +116,17 @@ def test_with_posthog_to_a_test_event(
     command("init", "--with-posthog")
     dev = running(project, *DEV)
     assert "POSTHOG_PROJECT_TOKEN" in dev.wait_for("problem")
-    command("env", "set", "POSTHOG_HOST", posthog_local.url)
-    command("env", "set", "POSTHOG_PROJECT_TOKEN", posthog_local.project_token)
+    local = {"HOST": posthog_local.url, "PROJECT_TOKEN": posthog_local.project_token}
+    command("env", "set", *(f"POSTHOG_{name}={value}" for name, value in local.items()))
     dev.wait_for("deployed")
-    command("run", "messages:send", '{"author": "Ada", "body": "hello"}')
+    send = ("run", "messages:send", '{"author": "Ada", "body": "hello"}')
+    command(*send)
     posthog_local.wait_for_event("message_sent", distinct_id="Ada", properties={"length": 5})
+    command(*send, "--identity", '{"subject": "user-1"}')
+    posthog_local.wait_for_event("message_sent", distinct_id="user-1")
+    refused = command(*send, "--identity", "user-1", status=2)
+    assert 'such as \'{"subject": "ann"}\'' in refused.stderr
+    assert "1 passed" in pytest_here()
 
     deadline = time.monotonic() + PATIENCE_S
     while not is_settled(findings := found(command("doctor", "--json", "--no-send").stdout)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -37,14 +38,19 @@ def test_it_says_what_started_and_stops_cleanly(number: int) -> None:
     process.stdout.close()
     assert process.wait(10) == 0
     assert "is ready at http://127.0.0.1:" in first
-    assert "pyconvex env set POSTHOG_PROJECT_TOKEN phc_" in rest
-    assert "pyconvex env set POSTHOG_HOST http://127.0.0.1:" in rest
+    (line,) = (line for line in rest.splitlines() if "pyconvex env set" in line)
+    assert re.fullmatch(
+        r"  pyconvex env set POSTHOG_HOST=http://127\.0\.0\.1:\d+ "
+        r"POSTHOG_PROJECT_TOKEN=phc_[\w-]+ POSTHOG_PERSONAL_API_KEY=phs_[\w-]+",
+        line,
+    )
 
 
 def test_keys_stay_with_the_folder(tmp_path: Path) -> None:
     data = tmp_path / "deep" / "folder"
     with running(data=data) as first:
         keys = (first.project_token, first.secret_key)
+        assert (data / ".gitignore").read_text() == "*\n"  # there is a secret in it
     with running(data=data) as second:
         assert (second.project_token, second.secret_key) == keys
     with running(data=data, arguments=["--token", "phc_mine"]) as third:

@@ -121,11 +121,10 @@ def _say(started: object) -> None:
         f"  project token  {started.project_token}\n"
         f"  secret key     {started.secret_key}\n"
         f"  data           {started.data or 'temporary, removed at the end'}\n"
-        "Point a host of yours at it:\n"
-        f"  pyconvex env set POSTHOG_PROJECT_TOKEN {started.project_token}\n"
-        f"  pyconvex env set POSTHOG_HOST {started.url}\n"
-        "and, for flags evaluated there:\n"
-        f"  pyconvex env set POSTHOG_PERSONAL_API_KEY {started.secret_key}\n"
+        "Point a host of yours at it, from its folder; the key is for flags:\n"
+        f"  pyconvex env set POSTHOG_HOST={started.url}"
+        f" POSTHOG_PROJECT_TOKEN={started.project_token}"
+        f" POSTHOG_PERSONAL_API_KEY={started.secret_key}\n"
         "Stop with Ctrl-C. Unofficial: not PostHog, and not for production."
     )
     sys.stdout.flush()

@@ -300,8 +300,10 @@ def test_an_issue_shows_the_source_around_its_frames(local: PostHogLocal) -> Non
 
 def test_settings_say_what_to_copy(local: PostHogLocal) -> None:
     text = get(local, "/settings").text
-    assert f"pyconvex env set POSTHOG_PROJECT_TOKEN {local.project_token}" in text
-    assert f"pyconvex env set POSTHOG_HOST {local.url}" in text
+    assert (
+        f"pyconvex env set POSTHOG_HOST={local.url} POSTHOG_PROJECT_TOKEN={local.project_token} "
+        f"POSTHOG_PERSONAL_API_KEY={local.personal_api_key}" in text
+    )
     assert local.secret_key in text
     assert local.personal_api_key in text
     html = get(local, "/settings").html

@@ -59,6 +59,8 @@ def test_variables_are_set_shown_and_removed(command: Command) -> None:
     assert command("env", "get", "TOKEN").stdout == "a b=c\n"
     assert command("env", "list").stdout == "OTHER=x=y\nTOKEN=a b=c\n"
     assert command("run", "lib:token").stdout == '"a b=c"\n'
+    assert command("env", "set", "TOKEN=1", "OTHER=").stdout == "Set TOKEN, OTHER.\n"
+    assert command("env", "list").stdout == "OTHER=\nTOKEN=1\n"
     for name in ("TOKEN", "OTHER"):
         assert command("env", "remove", name).stdout == f"Removed {name}.\n"
     assert command("env", "list").stdout == ""
@@ -76,6 +78,9 @@ def test_what_of_variables_can_not_be(command: Command) -> None:
     assert (
         "Give a value: pyconvex env set NAME VALUE" in command("env", "set", "A", status=2).stderr
     )
+    assert "'B' is not NAME=VALUE" in command("env", "set", "A=1", "B", status=2).stderr
+    assert "nothing was set" in command("env", "set", "A", "1", "2", status=2).stderr
+    assert command("env", "list").stdout == ""
 
 
 def test_variables_from_standard_input_and_from_a_file(

@@ -53,13 +53,45 @@ async def latest(ctx: QueryCtx) -> list[Message]:
 @mutation
 async def send(ctx: MutationCtx, author: str, body: str) -> None:
     await ctx.db.insert(Message(author=author, body=body))
-    # Commits with the message, and reaches PostHog once.
-    await posthog.capture(
-        ctx, "message_sent", distinct_id=author, properties={"length": len(body)}
-    )
+    # Commits with the message, and reaches PostHog once, as an event of whoever is signed in.
+    person = ctx.user_id or author
+    await posthog.capture(ctx, "message_sent", distinct_id=person, properties={"length": len(body)})
+'''
+
+_TESTS: Final = '''\
+"""The functions, tested in this process: no server and no port. Run with: pytest"""
+
+from pathlib import Path
+
+import pytest
+from posthog_convex.testing import ENV, posthog_test
+from pyconvex.testing import convex_test
+
+CONVEX = Path(__file__).parents[1] / "convex"
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def test_a_message_is_an_event_of_who_is_signed_in() -> None:
+    async with convex_test(CONVEX, env=ENV) as t, posthog_test(t) as posthog:
+        ada = t.with_identity(subject="ada")
+        await ada.mutation("messages:send", author="Ada", body="hello")
+        (message,) = await t.query("messages:latest")
+        (event,) = posthog.events
+        assert message.body == "hello"
+        assert (event["event"], event["distinct_id"]) == ("message_sent", "ada")
 '''
 
 
 def files() -> dict[str, str]:
-    """The files by their path in the functions folder."""
-    return {"convex_config.py": _CONFIG, "posthog.py": _POSTHOG, "messages.py": _MESSAGES}
+    """The files by their path in the project."""
+    return {
+        "convex/convex_config.py": _CONFIG,
+        "convex/posthog.py": _POSTHOG,
+        "convex/messages.py": _MESSAGES,
+        "tests/test_messages.py": _TESTS,
+    }

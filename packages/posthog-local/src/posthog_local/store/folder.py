@@ -22,6 +22,7 @@ from posthog_local.store import schema
 _DATABASE = "posthog.sqlite"
 _KEYS = "keys.json"
 _LOCK = "lock"
+_IGNORE = ".gitignore"
 _BUSY_TIMEOUT_MS = 10_000
 # Pages of 4 KiB; a longer log lets more commits pass between the slow copies into the main file.
 _CHECKPOINT_PAGES = 4_000
@@ -107,7 +108,9 @@ def _read_keys(file: Path) -> Keys:
 
 def _lock(path: Path) -> int:
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.mkdir(parents=True)
+            (path / _IGNORE).write_text("*\n")  # keys lie here, often in somebody's repository
         descriptor = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise FolderError(

@@ -76,7 +76,9 @@ class Deployment:
         try:
             described = msgspec.json.decode(identity, type=dict[str, Any])
         except msgspec.DecodeError as error:
-            raise click.UsageError(f"The identity is no JSON object: {error}") from None
+            raise click.UsageError(
+                f'The identity is no JSON object, such as \'{{"subject": "ann"}}\': {error}'
+            ) from None
         digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
         whole = {"issuer": _TEST_ISSUER, "subject": digest, **described}
         suffix = base64.b64encode(msgspec.json.encode(whole)).decode()

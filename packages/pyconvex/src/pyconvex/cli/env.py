@@ -20,8 +20,7 @@ def env() -> None:
 
 
 @env.command("set")
-@click.argument("name", required=False)
-@click.argument("value", required=False)
+@click.argument("variables", nargs=-1, metavar="NAME VALUE | NAME=VALUE...")
 @click.option(
     "--from-file",
     "file",
@@ -30,38 +29,46 @@ def env() -> None:
 )
 @deployment_options
 def set_variable(
-    name: str | None,
-    value: str | None,
+    variables: tuple[str, ...],
     file: Path | None,
     url: str | None,
     admin_key: str | None,
 ) -> None:
-    """Set variable NAME to VALUE (or NAME=VALUE); functions that read it run again.
+    """Set variable NAME to VALUE, or several NAME=VALUE; functions that read them run again.
 
     Without a value it is read from standard input, or asked for: a secret then stays out of the
     shell's history.
     """
-    if (name is None) == (file is None):
+    if bool(variables) == (file is not None):
         raise click.UsageError("Give either a name or --from-file.")
-    changes = _of_file(file) if file is not None else dict([_one(name or "", value)])
+    changes = _of_file(file) if file is not None else _of_words(variables)
     deployment = Deployment.find(url, admin_key)
     body = [{"name": name, "value": value} for name, value in changes.items()]
     deployment.post(_CHANGE, {"changes": body})
     click.echo(f"Set {', '.join(changes)}.")
 
 
-def _one(name: str, value: str | None) -> tuple[str, str]:
-    if value is not None:
-        return name, value
-    name, equals, value = name.partition("=")
-    if equals:
-        return name, value
+def _of_words(words: tuple[str, ...]) -> dict[str, str]:
+    name, *rest = words
+    if "=" in name:
+        pairs = [word.partition("=") for word in words]
+        lonely = [name for name, equals, _ in pairs if not equals]
+        if lonely:
+            raise click.UsageError(f"{lonely[0]!r} is not NAME=VALUE; nothing was set.")
+        return {name: value for name, _, value in pairs}
+    if len(rest) > 1:
+        raise click.UsageError("Give one NAME VALUE, or several NAME=VALUE; nothing was set.")
+    return {name: rest[0] if rest else _asked_for(name)}
+
+
+def _asked_for(name: str) -> str:
     if sys.stdin.isatty():
-        return name, click.prompt(f"Value of {name}", hide_input=True)
+        answer: str = click.prompt(f"Value of {name}", hide_input=True)
+        return answer
     given = sys.stdin.read()
     if not given:
         raise click.UsageError("Give a value: pyconvex env set NAME VALUE")
-    return name, given.removesuffix("\n")
+    return given.removesuffix("\n")
 
 
 def _of_file(file: Path) -> dict[str, str]:

@@ -13,7 +13,7 @@ from pyconvex.cli.scaffold import AlreadyThereError, NotInstalledError, files_of
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
 @click.option("--with-posthog", is_flag=True, help="Also PostHog's component, and an event.")
 def init(folder: Path, with_posthog: bool) -> None:
-    """Write a functions folder with a small app into FOLDER, or into this one.
+    """Write a functions folder with a small app and its test into FOLDER, or into this one.
 
     Also a line for .gitignore, mypy's option and a paragraph of README. What is there is never
     overwritten.

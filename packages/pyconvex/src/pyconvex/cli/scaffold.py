@@ -1,4 +1,4 @@
-"""What `pyconvex init` writes: a functions folder with something in it, and what goes around it.
+"""What `pyconvex init` writes: a functions folder with something in it, a test, and their setting.
 
 Owns the files and their texts. Never overwrites. One invariant: either every file is written, or
 none.
@@ -45,6 +45,30 @@ async def send(ctx: MutationCtx, author: str, body: str) -> None:
     await ctx.db.insert(Message(author=author, body=body))
 '''
 
+_TESTS: Final = '''\
+"""The functions, tested in this process: no server and no port. Run with: pytest"""
+
+from pathlib import Path
+
+import pytest
+from pyconvex.testing import convex_test
+
+CONVEX = Path(__file__).parents[1] / "convex"
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def test_a_message_is_there_for_everybody() -> None:
+    async with convex_test(CONVEX) as t:
+        await t.mutation("messages:send", author="Ada", body="hello")
+        (message,) = await t.query("messages:latest")
+        assert (message.author, message.body) == ("Ada", "hello")
+'''
+
 #: Lines for `.gitignore`: the admin key stands in one, the documents in the other.
 _IGNORED: Final = (".env.local", ".pyconvex/")
 
@@ -56,6 +80,8 @@ The functions in `convex/` are Python; `pyconvex dev` serves them and deploys th
     pyconvex dev
     pyconvex run messages:send '{"author": "Ada", "body": "hello"}'
     pyconvex data messages
+
+Its tests need no server: `pip install pytest`, then `pytest`.
 """
 
 #: The functions folder is no package, so its modules are named from the project's folder.
@@ -71,8 +97,12 @@ class NotInstalledError(Exception):
 
 
 def files_of(offer: str | None) -> dict[str, str]:
-    """The functions folder's files by path, with those that a package offers."""
-    base = {"convex_config.py": _CONFIG, "messages.py": _MESSAGES}
+    """The files of a new project by path, with those that a package offers."""
+    base = {
+        "convex/convex_config.py": _CONFIG,
+        "convex/messages.py": _MESSAGES,
+        "tests/test_messages.py": _TESTS,
+    }
     if offer is None:
         return base
     for point in importlib.metadata.entry_points(group=GROUP, name=offer):
@@ -85,20 +115,17 @@ def files_of(offer: str | None) -> dict[str, str]:
 
 
 def make_project(project: Path, files: Mapping[str, str]) -> list[str]:
-    """Write a functions folder and what goes around it; what was written, in words.
+    """Write these files and what goes around them; what was written, in words.
 
     Raises `AlreadyThereError`.
     """
-    functions = project / "convex"
-    there = [name for name in sorted(files) if (functions / name).exists()]
+    there = [name for name in sorted(files) if (project / name).exists()]
     if there:
-        names = ", ".join(f"convex/{name}" for name in there)
-        raise AlreadyThereError(f"{names} exists already; nothing was written.")
-    functions.mkdir(parents=True, exist_ok=True)
+        raise AlreadyThereError(f"{', '.join(there)} exists already; nothing was written.")
     for name, text in files.items():
-        (functions / name).write_text(text, encoding="utf-8")
-    written = [f"convex/{name}" for name in sorted(files)]
-    return [*written, *_ignore(project), *_type_check(project), *_tell(project)]
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(text, encoding="utf-8")
+    return [*sorted(files), *_ignore(project), *_type_check(project), *_tell(project)]
 
 
 def _ignore(project: Path) -> list[str]:
