@@ -8,11 +8,11 @@ import pkgutil
 
 import pytest
 
-from posthog_convex import client, component, events, exceptions, flags, logs
+from posthog_convex import client, component, events, exceptions, flags, logs, receive
 
 MODULES = [
     module.name
-    for room in (client, component, events, exceptions, flags, logs)
+    for room in (client, component, events, exceptions, flags, logs, receive)
     for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}.")
 ] + [f"posthog_convex.{name}" for name in ("destination", "endpoints", "testing")]
 

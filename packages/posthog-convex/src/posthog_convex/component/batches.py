@@ -1,22 +1,21 @@
 """Events in one request, and what PostHog's answer to them means.
 
-Owns the batch's form. Never decides when to retry, split or give up: the host's delivery does. One
-invariant: equal events make equal bytes, without a time of sending, so that what is sent twice is
-one event.
+Owns the batch's address and its verdicts. Never decides when to retry, split or give up: the host's
+delivery does. One invariant: whatever a person must change says so and keeps the events.
 """
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from posthog_convex.endpoints import BATCH, normalise_host
-from posthog_convex.events.builders import LIBRARY, LIBRARY_VERSION
+from posthog_convex.destination import HOST_VARIABLE, TOKEN_VARIABLE, Destination
+from posthog_convex.endpoints import BATCH
+from posthog_convex.events.batch import USER_AGENT, batch_body, batch_headers, quota_limited
 from pyconvex.delivery import Accepted, Request, Response, Retry, Verdict, classify
 
-USER_AGENT = f"{LIBRARY}/{LIBRARY_VERSION}"
+__all__ = ["USER_AGENT", "batch_request", "batch_to", "checked_text", "classify_batch"]
 
 #: PostHog's JavaScript SDK pauses as long when a quota is used up.
 QUOTA_PAUSE_S = 60.0
@@ -33,19 +32,13 @@ def checked_text(event: object) -> str:
 
 def batch_request(events: Sequence[str], env: Mapping[str, str]) -> Request:
     """The request that carries events, given as JSON texts."""
-    batch = [msgspec.Raw(text.encode()) for text in events]
-    body = msgspec.json.encode({"api_key": env["POSTHOG_PROJECT_TOKEN"].strip(), "batch": batch})
-    return Request(
-        BATCH.method,
-        BATCH.url(normalise_host(env.get("POSTHOG_HOST"))),
-        (
-            ("Content-Type", "application/json"),
-            ("Content-Encoding", "gzip"),
-            ("User-Agent", USER_AGENT),
-        ),
-        # Without a time in the header, equal events make equal bytes.
-        gzip.compress(body, compresslevel=6, mtime=0),
-    )
+    return batch_to(Destination(env[TOKEN_VARIABLE], env.get(HOST_VARIABLE)), events)
+
+
+def batch_to(destination: Destination, events: Sequence[str]) -> Request:
+    """The same, to a project that is named."""
+    body = batch_body(events, destination.token)
+    return Request(BATCH.method, BATCH.url(destination.origin), batch_headers(), body)
 
 
 def classify_batch(response: Response) -> Verdict:
@@ -56,7 +49,7 @@ def classify_batch(response: Response) -> Verdict:
             return Retry(
                 "a web page answered instead of PostHog; check POSTHOG_HOST", QUOTA_PAUSE_S
             )
-        case Accepted() if _quota_limited(response):
+        case Accepted() if quota_limited(response.body):
             return Retry(
                 "PostHog's quota for events is used up; raise the limit in billing", QUOTA_PAUSE_S
             )
@@ -65,14 +58,3 @@ def classify_batch(response: Response) -> Verdict:
         case Retry(reason, after_s) if response.status in (301, 302, 307, 308, 404, 405):
             return Retry(f"{reason}; check POSTHOG_HOST", after_s)
     return verdict
-
-
-class _BatchAnswer(msgspec.Struct):
-    quota_limited: list[str] = []
-
-
-def _quota_limited(response: Response) -> bool:
-    try:
-        return "events" in msgspec.json.decode(response.body, type=_BatchAnswer).quota_limited
-    except msgspec.MsgspecError:
-        return False

@@ -14,7 +14,6 @@ from posthog_convex.logs.request import (
     Resource,
     logs_body,
     logs_headers,
-    parts,
 )
 from posthog_convex.logs.traces import trace_id_of
 
@@ -31,7 +30,6 @@ __all__ = [
     "logs_body",
     "logs_headers",
     "parse_event",
-    "parts",
     "record_of",
     "trace_id_of",
 ]

@@ -7,7 +7,8 @@ invariant: unpacked it is within what PostHog takes, and equal records make equa
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -45,34 +46,20 @@ class Resource(msgspec.Struct, frozen=True):
         return {name: value for name, value in named.items() if value}
 
 
-def logs_body(resource: Resource, records: Sequence[LogRecord]) -> bytes:
-    """The compressed body. Raises `BodyTooLarge`.
+def logs_body(groups: Sequence[tuple[Resource, Sequence[LogRecord]]]) -> bytes:
+    """The compressed body; records of each resource in their order. Raises `BodyTooLarge`.
 
     >>> from posthog_convex.logs.record import Severity
     >>> line = LogRecord(ts_ns=1, severity=Severity.INFO, body="ready")
-    >>> b'"ready"' in gzip.decompress(logs_body(Resource(Deployment("shop")), [line]))
+    >>> b'"ready"' in gzip.decompress(logs_body([(Resource(Deployment("shop")), [line])]))
     True
     """
-    body = _encode([record.as_otlp() for record in records], resource)
-    if len(body) > MAX_BODY_BYTES and len(records) > 1:
-        raise BodyTooLarge(f"{len(records)} records make {len(body)} bytes")
+    body = msgspec.json.encode({"resourceLogs": [_group(of, records) for of, records in groups]})
+    many = sum(len(records) for _, records in groups)
+    if len(body) > MAX_BODY_BYTES and many > 1:
+        raise BodyTooLarge(f"{many} records make {len(body)} bytes")
     # Without a time in the header, equal records make equal bytes.
     return gzip.compress(body, compresslevel=6, mtime=0)
-
-
-def parts(resource: Resource, records: Sequence[LogRecord]) -> Iterator[Sequence[LogRecord]]:
-    """The records in as many groups as make one request each, in order."""
-    if not records:
-        return
-    frame = len(_encode([], resource))
-    first, size = 0, frame
-    for at, record in enumerate(records):
-        bytes_ = len(msgspec.json.encode(record.as_otlp())) + 1
-        if at > first and size + bytes_ > MAX_BODY_BYTES:
-            yield records[first:at]
-            first, size = at, frame
-        size += bytes_
-    yield records[first:]
 
 
 def logs_headers(destination: Destination, user_agent: str) -> tuple[tuple[str, str], ...]:
@@ -85,10 +72,7 @@ def logs_headers(destination: Destination, user_agent: str) -> tuple[tuple[str, 
     )
 
 
-def _encode(records: list[dict[str, object]], resource: Resource) -> bytes:
-    scope = {"scope": {"name": "convex"}, "logRecords": records}
-    whole = {
-        "resource": {"attributes": attributes(resource.as_attributes())},
-        "scopeLogs": [scope],
-    }
-    return msgspec.json.encode({"resourceLogs": [whole]})
+def _group(resource: Resource, records: Sequence[LogRecord]) -> dict[str, Any]:
+    scope = {"scope": {"name": "convex"}, "logRecords": [each.as_otlp() for each in records]}
+    of = attributes(resource.as_attributes())
+    return {"resource": {"attributes": of}, "scopeLogs": [scope]}

@@ -1,0 +1,124 @@
+"""The two ways out: log records to PostHog Logs, failures to Error Tracking.
+
+Owns what becomes of events on each. Never sends. One invariant: the same events make the same
+request, however often they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from posthog_convex import events
+from posthog_convex.destination import Destination
+from posthog_convex.endpoints import BATCH, LOGS
+from posthog_convex.events.batch import USER_AGENT, batch_body, batch_headers
+from posthog_convex.exceptions import Budget, kind_of
+from posthog_convex.logs import (
+    Deployment,
+    Link,
+    LogRecord,
+    Resource,
+    logs_body,
+    logs_headers,
+    parse_event,
+    record_of,
+)
+from posthog_convex.receive.failures import error_event, failure
+from posthog_convex.receive.spool import Row
+
+
+class Outgoing(msgspec.Struct, frozen=True):
+    """One request, and how many things it carries."""
+
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    count: int
+
+
+class Outlet(Protocol):
+    """One way out."""
+
+    @property
+    def name(self) -> str:
+        """What the spool knows it by."""
+
+    def encode(self, rows: Sequence[Row]) -> Outgoing | None:
+        """The request for these events; None when there is nothing to send of them.
+
+        What it raises is the events' fault.
+        """
+
+    def done(self, through: int) -> None:
+        """Events up to this one won't be asked for again."""
+
+
+class LogsOutlet:
+    """Every event as a log record."""
+
+    name = "logs"
+
+    def __init__(self, destination: Destination, service_name: str | None) -> None:
+        self._destination = destination
+        self._service_name = service_name
+
+    def encode(self, rows: Sequence[Row]) -> Outgoing | None:
+        groups: dict[Deployment, list[LogRecord]] = {}
+        for row in rows:
+            event, rest = parse_event(row.body)
+            made = record_of(event, rest, Link())
+            groups.setdefault(event.convex or Deployment(), []).append(made)
+        body = logs_body([(Resource(of, self._service_name), made) for of, made in groups.items()])
+        url = LOGS.url(self._destination.origin)
+        return Outgoing(url, logs_headers(self._destination, USER_AGENT), body, len(rows))
+
+    def done(self, through: int) -> None:
+        """There is nothing to forget."""
+
+
+class ErrorsOutlet:
+    """Each failed execution as an error, as far as the budget goes."""
+
+    name = "errors"
+
+    def __init__(
+        self, destination: Destination, budget: Budget, now_s: Callable[[], float]
+    ) -> None:
+        self._destination = destination
+        self._budget = budget
+        self._now_s = now_s
+        #: What the budget said of events that are not done: it is asked once for each.
+        self._admitted: dict[int, bool] = {}
+
+    @property
+    def left_out(self) -> int:
+        """Errors that the budget had no room for, since the process began."""
+        return self._budget.left_out
+
+    def encode(self, rows: Sequence[Row]) -> Outgoing | None:
+        texts = [text for row in rows if (text := self._text(row)) is not None]
+        if not texts:
+            return None
+        body = batch_body(texts, self._destination.token)
+        url = BATCH.url(self._destination.origin)
+        return Outgoing(url, batch_headers(), body, len(texts))
+
+    def done(self, through: int) -> None:
+        """Forget what was said of these."""
+        self._admitted = {seq: said for seq, said in self._admitted.items() if seq > through}
+
+    def _text(self, row: Row) -> str | None:
+        event, _ = parse_event(row.body)
+        found = failure(event)
+        if found is None:
+            return None
+        uuid, entries = found
+        if row.seq not in self._admitted:
+            kind = kind_of(entries)
+            self._admitted[row.seq] = self._budget.admits(uuid, kind, self._now_s())
+        if not self._admitted[row.seq]:
+            return None
+        return events.exception_text(dict(error_event(event, uuid, entries)))
