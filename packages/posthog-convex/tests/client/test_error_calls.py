@@ -122,7 +122,7 @@ def test_whose_error_it_is(functions: Path) -> None:
         mutation, own_query, query, nobody = posthog.exceptions
         assert [e["distinct_id"] for e in (mutation, own_query)] == ["ada", "ada"]
         for event in (query, nobody):
-            assert event["distinct_id"] == event["uuid"]
+            assert event["distinct_id"] == event["properties"]["convex_request_id"]
             assert event["properties"]["$process_person_profile"] is False
 
     run(functions, scenario)

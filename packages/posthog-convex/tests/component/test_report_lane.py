@@ -146,7 +146,7 @@ class TestErrors:
 
     def test_without_a_known_caller_it_is_nobodys(self) -> None:
         (event,) = sent(lane(), uncaught())
-        assert event["distinct_id"] == ERROR
+        assert event["distinct_id"] == "r1"
         assert event["properties"]["$process_person_profile"] is False
 
     def test_a_query_that_looked_who_calls_reports_for_them(self) -> None:
@@ -154,9 +154,9 @@ class TestErrors:
         assert event["distinct_id"] == "ada"
         assert "$process_person_profile" not in event["properties"]
         (event,) = sent(lane(), by_hand(for_caller=True))
-        assert event["distinct_id"] == ERROR
+        assert event["distinct_id"] == "r1"
         (event,) = sent(lane(), by_hand(for_caller=False, user="ada"))
-        assert event["distinct_id"] == ERROR
+        assert event["distinct_id"] == "r1"
 
     def test_dropped_by_a_hook_counts_for_the_automatic_report(self) -> None:
         dropped = entry(reported.EXCEPTION, {"mount": "posthog", "error": ERROR, "event": None})

@@ -8,6 +8,7 @@ an error has one id in its run, so reported by hand and then leaving the functio
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from posthog_convex import events
 from posthog_convex.client.arguments import Ctx, Groups, unobserved_now_ms
@@ -15,8 +16,9 @@ from posthog_convex.client.binding import Binding
 from posthog_convex.component import reported
 from posthog_convex.component.reported import ReportedException
 from posthog_convex.events import Properties, Stamp
-from posthog_convex.exceptions import describe
+from posthog_convex.exceptions import About, describe
 from pyconvex import ActionCtx, MutationCtx
+from pyconvex.runlog import ExceptionReport
 
 
 class ErrorCalls(Binding):
@@ -46,7 +48,8 @@ class ErrorCalls(Binding):
             raise TypeError(
                 "posthog.capture_exception needs an error: pass one, or call it in an except block"
             )
-        uuid = ctx.describe_exception(found).id
+        described = ctx.describe_exception(found)
+        uuid = described.id
         person, for_caller = await self._whose_error(ctx, distinct_id)
         made = events.exception(
             describe(
@@ -61,6 +64,7 @@ class ErrorCalls(Binding):
             groups=groups,
             disable_geoip=disable_geoip,
         )
+        made["properties"] = _data_of(described) | made["properties"]
         kept = self._hooked(ctx, events.in_session(made, ctx.session_id))
         item = ReportedException(
             self._component.mount,
@@ -77,3 +81,8 @@ class ErrorCalls(Binding):
             return await self._person(ctx, distinct_id), False
         person = await self._chosen_person(ctx, distinct_id)
         return person, person is None
+
+
+def _data_of(error: ExceptionReport) -> dict[str, Any]:
+    """The data of a `ConvexError`, as the automatic report has it."""
+    return About(data=None if error.data is None else error.data.decode()).properties()

@@ -11,9 +11,10 @@ from typing import Any
 
 from posthog_convex import events
 from posthog_convex.events import Event, Stamp
-from posthog_convex.exceptions import Description, Entry
+from posthog_convex.exceptions import About, Description, Entry
 from posthog_convex.exceptions.frames import filename_of
 from pyconvex.runlog import ExceptionReport, Frame, RunRecord
+from pyconvex.runlog.traces import trace_id_of
 
 
 def uncaught(error: ExceptionReport, run: RunRecord) -> Event:
@@ -25,6 +26,7 @@ def uncaught(error: ExceptionReport, run: RunRecord) -> Event:
             stamp=Stamp.of(error.id, run.ts_ms),
         ),
         run,
+        error.data,
     )
 
 
@@ -37,16 +39,24 @@ def reported(event: Event, run: RunRecord, *, for_caller: bool) -> Event:
     return about_run(event, run)
 
 
-def about_run(event: Event, run: RunRecord) -> Event:
-    """The event with the run that it is of, in the words of Convex's own error reports."""
-    known: dict[str, Any] = {
-        "convex_function": run.path,
-        "convex_function_type": run.kind,
-        "convex_request_id": run.request_id,
-    }
-    if run.component:
-        known["convex_component"] = run.component
-    made = event | {"properties": known | event["properties"]}
+def about_run(event: Event, run: RunRecord, data: bytes | None = None) -> Event:
+    """The event with the run that it is of; nobody's errors of one request share the request's id.
+
+    `data` is that of a `ConvexError`, as JSON.
+    """
+    about = About(
+        function=run.path,
+        function_type=run.kind,
+        request_id=run.request_id,
+        component=run.component,
+        run_reason=run.reason,
+        trace_id=trace_id_of(run.request_id),
+        data=None if data is None else data.decode(),
+    )
+    made = event | {"properties": about.properties() | event["properties"]}
+    nobody = made["properties"].get("$process_person_profile") is False
+    if nobody and run.request_id and event["distinct_id"] == event["uuid"]:
+        made["distinct_id"] = run.request_id
     return events.in_session(made, run.report.session_id)
 
 

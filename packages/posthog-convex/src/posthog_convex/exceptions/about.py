@@ -24,7 +24,6 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     component: str | None = None
     run_reason: str | None = None
     trace_id: str = ""
-    session_id: str | None = None
     deployment: str = ""
     deployment_type: str | None = None
     #: The data of a `ConvexError` as JSON text.
@@ -46,7 +45,6 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
             "convex_deployment_type": self.deployment_type,
             "convex_error_data": _data(self.data),
             "$trace_id": self.trace_id,
-            "$session_id": self.session_id,
         }
         return {name: value for name, value in named.items() if value not in (None, "")}
 
