@@ -46,6 +46,7 @@ def routes_of_the_app() -> dict[str, dict[str, Any]]:
         deployment=Deployment(name="any", version="0"),
         operator=nothing,
         recent=nothing,
+        exporter=nothing,
     )
     routes: dict[str, dict[str, Any]] = app._routes
     return routes

@@ -40,6 +40,8 @@ MAX_INDEXES = 64  # Convex: MAX_INDEXES_PER_TABLE
 MAX_INDEX_FIELDS = 16
 #: Indexes by name, with the fields that they were declared with.
 Fields: TypeAlias = Mapping[str, tuple[str, ...]]
+#: Stands for the component of tables that are gone; no path of one is like that.
+_DROPPED = "-"
 _INDEX_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
@@ -175,6 +177,24 @@ def finish_staged(tx: Transaction, component: str, name: str) -> None:
         ids = frozenset(info.id for info in table.staged.values())
         if ids != table.filled:
             _change_table(tx, table._replace(filled=ids))
+
+
+def drop_table(tx: Transaction, component: str, name: str) -> bool:
+    """Let go of a table with all of its documents; False when there is none.
+
+    It is gone at once; what it holds on disk goes in the background. A table that is created later
+    under the same name is another one, and ids of the old one's documents are not its own.
+    """
+    table = tx.table_named(component, name)
+    if table is None:
+        return False
+    if tx.buffer.touches(table.tablet):
+        raise DatabaseError("TableNotReady", f"Drop {name} before writing to it, not after.")
+    # A row stays, where no component is: numbers are never used again.
+    left = new_table(_DROPPED, str(table.tablet), table.tablet, table.tablet)
+    _change_table(tx, left)
+    tx.buffer.dropped_indexes.extend([*(info.id for info in table.maintained), table.tablet])
+    return True
 
 
 def _split(

@@ -16,7 +16,9 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from pyconvex.export import Exporter
 from pyconvex.http.caller import Callers
+from pyconvex.http.data_sync import DataSyncRoutes
 from pyconvex.http.deployment import DeploymentRoutes
 from pyconvex.http.exchange import Gone, Request, RequestError, Response, refusal, text
 from pyconvex.http.function_logs import FunctionLogRoutes
@@ -87,13 +89,14 @@ def create_app(
     deployment: Deployment,
     operator: Operator | None = None,
     recent: RecentRuns | None = None,
+    exporter: Exporter | None = None,
     new_request_id: Callable[[], str] = lambda: secrets.token_hex(8),
 ) -> ASGIApp:
     """The application that official clients and tools talk to; serve it at the root of an origin.
 
     `sync` gets the WebSockets, `site`, if it is given, what is below `/http`, `dashboard` what is
-    below `/dashboard`, `operator` the deploys, and `recent` is what `npx convex logs` follows.
-    Nothing is started or stopped here: the host lives longer.
+    below `/dashboard`, `operator` the deploys, `recent` is what `npx convex logs` follows, and
+    `exporter` makes data leave. Nothing is started or stopped here: the host lives longer.
     """
     callers = Callers(authenticator)
     functions = FunctionRoutes(
@@ -111,7 +114,17 @@ def create_app(
         routes["/api/stream_function_logs"] = routes["/api/stream_udf_execution"] = logs
         routes["/api/app_metrics/stream_function_logs"] = logs
         routes["/api/app_metrics/stream_udf_execution"] = logs
+    if exporter is not None:
+        routes |= _export_routes(callers, exporter)
     return _Application(routes, functions.run, sync, site, dashboard)
+
+
+def _export_routes(callers: Callers, exporter: Exporter) -> dict[str, dict[str, Endpoint]]:
+    syncs = DataSyncRoutes(callers, exporter)
+    return {
+        "/api/v1/data/sync": {"POST": syncs.sync},
+        "/api/v1/data/list_active_syncs": {"GET": syncs.list_active},
+    }
 
 
 def _routes(functions: FunctionRoutes, tools: DeploymentRoutes) -> dict[str, dict[str, Endpoint]]:

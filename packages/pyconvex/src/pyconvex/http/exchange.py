@@ -15,6 +15,8 @@ from starlette.types import Receive, Scope, Send
 
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
+#: What is given to a connection at once; it waits while more than that is not sent yet.
+PIECE_BYTES = 256 * 1024
 
 
 class RequestError(Exception):
@@ -98,12 +100,12 @@ class Response(NamedTuple):
     """What a client gets."""
 
     status: int
-    body: bytes
+    body: bytes | bytearray
     content_type: bytes = JSON
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
     async def send(self, request: Request, send: Send) -> None:
-        """Send the response, in one piece, with a length."""
+        """Send the response, with a length; a long one in pieces, no faster than the client reads."""
         headers = [
             (b"content-type", self.content_type),
             (b"content-length", b"%d" % len(self.body)),
@@ -112,6 +114,8 @@ class Response(NamedTuple):
         ]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         body = b"" if request.method == "HEAD" else self.body
+        if len(body) > PIECE_BYTES:
+            body = await _send_pieces(body, send)
         await send({"type": "http.response.body", "body": body})
 
 
@@ -128,6 +132,16 @@ def json(content: object) -> Response:
 def refusal(status: int, code: str, message: str) -> Response:
     """A failure outside of any function."""
     return Response(status, msgspec.json.encode({"code": code, "message": message}))
+
+
+async def _send_pieces(body: bytes | bytearray, send: Send) -> bytes:
+    """Send all of a long body but its last piece, which is returned."""
+    with memoryview(body) as view:
+        last = (len(body) - 1) // PIECE_BYTES * PIECE_BYTES
+        for start in range(0, last, PIECE_BYTES):
+            piece = bytes(view[start : start + PIECE_BYTES])
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        return bytes(view[last:])
 
 
 def _too_large(max_bytes: int) -> RequestError:

@@ -24,10 +24,11 @@ from pyconvex.dashboard import Dashboard, Sessions, sign_in_url
 from pyconvex.database import Committer
 from pyconvex.delivery.messages import LaneStatus
 from pyconvex.delivery.supervisor import LaneSupervisor
+from pyconvex.export import Exporter
 from pyconvex.http import Deployment, IssuerDocuments, SiteEndpoint, create_app
 from pyconvex.runlog.log import RunLog
 from pyconvex.runlog.recent import RecentRuns
-from pyconvex.runtime import addresses
+from pyconvex.runtime import addresses, cursor_secret
 from pyconvex.runtime.commits import CommitQueue
 from pyconvex.runtime.deploy import Deployer
 from pyconvex.runtime.environment import DeploymentEnvironment
@@ -182,6 +183,10 @@ class Server:
             on_deployed=self._on_deployed,
         )
         self._stack.push_async_callback(self._deployer.stop)
+        self._exporter = Exporter(
+            store.database, secret=self._cursor_secret, wait_durable=store.wait_durable
+        )
+        self._stack.push_async_callback(self._exporter.close)
         self._scheduler = Scheduler(host, system, committer.subscriptions)
         self._scheduler.start()
         self._stack.push_async_callback(self._scheduler.stop)
@@ -247,7 +252,14 @@ class Server:
                 sessions=self._sessions,
             ),
             recent=self._run_log.recent,
+            exporter=self._exporter,
         )
+
+    async def _cursor_secret(self) -> bytes:
+        """What cursors are sealed with, also before the first deploy."""
+        if not self._system.read(cursor_secret.stored):
+            await self._system.write(cursor_secret.ensure)
+        return self._system.read(cursor_secret.stored)
 
     async def _serve(self, app: ASGIApp, listener: socket.socket) -> None:
         config = uvicorn.Config(

@@ -69,7 +69,8 @@ def restore(
     """Make the data folder `folder` from a copy; it must be empty or not be there.
 
     Its first timestamp lies behind every one that was given out before now, so that clients which
-    knew the original are never shown an earlier one. Raises as `back_up` does, and `FolderRefused`
+    knew the original are never shown an earlier one, and its revisions count as forgotten, so that
+    who followed those of the original begins anew. Raises as `back_up` does, and `FolderRefused`
     for a folder that holds something.
     """
     if not backup.is_file():
@@ -178,6 +179,8 @@ def _move_head_to_now(target: Path, now_ns: int) -> int:
     copy = apsw.Connection(str(target))
     try:
         copy.execute("UPDATE head SET ts = max(ts + 1, ?)", (now_ns,))
+        # What happened between the copy and now is not in it: nobody may go on from there.
+        copy.execute("UPDATE head SET revisions_from = ts + 1")
         ts: int = copy.execute("SELECT ts FROM head").get
     finally:
         copy.close()

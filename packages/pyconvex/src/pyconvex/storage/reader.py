@@ -7,6 +7,7 @@ a fork. One invariant: between `begin` and `end` everything read belongs to one 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,30 @@ class Reader:
         rows = self._rows(sql, (place, up_to_ts, limit))
         return [Revision(*row) for row in rows]
 
+    def knows_since(self, ts: int) -> bool:
+        """Whether no revision behind this timestamp is forgotten yet."""
+        first: int = self._rows("SELECT revisions_from FROM head", ())[0][0]
+        return ts + 1 >= first
+
+    def walk_documents(self, tablet: int, after: bytes) -> Iterator[tuple[bytes, int, bytes]]:
+        """Id, version timestamp and bytes of a table's documents behind `after`, by id, one by one.
+
+        For readers with a bound of their own; end the walk before the snapshot.
+        """
+        sql = "SELECT id, ts, doc FROM documents WHERE tablet = ? AND id > ? ORDER BY id"
+        return self._walk(sql, (tablet, after))
+
+    def walk_revisions(self, after_ts: int) -> Iterator[tuple[int, int, bytes, bytes | None]]:
+        """Timestamp, tablet, id and bytes of the versions of later commits, in their order.
+
+        As `walk_documents`; ask `knows_since` first.
+        """
+        sql = (
+            "SELECT place - seq, tablet, id, doc FROM revisions"
+            " WHERE place > ?1 AND place - seq > ?1 ORDER BY place"
+        )
+        return self._walk(sql, (after_ts,))
+
     def queue_rows(
         self, queue: int, after: Position = START, *, limit: int, up_to_ts: int
     ) -> list[QueueRow]:
@@ -155,6 +180,14 @@ class Reader:
             raise RuntimeError("no snapshot is open on this reader")
         try:
             return self._db.execute(sql, values).fetchall()
+        except apsw.Error as error:
+            raise failure_of(error, "reading") from error
+
+    def _walk(self, sql: str, values: tuple[object, ...]) -> Iterator[Any]:
+        if self._head is None or self._db is None:
+            raise RuntimeError("no snapshot is open on this reader")
+        try:
+            yield from self._db.execute(sql, values)
         except apsw.Error as error:
             raise failure_of(error, "reading") from error
 

@@ -1,16 +1,28 @@
 """What is forgotten, and after how long.
 
-Owns the sweeps of replay records, old revisions and dropped indexes. Never touches current
-documents or queued rows. One invariant: each sweep is a short transaction of bounded size.
+Owns the sweeps of replay records, old revisions, dropped indexes and dropped tables, whose number
+is that of their index of ids. Never touches current documents or queued rows. One invariant: each
+sweep is a short transaction of bounded size.
 """
 
 from __future__ import annotations
 
 import apsw
 
+from pyconvex.storage.model import tablet_of
+
 REPLAY_RETENTION_NS = 14 * 24 * 3600 * 10**9  # Convex keeps session requests about two weeks
 REVISION_RETENTION_NS = 14 * 24 * 3600 * 10**9  # a data sync cursor older than this starts over
 SWEEP_ROWS = 1_000  # a few milliseconds of writing at most
+
+_DELETE_ENTRIES = (
+    "DELETE FROM entries WHERE index_id = ?1 AND key IN"
+    " (SELECT key FROM entries WHERE index_id = ?1 ORDER BY key LIMIT ?2)"
+)
+_DELETE_DOCUMENTS = (
+    "DELETE FROM documents WHERE tablet = ?1 AND id IN"
+    " (SELECT id FROM documents WHERE tablet = ?1 ORDER BY id LIMIT ?2)"
+)
 
 
 def sweep(db: apsw.Connection, now_ns: int) -> bool:
@@ -62,9 +74,11 @@ def _sweep_dropped_index(db: apsw.Connection) -> bool:
     if index_id is None:
         return False
     db.execute(
-        "DELETE FROM entries WHERE index_id = ?1 AND key IN"
-        " (SELECT key FROM entries WHERE index_id = ?1 ORDER BY key LIMIT ?2)",
-        (index_id, SWEEP_ROWS),
+        _DELETE_DOCUMENTS if index_id == tablet_of(index_id) else _DELETE_ENTRIES,
+        (
+            index_id,
+            SWEEP_ROWS,
+        ),
     )
     if db.changes() < SWEEP_ROWS:
         db.execute("DELETE FROM dropped_indexes WHERE index_id = ?", (index_id,))

@@ -1,0 +1,163 @@
+"""The server's side of the export process: start it, ask it, start it again.
+
+Owns the process, the socket, and the turns of those who ask. Never reads the data folder. One
+invariant: nothing is handed out that was read at a timestamp which is not yet durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from pyconvex.export.messages import (
+    Answer,
+    Configure,
+    ExportRequest,
+    Head,
+    Request,
+    decode_head,
+    encode,
+)
+from pyconvex.export.spawn import ChildProcess, spawn_exports
+from pyconvex.runtime.calls import HostError
+from pyconvex.runtime.channel import frame
+
+Spawn = Callable[[], Awaitable[tuple[ChildProcess, socket.socket]]]
+
+#: Requests that wait for their turn or are answered. More are told to come back.
+MAX_REQUESTS = 32
+#: An answer takes at most a second or two; a process that says nothing for so long hangs.
+SILENCE_S = 120.0
+
+_LENGTH = struct.Struct("<I")
+
+
+class Exporter:
+    """Gets answers from an export process, which begins with the first request.
+
+    `secret` gives what cursors are sealed with, `wait_durable` returns once everything up to a
+    timestamp survives a power cut. `close` ends the process.
+    """
+
+    def __init__(
+        self,
+        database: Path,
+        *,
+        secret: Callable[[], Awaitable[bytes]],
+        wait_durable: Callable[[int], Awaitable[None]],
+        spawn: Spawn = spawn_exports,
+        silence_s: float = SILENCE_S,
+    ) -> None:
+        self._database = database
+        self._secret = secret
+        self._wait_durable = wait_durable
+        self._spawn = spawn
+        self._silence_s = silence_s
+        self._turn = asyncio.Lock()
+        self._requests: set[asyncio.Task[Answer]] = set()
+        #: None until the first request, and again after the process has ended.
+        self._child: ChildProcess | None = None
+        self._socket: socket.socket | None = None
+        self._closed = False
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id, while there is one."""
+        return None if self._child is None else self._child.pid
+
+    async def answer(self, request: ExportRequest) -> Answer:
+        """The answer to a request. Raises `HostError`: what the request was refused with, or 503.
+
+        A caller that leaves does not disturb the process, which ends what it has begun.
+        """
+        if len(self._requests) >= MAX_REQUESTS:
+            raise HostError(
+                503,
+                "TooManyConcurrentRequests",
+                "Too many exports are asked for at once. Nothing has moved: try again.",
+            )
+        task = asyncio.create_task(self._in_turn(request))
+        self._requests.add(task)
+        task.add_done_callback(self._requests.discard)
+        answer = await asyncio.shield(task)
+        if answer.head.status != 200:
+            raise HostError(answer.head.status, answer.head.code, answer.head.message)
+        await self._wait_durable(answer.head.as_of_ts)
+        return answer
+
+    async def change(self, after_ts: int) -> None:
+        """Return once there is a durable commit behind this timestamp."""
+        await self._wait_durable(after_ts + 1)
+
+    async def close(self) -> None:
+        """End the process; requests under way are told to come back."""
+        self._closed = True
+        for task in self._requests:
+            task.cancel()
+        await asyncio.gather(*self._requests, return_exceptions=True)
+        async with self._turn:
+            await self._bury()
+
+    async def _in_turn(self, request: ExportRequest) -> Answer:
+        async with self._turn:
+            try:
+                async with asyncio.timeout(self._silence_s):
+                    await self._ensure()
+                    await self._say(request)
+                    return await self._listen()
+            except (OSError, EOFError, TimeoutError):
+                await self._bury()
+                raise HostError(
+                    503,
+                    "ExportUnavailable",
+                    "The process that makes exports ended before it answered, and starts again "
+                    "with the next request. Nothing has moved: try again with the same cursor.",
+                ) from None
+            except asyncio.CancelledError:
+                await self._bury()  # half an answer may be in the socket
+                raise
+
+    async def _ensure(self) -> None:
+        if self._child is not None:
+            return
+        if self._closed:
+            raise HostError(503, "ServerStopping", "The server is stopping. Try again later.")
+        secret = await self._secret()
+        self._child, self._socket = await self._spawn()
+        self._socket.setblocking(False)
+        await self._say(Configure(str(self._database), secret))
+
+    async def _say(self, request: Request) -> None:
+        assert self._socket is not None
+        await asyncio.get_running_loop().sock_sendall(self._socket, frame(encode(request)))
+
+    async def _listen(self) -> Answer:
+        [length] = _LENGTH.unpack(await self._receive(_LENGTH.size))
+        head: Head = decode_head(await self._receive(length))
+        return Answer(head, await self._receive(head.body_bytes))
+
+    async def _receive(self, length: int) -> bytearray:
+        """Exactly so many bytes, in one piece."""
+        assert self._socket is not None
+        loop, whole, place = asyncio.get_running_loop(), bytearray(length), 0
+        with memoryview(whole) as view:
+            while place < length:
+                received = await loop.sock_recv_into(self._socket, view[place:])
+                if not received:
+                    raise EOFError
+                place += received
+        return whole
+
+    async def _bury(self) -> None:
+        child, sock = self._child, self._socket
+        self._child = self._socket = None
+        if sock is not None:
+            sock.close()
+        if child is not None:
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()

@@ -1,0 +1,46 @@
+"""Starting the export process.
+
+Owns the command line and the pair of sockets. Never talks over them. One invariant: the child gets
+its own end and nothing else of the server's: no other file descriptor, no input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from typing import Protocol
+
+
+class ChildProcess(Protocol):
+    """What the exporter needs of a process; `asyncio.subprocess.Process` has it."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def kill(self) -> None: ...
+
+    async def wait(self) -> int: ...
+
+
+async def spawn_exports() -> tuple[ChildProcess, socket.socket]:
+    """Start an export process; returns it and the server's end of its socket."""
+    ours, theirs = socket.socketpair()
+    try:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",  # the working folder is the app's: nothing in it may shadow a module of ours
+            "-m",
+            "pyconvex.export.process",
+            str(theirs.fileno()),
+            str(os.getpid()),
+            pass_fds=(theirs.fileno(),),
+            stdin=asyncio.subprocess.DEVNULL,
+        )
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return child, ours

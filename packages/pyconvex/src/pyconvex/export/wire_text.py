@@ -1,0 +1,105 @@
+"""Stored documents as the text of an export.
+
+Owns the three formats of `values.codec.encode_as`, made from a document's stored bytes without
+decoding it. Never decodes more than the names of fields. One invariant: the text is what
+`encode_as` writes for the decoded document.
+
+Stored bytes are tagged JSON. A tag can be told by its first characters alone: in a string a quote
+is escaped, and no field's name begins with `$`.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections.abc import Callable
+from functools import lru_cache
+
+import msgspec
+
+from pyconvex.export.refusal import ExportRefused
+from pyconvex.export.selection import Columns
+from pyconvex.values.encoding import FLOAT64_LAYOUT, INT64_LAYOUT
+
+Rewrite = Callable[[bytes], bytes]
+
+_TAG = b'{"$'
+_NUMBERS = re.compile(rb'\{"\$(integer|float)":"([A-Za-z0-9+/]{11}=)"\}')
+_ANY_TAG = re.compile(rb'\{"\$(integer|float|bytes)":"([A-Za-z0-9+/=]*)"\}')
+_CLEAN_NAMES = {"nan": b'"NaN"', "inf": b'"Infinity"', "-inf": b'"-Infinity"'}
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def as_stored(doc: bytes) -> bytes:
+    """`convex_encoded_json`: every tag stays."""
+    return doc
+
+
+def as_export(doc: bytes) -> bytes:
+    """`export_json`: an Int64 is a bare integer, -0 a number; other tags stay.
+
+    >>> as_export(b'{"n":{"$integer":"BwAAAAAAAAA="},"s":"{\\\\"$integer"}')
+    b'{"n":7,"s":"{\\\\"$integer"}'
+    """
+    return doc if _TAG not in doc else _NUMBERS.sub(_export_number, doc)
+
+
+def as_clean(doc: bytes) -> bytes:
+    """`json`: readable and lossy.
+
+    >>> as_clean(b'{"b":{"$bytes":"aGk="},"n":{"$integer":"BwAAAAAAAAA="}}')
+    b'{"b":"aGk=","n":"7"}'
+    """
+    return doc if _TAG not in doc else _ANY_TAG.sub(_clean, doc)
+
+
+_FORMATS: dict[str, Rewrite] = {
+    "json": as_clean,
+    "convex_clean_json": as_clean,
+    "convex_encoded_json": as_stored,
+    "convex_json": as_stored,
+    "export_json": as_export,
+}
+
+
+def rewrite_for(format: str) -> Rewrite:
+    """How stored bytes become text of this format. Raises `ExportRefused`."""
+    rewrite = _FORMATS.get(format)
+    if rewrite is None:
+        known = ", ".join(f"`{name}`" for name in _FORMATS)
+        raise ExportRefused("BadFormat", f"format param must be one of {known}. Got {format}")
+    return rewrite
+
+
+def project(doc: bytes, columns: Columns) -> bytes:
+    """The document with its selected fields, as they are stored."""
+    kept = [
+        quoted(name) + b":" + bytes(text)
+        for name, text in _fields(doc).items()
+        if columns.selects(name)
+    ]
+    return b"{" + b",".join(kept) + b"}"
+
+
+@lru_cache(maxsize=8192)
+def quoted(text: str) -> bytes:
+    """A string as JSON."""
+    return msgspec.json.encode(text)
+
+
+def _export_number(found: re.Match[bytes]) -> bytes:
+    raw = binascii.a2b_base64(found[2])
+    if found[1] == b"integer":
+        return b"%d" % INT64_LAYOUT.unpack(raw)[0]
+    return b"-0.0" if FLOAT64_LAYOUT.unpack(raw)[0] == 0 else found[0]
+
+
+def _clean(found: re.Match[bytes]) -> bytes:
+    kind, text = found[1], found[2]
+    if kind == b"bytes":
+        return b'"' + text + b'"'
+    raw = binascii.a2b_base64(text)
+    if kind == b"integer":
+        return b'"%d"' % INT64_LAYOUT.unpack(raw)[0]
+    [number] = FLOAT64_LAYOUT.unpack(raw)
+    return b"-0.0" if number == 0 else _CLEAN_NAMES[str(number)]
