@@ -9,6 +9,7 @@ Started by the server as `python -m pyconvex.export.process <socket fd> <server 
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import sys
@@ -47,10 +48,8 @@ def main() -> None:
     die_with(parent)
     # Ctrl-C reaches the whole terminal; the server decides when this ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
+    with contextlib.suppress(ConnectionError):  # the server is gone
         serve(socket.socket(fileno=fd))
-    except ConnectionError:
-        pass  # the server is gone
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ class Response(NamedTuple):
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
     async def send(self, request: Request, send: Send) -> None:
-        """Send the response, with a length; a long one in pieces, no faster than the client reads."""
+        """Send the response, with a length; a long one no faster than the client reads."""
         headers = [
             (b"content-type", self.content_type),
             (b"content-length", b"%d" % len(self.body)),
