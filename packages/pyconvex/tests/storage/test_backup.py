@@ -17,12 +17,13 @@ from pyconvex.storage import (
     back_up,
     backup,
     restore,
+    retention,
 )
 
 
 def test_a_copy_holds_everything_of_one_commit(open_store, insert, contents, tmp_path):
     store = open_store()
-    [first] = store.append([insert("a", b"1", queue=b"row", replay=Replay("s", 7, b"answer"))])
+    store.append([insert("a", b"1", queue=b"row", replay=Replay("s", 7, b"answer"))])
     copy = back_up(tmp_path / "data", tmp_path / "copy.sqlite3")
     assert copy.ts == store.visible_ts
     assert copy.bytes == (tmp_path / "copy.sqlite3").stat().st_size
@@ -36,8 +37,32 @@ def test_a_copy_holds_everything_of_one_commit(open_store, insert, contents, tmp
     assert reader.find_replay("s", 7).result == b"answer"
     [row] = reader.queue_rows(1, limit=9, up_to_ts=head.ts)
     assert row.body == b"row"
-    revisions = reader.revisions(Position(0, 0), limit=9, up_to_ts=head.ts)
-    assert [(each.ts, each.doc) for each in revisions] == [(first.ts, b"1")]
+    reader.close()
+
+
+def test_nobody_follows_changes_from_before_a_restore(open_store, insert, tmp_path):
+    """What the original committed after the copy was made is not in the log of the new folder."""
+    now = [10**18]
+    store = open_store(clock_ns=lambda: now[0])
+    [first] = store.append([insert("a")])
+    back_up(tmp_path / "data", tmp_path / "copy.sqlite3")
+    [lost] = store.append([insert("b")])
+    restore(tmp_path / "copy.sqlite3", tmp_path / "again", clock_ns=lambda: now[0] + 10**9)
+    again = open_store("again", clock_ns=lambda: now[0] + 2 * 10**9)
+    reader = again.reader()
+    restored = reader.begin().ts
+    for ts in (first.ts, lost.ts):
+        assert not reader.knows_since(ts)
+        assert reader.revisions(Position(ts, 0), limit=9, up_to_ts=restored) is None
+    assert reader.knows_since(restored)
+    reader.end()
+    now[0] += 2 * retention.REVISION_RETENTION_NS
+    while again.sweep():
+        pass
+    [next_one] = again.append([insert("c")])
+    reader.begin()
+    assert not reader.knows_since(first.ts), "a sweep does not bring them back"
+    assert [each[0] for each in reader.walk_revisions(restored)] == [next_one.ts]
     reader.close()
 
 

@@ -65,7 +65,7 @@ def _sweep_revisions(db: apsw.Connection, before_ts: int) -> bool:
     if last is None:
         return False
     db.execute("DELETE FROM revisions WHERE place <= ?", (last,))
-    db.execute("UPDATE head SET revisions_from = ?", (last + 1,))
+    db.execute("UPDATE head SET revisions_from = max(revisions_from, ?)", (last + 1,))
     return True
 
 
