@@ -104,11 +104,13 @@ class Asking:
             sent.append(event)
 
         await self.app(scope, receive, send)
-        start, body = sent
+        start, *pieces = sent
+        body = b"".join(piece["body"] for piece in pieces)
         assert start["type"] == "http.response.start"
-        assert body["type"] == "http.response.body"
+        assert {piece["type"] for piece in pieces} == {"http.response.body"}
+        assert [bool(piece.get("more_body")) for piece in pieces[-2:]] in ([False], [True, False])
         headers = {k.decode(): v.decode() for k, v in start["headers"]}
         assert len(headers) == len(start["headers"])
         if scope["method"] != "HEAD":
-            assert headers["content-length"] == str(len(body["body"]))
-        return Answer(start["status"], headers, body["body"])
+            assert headers["content-length"] == str(len(body))
+        return Answer(start["status"], headers, body)
