@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "packages" / "pyconvex" / "tests" / "cli"))
+sys.path.insert(0, str(Path(__file__).parent))
 
 from cli_process import Running  # noqa: E402
 
