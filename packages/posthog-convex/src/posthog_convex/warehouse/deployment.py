@@ -1,0 +1,123 @@
+"""The deployment to read: its address, its key, and requests to it over HTTP.
+
+Owns the connection and the key. Never follows a redirect and never lets the key into a message, a
+log or a `repr`. Invariant: an answer that this gives is whole.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from posthog_convex.warehouse.refusal import SyncRefused
+from posthog_convex.warehouse.retry import Answer
+from posthog_convex.warehouse.steps import Request
+
+if TYPE_CHECKING:
+    import httpx2
+
+CLIENT = "posthog-convex-0.1.0"
+#: A page may hold 64 MiB of documents, and a backend may be slow to begin.
+READ_TIMEOUT_S = 120.0
+CONNECT_TIMEOUT_S = 10.0
+_ADDRESS = re.compile(r"https?://[^/?#\s@]+(/[^?#\s]*)?")
+
+
+class Source(Protocol):
+    """Where requests go; a test's double of a deployment is one too."""
+
+    def ask(self, request: Request) -> Answer:
+        """One attempt. Faults of the network are answers with status 0, not exceptions."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+    """A deployment's address and key. `ca_file`: certificates to trust instead of the system's.
+
+    >>> Deployment(url="http://127.0.0.1:3210/", key="secret")
+    Deployment(url='http://127.0.0.1:3210', key=…)
+    """
+
+    url: str
+    key: str
+    ca_file: str | None = None
+
+    def __post_init__(self) -> None:
+        if not _ADDRESS.fullmatch(self.url):
+            raise SyncRefused(
+                "bad_address",
+                "The deployment's address is none",
+                "It looks like https://happy-animal-123.convex.cloud or http://127.0.0.1:3210.",
+            )
+        if not self.key.strip():
+            raise SyncRefused(
+                "no_key",
+                "There is no key for the deployment",
+                "Set CONVEX_DEPLOY_KEY to a deploy key or an admin key with the permission"
+                " deployment:data:view.",
+            )
+        if not self.key.isascii() or not self.key.isprintable():
+            raise SyncRefused(
+                "bad_key",
+                "The deployment's key holds characters that no key has",
+                "Copy it again, without quotes or line ends.",
+            )
+        msgspec.structs.force_setattr(self, "url", self.url.rstrip("/"))
+        msgspec.structs.force_setattr(self, "key", self.key.strip())
+
+    def __repr__(self) -> str:
+        return f"Deployment(url={self.url!r}, key=…)"
+
+
+class HttpSource:
+    """A deployment over HTTP, one connection kept open."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        import httpx2
+
+        self._deployment = deployment
+        self._client = httpx2.Client(
+            base_url=deployment.url,
+            headers={
+                "Authorization": f"Convex {deployment.key}",
+                "Convex-Client": CLIENT,
+                "Accept-Encoding": "gzip, identity",
+            },
+            timeout=httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            follow_redirects=False,
+            verify=True
+            if deployment.ca_file is None
+            else ssl.create_default_context(cafile=deployment.ca_file),
+        )
+
+    def ask(self, request: Request) -> Answer:
+        import httpx2
+
+        headers = {} if request.body is None else {"Content-Type": "application/json"}
+        try:
+            response = self._client.request(
+                request.method, request.path, content=request.body, headers=headers
+            )
+        except (httpx2.HTTPError, OSError) as error:
+            return Answer(0, reason=_reason(error))
+        return Answer(
+            response.status_code, response.content, retry_after_s=_retry_after(response.headers)
+        )
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without the request: its headers hold the key."""
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+
+
+def _retry_after(headers: httpx2.Headers) -> float | None:
+    value = headers.get("retry-after", "")
+    return float(value) if value.isascii() and value.isdigit() else None

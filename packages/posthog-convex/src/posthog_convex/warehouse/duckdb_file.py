@@ -1,0 +1,141 @@
+"""A DuckDB file as the destination: rows, truncates and position in one transaction.
+
+Owns the connection and its transactions. Never decides what is done: plans come from `plan`.
+Invariant: the file is the deployment's tables as of one published snapshot, at every moment, also
+after a crash at any.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from posthog_convex.warehouse import progress as records
+from posthog_convex.warehouse import rows_sql
+from posthog_convex.warehouse.plan import Append, Plan
+from posthog_convex.warehouse.progress import Progress
+from posthog_convex.warehouse.refusal import SyncRefused
+
+if TYPE_CHECKING:
+    import duckdb
+
+MISSING = SyncRefused(
+    "extra_missing",
+    "DuckDB and pyarrow are not installed",
+    "pip install 'posthog-convex[warehouse]', then run it again.",
+)
+_SET_UP = f"""
+CREATE SCHEMA IF NOT EXISTS {rows_sql.HOME};
+CREATE TABLE IF NOT EXISTS {rows_sql.HOME}.progress (record VARCHAR);
+CREATE OR REPLACE VIEW _convex_sync AS SELECT
+    record->>'$.deployment' AS deployment,
+    (record->>'$.snapshot_ts')::BIGINT AS snapshot_ts,
+    make_timestamp((record->>'$.snapshot_ts')::BIGINT // 1000) AS snapshot_time,
+    (record->>'$.pages')::BIGINT AS pages,
+    (record->>'$.rows')::BIGINT AS rows,
+    (record->>'$.restarts')::BIGINT AS restarts
+FROM {rows_sql.HOME}.progress;
+"""
+#: DuckDB may use so much memory; beyond it, it sorts on disk.
+MEMORY_LIMIT = "1GB"
+
+Notice = Callable[[str], None]
+
+
+class Destination(Protocol):
+    """Where plans go. One process at a time."""
+
+    def load(self) -> Progress | None:
+        """What the last plan saved; None for a new destination."""
+
+    def apply(self, plan: Plan) -> None:
+        """Do all of a plan and save its progress, or nothing of it."""
+
+    def rest(self) -> None:
+        """Nothing comes for a while: let others in."""
+
+    def close(self) -> None:
+        """Let go of everything."""
+
+
+class DuckDBFile:
+    """The destination `duckdb`: a file with a view for each table, and the view `_convex_sync`."""
+
+    def __init__(self, path: Path, *, notice: Notice = lambda step: None) -> None:
+        self.path = path
+        self._notice = notice
+        self._connection: duckdb.DuckDBPyConnection | None = None
+
+    def load(self) -> Progress | None:
+        query = f"SELECT record FROM {rows_sql.HOME}.progress"
+        found = self.connection().execute(query).fetchall()
+        return records.load(found[0][0]) if found else None
+
+    def apply(self, plan: Plan) -> None:
+        connection = self.connection()
+        connection.execute("BEGIN")
+        try:
+            self._run(connection, plan)
+            self._notice("before commit")
+            connection.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(Exception):
+                connection.execute("ROLLBACK")
+            raise
+        self._notice("after commit")
+
+    def rest(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The open file. It is locked against other processes until `rest`."""
+        if self._connection is None:
+            self._connection = opened(self.path)
+        return self._connection
+
+    def _run(self, connection: duckdb.DuckDBPyConnection, plan: Plan) -> None:
+        for action in plan.actions:
+            if isinstance(action, Append):
+                connection.register(rows_sql.BATCH, action.batch)
+            for statement in rows_sql.statements(action, plan.progress.mode):
+                connection.execute(statement)
+            if isinstance(action, Append):
+                connection.unregister(rows_sql.BATCH)
+            self._notice(type(action).__name__)
+        record = records.write(plan.progress)
+        connection.execute(f"DELETE FROM {rows_sql.HOME}.progress")
+        connection.execute(f"INSERT INTO {rows_sql.HOME}.progress VALUES (?)", [record])
+
+
+def opened(path: Path) -> duckdb.DuckDBPyConnection:
+    """The file, made if it is not there. Raises SyncRefused where it cannot be used."""
+    try:
+        import duckdb
+        import pyarrow  # noqa: F401  # the batches are its tables
+    except ImportError:
+        raise MISSING from None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = duckdb.connect(str(path), config={"memory_limit": MEMORY_LIMIT})
+        connection.execute(_SET_UP)
+    except duckdb.IOException as error:
+        raise SyncRefused(
+            "destination_busy",
+            f"The DuckDB file {path} cannot be opened: {str(error).splitlines()[0]}",
+            "Close what has it open (a DuckDB file has one writer, and no readers beside it), or"
+            " check that the folder can be written.",
+        ) from None
+    except (duckdb.Error, OSError) as error:
+        raise SyncRefused(
+            "destination_unusable",
+            f"The DuckDB file {path} cannot be used: {str(error).splitlines()[0]}",
+            "Give another file, or move this one away to begin anew.",
+        ) from None
+    return connection
