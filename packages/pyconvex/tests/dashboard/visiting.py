@@ -10,6 +10,7 @@ import httpx2
 
 from pyconvex.auth import AdminKey, DeploymentAuthenticator
 from pyconvex.dashboard import Dashboard, Sessions
+from pyconvex.runlog.recent import RecentRuns
 
 ORIGIN = "http://127.0.0.1:3210"
 KEY = "hedgehog|goodkey"
@@ -32,9 +33,11 @@ class Visitor:
         self.clock = Clock()
         self.sessions = Sessions(self.clock)
         self.origin = parts.pop("seen_at", ORIGIN)
+        self.recent = RecentRuns()
         self.dashboard = Dashboard(
             self.sessions,
             DeploymentAuthenticator(AdminKey(KEY)),
+            self.recent,
             deployment="hedgehog",
             **parts,
         )

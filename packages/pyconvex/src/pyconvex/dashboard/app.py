@@ -11,20 +11,23 @@ import logging
 from importlib import resources
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route, Router
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from pyconvex.dashboard import logs
 from pyconvex.dashboard.door import Door, Visit
-from pyconvex.dashboard.render import HEADERS, Renderer, Section
+from pyconvex.dashboard.render import HEADERS, Renderer
 from pyconvex.dashboard.sessions import Sessions
 from pyconvex.dashboard.signin import SignInPages
 from pyconvex.identity import Authenticator
+from pyconvex.runlog.recent import RecentRuns
 
 _LOG = logging.getLogger(__name__)
 _ASSETS = {
     "style.css": "text/css",
     "signin.js": "text/javascript",
+    "logs.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
 
@@ -32,40 +35,50 @@ _ASSETS = {
 class Dashboard:
     """Answers below `/dashboard`.
 
-    `cookie` and `origin` are the `Door`'s; `deployment` is the name that the pages show.
+    `recent` are the executions that the logs page follows. `cookie` and `origin` are the `Door`'s;
+    `deployment` is the name that the pages show.
     """
 
     def __init__(
         self,
         sessions: Sessions,
         authenticator: Authenticator,
+        recent: RecentRuns,
         *,
         deployment: str,
         cookie: str = "pyconvex",
         origin: str | None = None,
     ) -> None:
         self._door = door = Door(sessions, cookie=cookie, origin=origin)
-        self._renderer = renderer = Renderer(deployment=deployment, sections=self._sections())
+        self._renderer = renderer = Renderer(deployment=deployment, sections=(logs.SECTION,))
         self.routes: list[Route] = [
-            Route("/dashboard", door.inside(self.home)),
-            Route("/dashboard/assets/{name}", asset),
+            Route("/dashboard", door.inside(self.home), methods=["GET"]),
+            Route("/dashboard/assets/{name}", asset, methods=["GET"]),
             *SignInPages(sessions, authenticator, door, renderer).routes(),
+            *logs.LogPages(recent, door, renderer).routes(),
         ]
         self._router = Router(self.routes, default=self._missing)
 
-    def _sections(self) -> tuple[Section, ...]:
-        return ()
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = False
+
+        async def sent(message: Message) -> None:
+            nonlocal began
+            began = True
+            await send(message)
+
         try:
-            await self._router(scope, receive, send)
+            await self._router(scope, receive, sent)
         except Exception:
             _LOG.exception("The dashboard could not show %s.", scope["path"])
+            if began:
+                raise
             failed = PlainTextResponse("The page couldn't be made; the server's log says why.", 500)
             await failed(scope, receive, send)
 
     async def home(self, visit: Visit) -> Response:
-        return self._renderer.page("home.html", visit, "home")
+        """The first page there is."""
+        return RedirectResponse(logs.SECTION.path, 303)
 
     async def _missing(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def page(visit: Visit) -> Response:

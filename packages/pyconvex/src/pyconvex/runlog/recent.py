@@ -37,7 +37,8 @@ class RecentRuns:
         self._max_characters = max_characters
         self._kept: deque[tuple[int, RunRecord]] = deque()
         self._characters = 0
-        self._cursor = int(now_ms())
+        #: A cursor of an earlier process is behind this one, too.
+        self._cursor = self._forgotten = int(now_ms())
         self._waiting: asyncio.Event | None = None
         self._closed = False
 
@@ -49,20 +50,23 @@ class RecentRuns:
     def add(self, record: RunRecord) -> None:
         """An execution ended, or has told lines and goes on."""
         self._cursor = max(self._cursor + 1, int(self._now_ms()))
-        report = record.report
-        if report.items or report.exception:  # which nobody asks for here
-            only_lines = replace(report, items=(), exception=b"")
-            record = replace(record, report=only_lines)
+        if record.report.items:  # which nobody asks for here
+            record = replace(record, report=replace(record.report, items=()))
         self._kept.append((self._cursor, record))
         self._characters += _characters(record)
         while len(self._kept) > self._limit or self._characters > self._max_characters:
-            self._characters -= _characters(self._kept.popleft()[1])
+            self._forgotten, oldest = self._kept.popleft()
+            self._characters -= _characters(oldest)
         self._wake()
 
     def after(self, cursor: float) -> Sequence[RunRecord]:
         """What came after a cursor, oldest first."""
         newer = takewhile(lambda kept: kept[0] > cursor, reversed(self._kept))
         return [record for _, record in newer][::-1]
+
+    def missed(self, cursor: float) -> bool:
+        """Whether something that came after a cursor is not known any more."""
+        return cursor < self._forgotten
 
     async def wait(self, cursor: float, limit_s: float) -> None:
         """Return once there is something after the cursor, the time is up, or all is over."""
@@ -92,5 +96,6 @@ class RecentRuns:
 
 
 def _characters(record: RunRecord) -> int:
-    lines = record.report.lines
-    return len(record.error) + (sum(len(line.text) for line in lines) if lines else 0)
+    report = record.report
+    lines = sum(len(line.text) for line in report.lines) if report.lines else 0
+    return len(record.error) + len(report.exception) + lines

@@ -234,6 +234,7 @@ class Server:
             dashboard=Dashboard(
                 self._sessions,
                 authenticator,
+                self._run_log.recent,
                 deployment=self.settings.name,
                 cookie=f"pyconvex_{listener.getsockname()[1]}",
                 origin=self.settings.cloud_origin,
