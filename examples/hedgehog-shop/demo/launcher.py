@@ -1,104 +1,149 @@
-"""`./run demo`: starts PostHog Local and the shop's host, and lets a visitor use the shop.
+"""`./run demo`: starts PostHog Local, the host and the shop, and tells where they are.
 
-Owns the order in which things start, and what is printed. Every step of the visit is checked: one
-that fails ends the demo with a sentence and exit status 1.
+Owns the order in which things start, and what is printed. With `--script` a visitor uses the shop,
+every step is checked, and the first that fails ends the demo with a sentence and exit status 1.
 """
 
 from __future__ import annotations
 
+import signal
 import tempfile
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FrameType
 
 from rich.console import Console
 
-from demo import seeds, timeline
+from demo import shopfront, timeline
 from demo.failure import DemoError
-from demo.processes import JsonLines, node, running, say_to, tool
-from demo.steps import STEPS
+from demo.guide import guide
+from demo.host import Host, hosting
+from demo.options import Options, parse
+from demo.processes import PATIENCE_S
+from demo.receiver import Receiver, receiving
+from demo.steps import STEPS, Step
 from demo.visit import Visit
-from posthog_local.testing import PostHogLocal, ServerDidNotStart
-from posthog_local.testing import running as posthog_local
-from pyconvex.cli import env_local
+from demo.visitors import Visitor
 
-SHOP = Path(__file__).resolve().parents[1]
-#: How often the demo's host asks for changed flags, in seconds; production's default is 60.
-REFRESH_S = 2
-#: How long what the visit left may take to arrive, in seconds.
-ARRIVAL_S = 30.0
+#: How wide a table is where nobody knows how wide the reader's window is.
+_PIPED_COLUMNS = 120
+#: Between two looks whether everything still runs, in seconds.
+_LOOK_S = 0.5
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the demo; 0 when every step did what it should."""
+    """Run the demo; 0 when all went as it should, 1 with a sentence when not."""
     console = Console(highlight=False)
-    if "--script" not in arguments:
-        console.print("Only the scripted visit is there yet: ./run demo --script")
-        return 2
+    if not console.is_terminal:
+        console.width = _PIPED_COLUMNS
     try:
-        with ExitStack() as stack:
+        options = parse(arguments)
+        with ending_on_signals(), ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hedgehog-")))
-            _visit(console, _opened(console, stack, folder))
+            _demo(console, stack, folder, options)
     except DemoError as error:
         complaint = "\n".join([f"The demo stopped: {error}", *getattr(error, "__notes__", ())])
-        Console(stderr=True, highlight=False).print(complaint, markup=False)
+        Console(stderr=True, highlight=False).print(complaint, markup=False, soft_wrap=True)
         return 1
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+        return 0 if not options.script else 130
     return 0
 
 
-def _opened(console: Console, stack: ExitStack, folder: Path) -> Visit:
-    """The shop with all that it needs, until the stack ends."""
+@contextmanager
+def ending_on_signals() -> Iterator[None]:
+    """Ctrl-C and a polite kill end the demo once; while it ends, more of them change nothing."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for one in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(one, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {one: signal.signal(one, stop) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
-        local = stack.enter_context(posthog_local())
-    except ServerDidNotStart as error:
-        raise DemoError(f"PostHog Local did not start: {error}") from error
-    seeds.plant(local)
-    _tick(console, f"PostHog Local listens at {local.url}")
-    host = stack.enter_context(running("The host", _host_command(folder), folder))
-    url = str(host.expect("its address", lambda line: "url" in line)["url"])
-    _set_variables(folder, local)
-    deployed = host.expect("the deployed shop", lambda line: "deployed" in line)
-    _tick(console, f"The shop runs at {url} with {deployed['deployed']} functions")
-    visitor = stack.enter_context(_visitor(url, folder))
-    return Visit(
-        local=local,
-        host_url=url,
-        admin_key=env_local.read(folder)[env_local.KEY_VARIABLE],
-        folder=folder,
-        visitor=visitor,
-    )
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
-def _host_command(folder: Path) -> list[str]:
-    return tool(
-        "pyconvex", "dev", "--json", "--port", "0", "--data", str(folder / "data"), "--no-watch",
-        "--functions", str(SHOP / "convex"),
-    )  # fmt: skip
+def _demo(console: Console, stack: ExitStack, folder: Path, options: Options) -> None:
+    began = time.monotonic()
+    receiver = stack.enter_context(receiving(options))
+    what = "PostHog Local listens" if receiver.local is not None else "Events go to PostHog"
+    _tick(console, f"{what} at {receiver.host}")
+    host = stack.enter_context(hosting(options, receiver, folder))
+    _tick(console, f"The host runs {host.functions} functions at {host.url}")
+    shop_url = _shop(console, stack, folder, options, host, receiver)
+    if options.script:
+        _script(console, Visit(host, receiver, _visitor(stack, folder, host, receiver, shop_url)))
+        return
+    if shop_url is None and receiver.local is not None:
+        visitor = _visitor(stack, folder, host, receiver, None)
+        _script(console, Visit(host, receiver, visitor))
+    console.print(guide(host, receiver, shop_url, time.monotonic() - began), soft_wrap=True)
+    while not host.process.ended():
+        time.sleep(_LOOK_S)
+    raise DemoError("The host ended by itself.")
 
 
-def _set_variables(folder: Path, local: PostHogLocal) -> None:
-    """What a person would type: `pyconvex env set NAME VALUE`."""
-    variables = {
-        "POSTHOG_HOST": local.url,
-        "POSTHOG_PERSONAL_API_KEY": local.secret_key,
-        "POSTHOG_FLAGS_POLLING_INTERVAL_SECONDS": str(REFRESH_S),
-        "POSTHOG_PROJECT_TOKEN": local.project_token,
-    }
-    for name, value in variables.items():
-        say_to("pyconvex", "env", "set", name, value, folder=folder)
+def _shop(
+    console: Console,
+    stack: ExitStack,
+    folder: Path,
+    options: Options,
+    host: Host,
+    receiver: Receiver,
+) -> str | None:
+    """The page's address; None where there is none, with the reason told."""
+    reason = "As asked, there is no page" if not options.browser else shopfront.why_not()
+    if reason is not None:
+        console.print(
+            f"[yellow]–[/yellow] {reason}: a Python client is the visitor.", soft_wrap=True
+        )
+        return None
+    url = stack.enter_context(shopfront.open_shop(options, host, receiver, folder))
+    _tick(console, f"The shop's page is at {url}")
+    return url
 
 
-def _visitor(url: str, folder: Path) -> AbstractContextManager[JsonLines]:
-    return running("The visitor", [node(), str(SHOP / "visit.mjs"), url], folder)
+def _visitor(
+    stack: ExitStack, folder: Path, host: Host, receiver: Receiver, shop_url: str | None
+) -> Visitor:
+    if shop_url is None:
+        from demo.visitors.python import calling
+
+        return stack.enter_context(calling(host.url, folder))
+    from demo.visitors.browser import browsing
+
+    return stack.enter_context(browsing(shop_url, receiver.token))
 
 
-def _visit(console: Console, visit: Visit) -> None:
-    """Every step, and then what they left on the person's timeline."""
-    for step in STEPS:
-        _tick(console, step(visit))
-    entries = timeline.wait_for(visit.local, visit.person, visit.expected, ARRIVAL_S)
+def _script(console: Console, visit: Visit) -> None:
+    """Every step, each until it has arrived, and then the person's timeline."""
+    for number, step in enumerate(STEPS, start=1):
+        if _possible(step, visit):
+            visit.step = number
+            said = step.run(visit)
+            if visit.receiver.local is not None and visit.person:
+                timeline.wait_for(visit.local, visit.person, visit.expected, PATIENCE_S)
+            _tick(console, said)
+    if visit.receiver.local is None:
+        console.print("What the visit left is in your project, under Activity.")
+        return
+    entries = timeline.wait_for(visit.local, visit.person, visit.expected, PATIENCE_S)
     console.print(timeline.table(visit.person, entries))
     timeline.check(entries, visit.expected)
+    _tick(console, "All of it on one person's timeline, in order, and nothing twice")
+
+
+def _possible(step: Step, visit: Visit) -> bool:
+    if step.needs_local and visit.receiver.local is None:
+        return False
+    return not (step.needs_page and visit.page is None)
 
 
 def _tick(console: Console, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Child processes that speak JSON lines, and tools of this environment.
+"""Child processes that speak JSON lines, and the tools that are started as such.
 
 Owns their lives: what is started here has ended when its block ends. Never knows what the lines
 mean. One invariant: no wait is without a deadline.
@@ -7,24 +7,22 @@ mean. One invariant: no wait is without a deadline.
 from __future__ import annotations
 
 import json
-import os
 import queue
-import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 from demo.failure import DemoError
 
-#: How long a step may take before the demo gives up, in seconds.
-PATIENCE_S = 30.0
+#: How long a step may take before the demo gives up, in seconds: more than a busy machine needs.
+PATIENCE_S = 60.0
 #: How long a child may take to end once it was asked to, in seconds.
-_ENDING_S = 10.0
+_ENDING_S = 15.0
 
 Line: TypeAlias = dict[str, Any]
 
@@ -32,7 +30,14 @@ Line: TypeAlias = dict[str, Any]
 class JsonLines:
     """A child process that speaks JSON lines, read by a thread so that waits have deadlines."""
 
-    def __init__(self, name: str, command: Sequence[str], cwd: Path, log: IO[str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        cwd: Path,
+        log: IO[str],
+        environment: Mapping[str, str] | None,
+    ) -> None:
         self.name = name
         self.process = subprocess.Popen(
             command,
@@ -42,6 +47,9 @@ class JsonLines:
             text=True,
             bufsize=1,
             cwd=cwd,
+            env=environment,
+            # Ctrl-C is for the demo alone, which then ends its children in an order that it knows.
+            start_new_session=True,
         )
         self._lines: queue.Queue[Line | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -71,8 +79,12 @@ class JsonLines:
             f"{'; '.join(seen[-3:]) or 'nothing'}."
         )
 
+    def ended(self) -> bool:
+        """Whether it is gone, which nobody asked for."""
+        return self.process.poll() is not None
+
     def end(self) -> None:
-        """Asks the process to stop, and makes it after ten seconds."""
+        """Asks the process to stop, and makes it when it does not."""
         self.process.terminate()
         try:
             self.process.wait(timeout=_ENDING_S)
@@ -93,11 +105,16 @@ class JsonLines:
 
 
 @contextmanager
-def running(name: str, command: Sequence[str], folder: Path) -> Iterator[JsonLines]:
+def running(
+    name: str,
+    command: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[JsonLines]:
     """A child process for as long as the block lasts; what it says is shown if the demo fails."""
     log_path = folder / f"{name}.log"
     with log_path.open("w") as log:
-        child = JsonLines(name, command, folder, log)
+        child = JsonLines(name, command, folder, log, environment)
         try:
             yield child
         except DemoError as error:
@@ -114,28 +131,3 @@ def tool(name: str, *arguments: str) -> list[str]:
     if not path.exists():
         raise DemoError(f"{name} is not installed beside {sys.executable}; use ./run demo.")
     return [str(path), *arguments]
-
-
-def say_to(tool_name: str, *arguments: str, folder: Path) -> str:
-    """Runs a tool in a folder to its end, as a person would type it; what it printed."""
-    done = subprocess.run(
-        tool(tool_name, *arguments),
-        cwd=folder,
-        env={**os.environ, "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-    )
-    if done.returncode:
-        # Only the command's first words: values may be secret.
-        shown = " ".join([tool_name, *arguments[:3]])
-        raise DemoError(f"`{shown}` said: {done.stderr.strip()}")
-    return done.stdout
-
-
-def node() -> str:
-    """Node's path."""
-    found = shutil.which("node")
-    if found is None:
-        raise DemoError("Node 20 or newer is needed for the visitor's npm client.")
-    return found

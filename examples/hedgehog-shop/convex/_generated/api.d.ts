@@ -8,53 +8,224 @@ import type { FunctionReference } from "convex/server";
 import type { Doc, Id } from "./dataModel.js";
 
 export declare const api: {
-  shop: {
-    buy: FunctionReference<
+  auth: {
+    isAuthenticated: FunctionReference<
+      "query",
+      "public",
+      {},
+      boolean
+    >;
+    signIn: FunctionReference<
+      "action",
+      "public",
+      {
+        calledBy?: string | null;
+        params?: any;
+        provider?: string | null;
+        refreshToken?: string | null;
+        verifier?: string | null;
+      },
+      Record<string, any>
+    >;
+    signOut: FunctionReference<
+      "action",
+      "public",
+      {},
+      null
+    >;
+  };
+  cart: {
+    mine: FunctionReference<
+      "query",
+      "public",
+      {},
+      {
+        discount: number;
+        entries: Array<{
+          price: number;
+          product: Doc<"products">;
+          quantity: number;
+        }>;
+        total: number;
+      }
+    >;
+    put: FunctionReference<
       "mutation",
       "public",
       {
-        card?: string;
-        user_id: Id<"users">;
+        product_id: Id<"products">;
+        quantity: number;
+        session_id?: string | null;
+      },
+      null
+    >;
+  };
+  orders: {
+    checkout: FunctionReference<
+      "action",
+      "public",
+      {
+        card: "works" | "declined" | "sometimes";
+        session_id?: string | null;
       },
       Id<"orders">
     >;
-    price: FunctionReference<
+    mine: FunctionReference<
+      "query",
+      "public",
+      {},
+      Array<Doc<"orders">>
+    >;
+  };
+  products: {
+    offer: FunctionReference<
       "query",
       "public",
       {
-        user_id: Id<"users">;
+        product_id: Id<"products">;
       },
-      number
+      {
+        price: number;
+        product: Doc<"products">;
+      } | null
+    >;
+    offers: FunctionReference<
+      "query",
+      "public",
+      {},
+      Array<{
+        price: number;
+        product: Doc<"products">;
+      }>
     >;
   };
   users: {
-    get: FunctionReference<
+    choose_plan: FunctionReference<
+      "mutation",
+      "public",
+      {
+        plan: "free" | "club";
+        session_id?: string | null;
+      },
+      null
+    >;
+    currentUser: FunctionReference<
       "query",
       "public",
-      {
-        user_id: Id<"users">;
-      },
+      {},
       Doc<"users"> | null
     >;
-    sign_up: FunctionReference<
+    welcome: FunctionReference<
       "mutation",
       "public",
       {
-        email: string;
-        name: string;
-      },
-      Id<"users">
-    >;
-    upgrade: FunctionReference<
-      "mutation",
-      "public",
-      {
-        plan: string;
-        user_id: Id<"users">;
+        session_id?: string | null;
       },
       null
     >;
   };
 };
 
-export declare const internal: {};
+export declare const internal: {
+  auth: {
+    closeSession: FunctionReference<
+      "mutation",
+      "internal",
+      {},
+      null
+    >;
+    createAccount: FunctionReference<
+      "mutation",
+      "internal",
+      {
+        email: string;
+        profile: Record<string, any>;
+        secret: string;
+        token_hash: string;
+      },
+      Record<string, string> | null
+    >;
+    openSession: FunctionReference<
+      "mutation",
+      "internal",
+      {
+        email: string;
+        new_secret: string | null;
+        secret: string;
+        token_hash: string;
+      },
+      Record<string, string> | null
+    >;
+    refreshSession: FunctionReference<
+      "mutation",
+      "internal",
+      {
+        new_token_hash: string;
+        session_id: string;
+        token_hash: string;
+        token_id: string;
+      },
+      Record<string, string> | null
+    >;
+    setPassword: FunctionReference<
+      "action",
+      "internal",
+      {
+        email: string;
+        password: string;
+      },
+      boolean
+    >;
+    storePassword: FunctionReference<
+      "mutation",
+      "internal",
+      {
+        email: string;
+        secret: string;
+      },
+      boolean
+    >;
+    takeAttempt: FunctionReference<
+      "mutation",
+      "internal",
+      {
+        email: string;
+      },
+      Record<string, any>
+    >;
+  };
+  orders: {
+    place: FunctionReference<
+      "mutation",
+      "internal",
+      {
+        paid: number;
+        payment: string;
+        session_id?: string | null;
+      },
+      Id<"orders">
+    >;
+    to_pay: FunctionReference<
+      "query",
+      "internal",
+      {},
+      {
+        discount: number;
+        entries: Array<{
+          price: number;
+          product: Doc<"products">;
+          quantity: number;
+        }>;
+        total: number;
+      }
+    >;
+  };
+  products: {
+    stock: FunctionReference<
+      "mutation",
+      "internal",
+      {},
+      number
+    >;
+  };
+};

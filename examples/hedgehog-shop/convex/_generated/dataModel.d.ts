@@ -18,18 +18,153 @@ export type Id<TableName extends TableNames | SystemTableNames> = GenericId<Tabl
 
 /** The app's tables. */
 export type DataModel = {
+  authAccounts: {
+    document: {
+      _creationTime: number;
+      _id: Id<"authAccounts">;
+      emailVerified?: string;
+      phoneVerified?: string;
+      provider: string;
+      providerAccountId: string;
+      secret?: string;
+      userId: Id<"users">;
+    };
+    fieldPaths: "_creationTime" | "_id" | "emailVerified" | "phoneVerified" | "provider" | "providerAccountId" | "secret" | "userId";
+    indexes: {
+      by_creation_time: ["_creationTime"];
+      by_id: ["_id"];
+      providerAndAccountId: ["provider", "providerAccountId", "_creationTime"];
+      userIdAndProvider: ["userId", "provider", "_creationTime"];
+    };
+    searchIndexes: {};
+    vectorIndexes: {};
+  };
+  authRateLimits: {
+    document: {
+      _creationTime: number;
+      _id: Id<"authRateLimits">;
+      attemptsLeft: number;
+      identifier: string;
+      lastAttemptTime: number;
+    };
+    fieldPaths: "_creationTime" | "_id" | "attemptsLeft" | "identifier" | "lastAttemptTime";
+    indexes: {
+      by_creation_time: ["_creationTime"];
+      by_id: ["_id"];
+      identifier: ["identifier", "_creationTime"];
+      lastAttemptTime: ["lastAttemptTime", "_creationTime"];
+    };
+    searchIndexes: {};
+    vectorIndexes: {};
+  };
+  authRefreshTokens: {
+    document: {
+      _creationTime: number;
+      _id: Id<"authRefreshTokens">;
+      expirationTime: number;
+      firstUsedTime?: number;
+      parentRefreshTokenId?: Id<"authRefreshTokens">;
+      secretHash: string;
+      sessionId: Id<"authSessions">;
+    };
+    fieldPaths: "_creationTime" | "_id" | "expirationTime" | "firstUsedTime" | "parentRefreshTokenId" | "secretHash" | "sessionId";
+    indexes: {
+      by_creation_time: ["_creationTime"];
+      by_id: ["_id"];
+      sessionId: ["sessionId", "_creationTime"];
+      sessionIdAndParentRefreshTokenId: ["sessionId", "parentRefreshTokenId", "_creationTime"];
+    };
+    searchIndexes: {};
+    vectorIndexes: {};
+  };
+  authSessions: {
+    document: {
+      _creationTime: number;
+      _id: Id<"authSessions">;
+      expirationTime: number;
+      userId: Id<"users">;
+    };
+    fieldPaths: "_creationTime" | "_id" | "expirationTime" | "userId";
+    indexes: {
+      by_creation_time: ["_creationTime"];
+      by_id: ["_id"];
+      userId: ["userId", "_creationTime"];
+    };
+    searchIndexes: {};
+    vectorIndexes: {};
+  };
+  authVerificationCodes: {
+    document: {
+      _creationTime: number;
+      _id: Id<"authVerificationCodes">;
+      accountId: Id<"authAccounts">;
+      code: string;
+      emailVerified?: string;
+      expirationTime: number;
+      phoneVerified?: string;
+      provider: string;
+      verifier?: string;
+    };
+    fieldPaths: "_creationTime" | "_id" | "accountId" | "code" | "emailVerified" | "expirationTime" | "phoneVerified" | "provider" | "verifier";
+    indexes: {
+      accountId: ["accountId", "_creationTime"];
+      by_creation_time: ["_creationTime"];
+      by_id: ["_id"];
+      code: ["code", "_creationTime"];
+    };
+    searchIndexes: {};
+    vectorIndexes: {};
+  };
+  cart_lines: {
+    document: {
+      _creationTime: number;
+      _id: Id<"cart_lines">;
+      product_id: Id<"products">;
+      quantity: number;
+      user_id: Id<"users">;
+    };
+    fieldPaths: "_creationTime" | "_id" | "product_id" | "quantity" | "user_id";
+    indexes: {
+      by_creation_time: ["_creationTime"];
+      by_id: ["_id"];
+      by_user: ["user_id", "product_id", "_creationTime"];
+    };
+    searchIndexes: {};
+    vectorIndexes: {};
+  };
   orders: {
     document: {
       _creationTime: number;
       _id: Id<"orders">;
+      items: number;
       paid: number;
+      payment: string;
       user_id: Id<"users">;
     };
-    fieldPaths: "_creationTime" | "_id" | "paid" | "user_id";
+    fieldPaths: "_creationTime" | "_id" | "items" | "paid" | "payment" | "user_id";
     indexes: {
       by_creation_time: ["_creationTime"];
       by_id: ["_id"];
       by_user: ["user_id", "_creationTime"];
+    };
+    searchIndexes: {};
+    vectorIndexes: {};
+  };
+  products: {
+    document: {
+      _creationTime: number;
+      _id: Id<"products">;
+      about: string;
+      name: string;
+      picture: string;
+      price: number;
+      rank: number;
+    };
+    fieldPaths: "_creationTime" | "_id" | "about" | "name" | "picture" | "price" | "rank";
+    indexes: {
+      by_creation_time: ["_creationTime"];
+      by_id: ["_id"];
+      by_rank: ["rank", "_creationTime"];
     };
     searchIndexes: {};
     vectorIndexes: {};
@@ -40,13 +175,14 @@ export type DataModel = {
       _id: Id<"users">;
       email: string;
       name: string;
-      plan: string;
+      plan: "free" | "club";
+      welcomed?: boolean | null;
     };
-    fieldPaths: "_creationTime" | "_id" | "email" | "name" | "plan";
+    fieldPaths: "_creationTime" | "_id" | "email" | "name" | "plan" | "welcomed";
     indexes: {
       by_creation_time: ["_creationTime"];
-      by_email: ["email", "_creationTime"];
       by_id: ["_id"];
+      email: ["email", "_creationTime"];
     };
     searchIndexes: {};
     vectorIndexes: {};

@@ -8,18 +8,26 @@ person's timeline, and returns the sentence that the demo prints. A step that go
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import NamedTuple
 
-from demo.steps import be_declined, buy, edit_the_flag, see_the_price, sign_up, upgrade
+from demo.steps import be_declined, be_recorded, browse, buy, edit_the_flag, sign_up, upgrade
 from demo.visit import Visit
 
-Step: TypeAlias = Callable[[Visit], str]
+
+class Step(NamedTuple):
+    """A step, and what it can't do without."""
+
+    run: Callable[[Visit], str]
+    needs_local: bool = False
+    needs_page: bool = False
+
 
 STEPS: tuple[Step, ...] = (
-    sign_up.run,
-    see_the_price.run,
-    upgrade.run,
-    edit_the_flag.run,
-    buy.run,
-    be_declined.run,
+    Step(browse.run),
+    Step(sign_up.run),
+    Step(upgrade.run),
+    Step(buy.run),
+    Step(be_declined.run),
+    Step(edit_the_flag.run, needs_local=True),
+    Step(be_recorded.run, needs_local=True, needs_page=True),
 )

@@ -1,17 +1,41 @@
-"""Ada's second purchase fails, and with it everything that it had written."""
+"""Ada's next payment fails: the error arrives with what somebody would want to know of it."""
+
+from __future__ import annotations
+
+from typing import Any
 
 from demo.failure import DemoError
+from demo.steps.browse import PRODUCT
 from demo.visit import Visit
 
 
 def run(visit: Visit) -> str:
-    visit.visitor.send(
-        op="mutation",
-        id="declined",
-        path="shop:buy",
-        args={"user_id": visit.person, "card": "0000"},
-    )
-    line = visit.visitor.expect("the refusal", lambda line: line.get("id") == "declined")
-    if line["event"] != "refused" or line["data"] != "The card was declined":
-        raise DemoError(f"The purchase should have been declined, but it gave {line}.")
-    return "A second purchase was declined and rolled back"
+    visit.visitor.put_into_cart(PRODUCT)
+    said = visit.visitor.fail_to_pay("declined")
+    visit.expects_of_page("$pageview", "$pageview", "$pageview")
+    visit.expects_of_page("console")  # the Convex client writes the error there
+    visit.expects("added_to_cart", "$exception")
+    if visit.receiver.local is None:
+        return f"Her next payment fails: “{said}”"
+    error = visit.arrived("$exception")
+    frame = _raised_in(error["properties"])
+    where = f"{frame['source']}:{frame['line']}"
+    return f"Her next payment fails: “{said}” The error came from {where}, {_details(error)}"
+
+
+def _details(error: dict[str, Any]) -> str:
+    """The properties that the function has added."""
+    wanted = {"reason": "card_declined", "card": "declined", "amount": 100}
+    found = {name: error["properties"].get(name) for name in wanted}
+    if found != wanted:
+        raise DemoError(f"The exception should have {wanted}, but it has {found}.")
+    return "with " + ", ".join(f"{name} {value}" for name, value in found.items())
+
+
+def _raised_in(properties: dict[str, Any]) -> dict[str, Any]:
+    """The frame that raised it, with its line of source."""
+    frames = properties["$exception_list"][0]["stacktrace"]["frames"]
+    for frame in frames:
+        if "raise PaymentError" in (frame.get("context_line") or ""):
+            return dict(frame)
+    raise DemoError(f"No frame of the exception shows the line that raised it: {frames}")

@@ -1,9 +1,10 @@
-"""Ada takes another plan."""
+"""Ada takes another plan: a mutation changes it, identifies her and captures the event."""
 
 from demo.visit import Visit
 
 
 def run(visit: Visit) -> str:
-    visit.call("users:upgrade", user_id=visit.person, plan="pro")
+    visit.visitor.choose_plan("Hedge club")
+    visit.expects_of_page("$pageview")
     visit.expects("$identify", "plan_changed")
-    return "A mutation changed Ada's plan, identified her and captured plan_changed"
+    return "A mutation changes her plan, sets the person's property and captures plan_changed"

@@ -1,0 +1,3 @@
+from pyconvex import OidcProvider
+
+providers = [OidcProvider.this_deployment()]

@@ -1,0 +1,61 @@
+"""What the demo prints once everything runs: where to click, and what to watch.
+
+Owns the words. Never starts anything. One invariant: no key is printed but in a link that works
+once.
+"""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from demo.host import REFRESH_S, SHOP, Host
+from demo.receiver import FLAG, Receiver
+
+
+def guide(host: Host, receiver: Receiver, shop_url: str | None, seconds: float) -> Text:
+    """The links and a short tour."""
+    links = [
+        *([] if shop_url is None else [("The shop", shop_url)]),
+        ("PostHog Local" if receiver.local is not None else "PostHog", receiver.host),
+        ("The host's dashboard, for one sign-in", host.sign_in_link()),
+    ]
+    text = Text()
+    text.append(f"\nReady after {seconds:.0f} s.\n", style="bold")
+    for name, url in links:
+        text.append(f"\n  {name}\n    {url}\n")
+    text.append("\n" + "\n".join(_tour(host, receiver, shop_url)) + "\n")
+    return text
+
+
+def _tour(host: Host, receiver: Receiver, shop_url: str | None) -> list[str]:
+    if shop_url is None:
+        return [
+            "The visit above was made by a Python client. Make it your own way:",
+            f"  cd {host.folder}",
+            "  pyconvex run products:offers --watch      follows the prices",
+            *_flag_tour(receiver, "the prices change"),
+            "Ctrl-C stops everything.",
+        ]
+    return [
+        "What to click:",
+        "  1. In the shop: look at a product, then sign up. Any address does, nothing is mailed.",
+        "  2. Click your name, upgrade; put something into the cart, pay with a card that works,",
+        "     then with one that is declined.",
+        *(["  3. Below the shop: “Your timeline”. All of it is there, before and after signing up."]
+          if receiver.local is not None else ["  3. In PostHog: Activity, and the person."]),
+        *_flag_tour(receiver, "the open shop changes its prices"),
+        f"  The functions are in {SHOP / 'convex'}: save one, and it is deployed.",
+        "Ctrl-C stops everything.",
+    ]  # fmt: skip
+
+
+def _flag_tour(receiver: Receiver, effect: str) -> list[str]:
+    if receiver.flags_key is None:
+        return ["  No key reads flags (--flags-key), so the discount stays at none."]
+    every = f"The host asks for changed flags every {REFRESH_S} s here; 60 s is usual."
+    if receiver.local is None:
+        return [f"  4. Edit the flag {FLAG}: {effect}. {every}"]
+    return [
+        f"  4. Enable the flag at {receiver.host}/feature_flags/{FLAG} and save: {effect}.",
+        f"     {every}",
+    ]

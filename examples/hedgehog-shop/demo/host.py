@@ -1,0 +1,94 @@
+"""The host that runs the shop's functions: `pyconvex dev` as a child, and what the demo asks of it.
+
+Owns starting it, its variables and its stock. Never talks to PostHog. One invariant: when `hosting`
+gives a host, the shop is deployed and has something to sell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from demo import ports
+from demo.failure import DemoError
+from demo.options import HOST_PORT, Options
+from demo.processes import JsonLines, running, tool
+from demo.receiver import Receiver
+from pyconvex.cli import env_local
+from pyconvex.cli.deployment import Deployment
+
+SHOP = Path(__file__).resolve().parents[1]
+#: How often the demo's host asks for changed flags, in seconds; 60 is usual.
+REFRESH_S = 2
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host with the shop on it."""
+
+    url: str
+    admin_key: str
+    #: How many functions are deployed.
+    functions: int
+    #: In here `pyconvex` finds the deployment.
+    folder: Path
+    process: JsonLines
+
+    def run(self, function: str, **arguments: Any) -> Any:
+        """Call a function of any kind, internal ones too, as `pyconvex run` does."""
+        return _run(Deployment(self.url, self.admin_key), function, arguments)
+
+    def sign_in_link(self) -> str:
+        """A link that signs in to the dashboard, once."""
+        found = Deployment(self.url, self.admin_key).post("/api/pyconvex/sign_in_link", {})
+        return str(found["url"])
+
+
+@contextmanager
+def hosting(options: Options, receiver: Receiver, folder: Path) -> Iterator[Host]:
+    """The host, for as long as the block lasts."""
+    port = ports.choose("--host-port", options.host_port, HOST_PORT, pair=True)
+    data = folder / "pyconvex" if options.data is None else options.data / "pyconvex"
+    watch = "--no-watch" if options.script else "--watch"
+    command = tool(
+        "pyconvex", "dev", "--json", "--port", str(port), "--data", str(data), watch,
+        "--functions", str(SHOP / "convex"),
+    )  # fmt: skip
+    with running("The host", command, folder) as process:
+        url = str(process.expect("its address", lambda line: "url" in line)["url"])
+        key = env_local.read(folder)[env_local.KEY_VARIABLE]
+        deployment = Deployment(url, key)
+        _set_variables(deployment, receiver)
+        deployed = process.expect("the deployed shop", lambda line: "deployed" in line)
+        _run(deployment, "products:stock", {})
+        yield Host(url, key, int(deployed["deployed"]), folder, process)
+
+
+def _set_variables(deployment: Deployment, receiver: Receiver) -> None:
+    """What a person would do with `pyconvex env set`, in one request."""
+    variables = {
+        "POSTHOG_PROJECT_TOKEN": receiver.token,
+        "POSTHOG_HOST": receiver.host,
+        "POSTHOG_FLAGS_POLLING_INTERVAL_SECONDS": str(REFRESH_S),
+        "POSTHOG_PERSONAL_API_KEY": receiver.flags_key,  # None removes it
+    }
+    changes = [{"name": name, "value": value} for name, value in variables.items()]
+    try:
+        deployment.post("/api/update_environment_variables", {"changes": changes})
+    except click.ClickException as error:
+        raise DemoError(f"The host did not take its variables: {error.message}") from error
+
+
+def _run(deployment: Deployment, function: str, arguments: dict[str, Any]) -> Any:
+    try:
+        answer = deployment.call(function, arguments)
+    except click.ClickException as error:
+        raise DemoError(error.message) from error
+    if answer["status"] != "success":
+        raise DemoError(f"{function} failed: {answer['errorMessage']}")
+    return answer["value"]
