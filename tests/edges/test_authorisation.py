@@ -47,6 +47,7 @@ def routes_of_the_app() -> dict[str, dict[str, Any]]:
         operator=nothing,
         recent=nothing,
         exporter=nothing,
+        log_streams=nothing,
     )
     routes: dict[str, dict[str, Any]] = app._routes
     return routes

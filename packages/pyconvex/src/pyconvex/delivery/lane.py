@@ -76,11 +76,11 @@ class RunLogLane:
 
     #: What it wants: "exception", "log", "execution", and words that `ctx.report` was given. With
     #: "execution" every run is written to the log, also one that told nothing.
-    reads: ClassVar[tuple[str, ...]]
+    reads: tuple[str, ...]
     #: Variables without which nothing can be sent: until all are set, entries wait in the log.
     needs: ClassVar[tuple[str, ...]] = ()
     #: When a batch is full.
-    limits: ClassVar[Limits] = Limits()
+    limits: Limits = Limits()
     #: The path of the component instance that declares the lane; set before anything is called.
     component: str = ""
 
@@ -102,6 +102,25 @@ class RunLogLane:
     def classify(self, response: Response) -> Verdict:
         """What an answer means; override where a receiver differs from plain HTTP."""
         return classify(response)
+
+
+class LooseRunLogLane(RunLogLane):
+    """A lane over the run log that is set up while the deployment runs, not by a component.
+
+    `configure` is called first, and again whenever its settings change: what is under way is then
+    made anew with the new ones. It says what the lane `reads` and its `limits`.
+    """
+
+    #: Kinds of entries whose batches don't count for `sent_bytes`.
+    uncounted: frozenset[str] = frozenset()
+
+    def configure(self, settings: bytes) -> None:
+        """Take these settings from now on."""
+        raise NotImplementedError
+
+    async def send(self, request: Request, transport: Transport) -> Response:
+        """Send once. Raises `Unreachable`. For what is not HTTP, or is signed as it leaves."""
+        return await transport.send(request)
 
 
 class QueueReport(msgspec.Struct, frozen=True):

@@ -22,6 +22,17 @@ class LaneComponent(msgspec.Struct, frozen=True, array_like=True):
     env: dict[str, str]
 
 
+class LooseLane(msgspec.Struct, frozen=True, array_like=True):
+    """A lane that no component declares: it is set up, and changed, while the deployment runs."""
+
+    #: What its cursor is filed under and its status is told as, such as "log_stream:k57…".
+    key: str
+    #: The import path of a `LooseRunLogLane`.
+    lane: str
+    #: What its class makes of it; secrets among it.
+    settings: bytes
+
+
 class LaneStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How one lane is doing; counts are since the server started."""
 
@@ -44,6 +55,8 @@ class LaneStatus(msgspec.Struct, frozen=True, kw_only=True):
     #: Entries of the run log that were swept before the lane came to them, ever.
     dropped: int = 0
     last_error: str | None = None
+    #: Bytes of requests that were accepted, of lanes that count them.
+    sent_bytes: int = 0
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -56,6 +69,7 @@ class Configure(Frame, frozen=True, array_like=True, tag=True):
     data_path: str
     durable_ts: int
     components: tuple[LaneComponent, ...]
+    loose: tuple[LooseLane, ...] = ()
 
 
 class Wake(Frame, frozen=True, array_like=True, tag=True):

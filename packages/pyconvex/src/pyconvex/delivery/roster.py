@@ -11,11 +11,20 @@ import asyncio
 import importlib
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Any
 
-from pyconvex.delivery.lane import CallFailed, QueueLane, QueueReport, RunLogLane, TimerLane
+from pyconvex.delivery.lane import (
+    CallFailed,
+    LooseRunLogLane,
+    QueueLane,
+    QueueReport,
+    RunLogLane,
+    TimerLane,
+)
 from pyconvex.delivery.messages import (
     Call,
     CallResult,
@@ -25,11 +34,13 @@ from pyconvex.delivery.messages import (
     LaneComponent,
     LaneStatus,
     Log,
+    LooseLane,
     Wake,
 )
 from pyconvex.delivery.queue_rows import DurableRows
 from pyconvex.delivery.runner import (
     LaneRunner,
+    LooseRunner,
     QueueRunner,
     RunLogRunner,
     Surroundings,
@@ -38,8 +49,8 @@ from pyconvex.delivery.runner import (
 from pyconvex.delivery.transport import Transport
 from pyconvex.runlog.log import FOLDER
 
-#: Lanes are told apart by component and import path.
-LaneKey = tuple[str, str]
+#: Lanes are told apart by component and import path; loose ones by no component and their key.
+LaneKey = tuple[str | None, str]
 
 
 class Roster:
@@ -80,10 +91,11 @@ class Roster:
     def receive(self, message: Configure | Wake | EnvChanged | CallResult) -> None:
         """Do what the server says."""
         match message:
-            case Configure(data_path, durable_ts, components):
+            case Configure(data_path, durable_ts, components, loose):
                 self._rows.open(data_path)
                 self._run_log = Path(data_path) / FOLDER
                 self._configure(components)
+                self._configure_loose(loose)
                 self._wake(durable_ts)
             case Wake(durable_ts):
                 self._wake(durable_ts)
@@ -114,38 +126,62 @@ class Roster:
         self._rows.close()
 
     def _configure(self, components: tuple[LaneComponent, ...]) -> None:
-        wanted = {(c.path, lane): c for c in components for lane in c.lanes}
+        wanted: dict[LaneKey, LaneComponent] = {
+            (c.path, lane): c for c in components for lane in c.lanes
+        }
         self._broken.clear()
         for key in list(self._runners):
+            if key[0] is None:
+                continue
             if key not in wanted or wanted[key].queues != self._components[key[0]].queues:
-                del self._runners[key]
-                self._tasks.pop(key).cancel()
+                self._end(key)
         self._components = {c.path: c for c in components}
         for key, component in wanted.items():
             if key in self._runners:
                 self._runners[key].set_env(component.env)
             else:
-                self._start(key, component)
+                self._start(key, partial(self._make, key[1], component), component.env)
 
-    def _start(self, key: LaneKey, component: LaneComponent) -> None:
+    def _configure_loose(self, loose: tuple[LooseLane, ...]) -> None:
+        wanted: dict[LaneKey, LooseLane] = {(None, each.key): each for each in loose}
+        for key in list(self._runners):
+            if key[0] is None and key not in wanted:
+                self._end(key)
+        for key, each in wanted.items():
+            runner = self._runners.get(key)
+            if isinstance(runner, LooseRunner):
+                runner.reconfigure(each.settings)
+            else:
+                self._start(key, partial(self._make_loose, each), {})
+
+    def _end(self, key: LaneKey) -> None:
+        del self._runners[key]
+        self._tasks.pop(key).cancel()
+
+    def _start(self, key: LaneKey, make: Callable[[], LaneRunner], env: Mapping[str, str]) -> None:
         try:
-            runner = self._make(key[1], component)
+            runner = make()
         except Exception as error:  # whatever the import of a lane raises, the others go on
             name, reason = key[1].rpartition(":")[2], f"{type(error).__name__}: {error}"
             self._broken[key] = LaneStatus(
-                component=key[0], lane=name, queue=None, state="broken", last_error=reason
+                component=key[0] or "", lane=name, queue=None, state="broken", last_error=reason
             )
-            text = f"lane {key[1]} can't run ({reason}); its rows stay in the queue"
-            self._post(Log(key[0], name, "error", text))
+            text = f"lane {key[1]} can't run ({reason}); what it carries is kept"
+            self._post(Log(key[0] or "", name, "error", text))
             return
-        runner.set_env(component.env)
+        runner.set_env(env)
         self._runners[key] = runner
         self._tasks[key] = asyncio.create_task(runner.run(), name=key[1])
         self._tasks[key].add_done_callback(self._ended)
 
+    def _make_loose(self, loose: LooseLane) -> LaneRunner:
+        lane = _imported(loose.lane)()
+        if not isinstance(lane, LooseRunLogLane):
+            raise TypeError(f"{loose.lane} is no LooseRunLogLane")
+        return LooseRunner(loose, lane, self._run_log, self._world)
+
     def _make(self, import_path: str, component: LaneComponent) -> LaneRunner:
-        module, _, attribute = import_path.partition(":")
-        lane = getattr(importlib.import_module(module), attribute)()
+        lane = _imported(import_path)()
         if isinstance(lane, TimerLane):
             return TimerRunner(component.path, lane, self._world)
         if isinstance(lane, RunLogLane):
@@ -191,3 +227,8 @@ class Roster:
             future.set_exception(CallFailed(error))
         else:
             future.set_result(value)
+
+
+def _imported(path: str) -> Any:
+    module, _, attribute = path.partition(":")
+    return getattr(importlib.import_module(module), attribute)

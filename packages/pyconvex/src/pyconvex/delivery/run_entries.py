@@ -24,9 +24,14 @@ class AdmittedEntries:
         #: Where the lane begins.
         self.cursor: Position = START if cursor is None else cursor.position
         self._lane = lane
+        self._folder = folder
         self._reader = RunLogReader(folder, frozenset(lane.reads))
         #: The last row that was admitted, and the last that the lane was asked about.
         self._asked = (self.cursor, self.cursor)
+
+    def read_kinds(self) -> None:
+        """The lane reads other kinds now."""
+        self._reader = RunLogReader(self._folder, frozenset(self._lane.reads))
 
     def read(
         self, after: Position, max_rows: int, max_bytes: int

@@ -17,20 +17,27 @@ import msgspec
 
 from pyconvex.delivery.breaker import Backoff, Breaker
 from pyconvex.delivery.drain import Acknowledge, Drain, Phase, Read, Say, Send, SetAside, Wait
-from pyconvex.delivery.lane import QueueLane, QueueReport, RunLogLane, TimerLane
+from pyconvex.delivery.lane import (
+    LooseRunLogLane,
+    QueueLane,
+    QueueReport,
+    RunLogLane,
+    TimerLane,
+)
 from pyconvex.delivery.messages import (
     Ack,
     FromLanes,
     LaneStatus,
     Log,
+    LooseLane,
     Reads,
     RunLogAck,
     SetAsideEntry,
     SetAsideRow,
 )
 from pyconvex.delivery.run_entries import AdmittedEntries
-from pyconvex.delivery.transport import Request, Transport, Unreachable
-from pyconvex.delivery.verdict import Retry, Verdict
+from pyconvex.delivery.transport import Request, Response, Transport, Unreachable
+from pyconvex.delivery.verdict import Accepted, Retry, Verdict
 from pyconvex.runlog.cursors import cursor_key
 from pyconvex.runlog.entries import unpack
 from pyconvex.storage import START, Position, QueueRow, QueueStats
@@ -202,9 +209,12 @@ class DrainRunner(LaneRunner):
     def _ts_of(self, row: QueueRow) -> int:
         raise NotImplementedError
 
+    async def _transmit(self, request: Request) -> Response:
+        return await self._world.transport.send(request)
+
     async def _send(self, request: Request) -> Verdict:
         try:
-            response = await self._world.transport.send(request)
+            response = await self._transmit(request)
         except Unreachable as error:
             return Retry(str(error))
         try:
@@ -288,6 +298,50 @@ class RunLogRunner(DrainRunner):
 
     def _ts_of(self, row: QueueRow) -> int:
         return int(unpack(row.body).run.ts_ms * 1_000_000)
+
+
+class LooseRunner(RunLogRunner):
+    """Carries entries through a lane that is set up, and changed, while it runs."""
+
+    def __init__(
+        self, loose: LooseLane, lane: LooseRunLogLane, folder: Path, world: Surroundings
+    ) -> None:
+        lane.configure(loose.settings)
+        super().__init__("", loose.key, lane, folder, world)
+        self.lane = loose.key.rpartition(":")[2]
+        self._loose = lane
+        self._settings = loose.settings
+        self._sent_bytes = 0
+        #: Whether what is frozen counts.
+        self._counts = True
+
+    def reconfigure(self, settings: bytes) -> None:
+        """Go on with these settings, from the same place."""
+        if settings == self._settings:
+            return
+        self._settings = settings
+        self._loose.configure(settings)
+        self._entries.read_kinds()
+        self._world.post(Reads(self.component, self._path, self._loose.reads))
+        self._drain.settings_changed(complete=True)
+        self._stirred.set()
+
+    def status(self) -> LaneStatus:
+        return msgspec.structs.replace(super().status(), sent_bytes=self._sent_bytes)
+
+    async def _transmit(self, request: Request) -> Response:
+        return await self._loose.send(request, self._world.transport)
+
+    async def _send(self, request: Request) -> Verdict:
+        verdict = await super()._send(request)
+        if isinstance(verdict, Accepted) and self._counts:
+            self._sent_bytes += len(request.body)
+        return verdict
+
+    def _freeze(self, rows: Sequence[QueueRow]) -> Request | None:
+        entries = [unpack(row.body) for row in rows]
+        self._counts = any(entry.kind not in self._loose.uncounted for entry in entries)
+        return self._encode(entries, self.env)
 
 
 class TimerRunner(LaneRunner):

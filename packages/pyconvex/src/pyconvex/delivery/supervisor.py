@@ -30,6 +30,7 @@ from pyconvex.delivery.messages import (
     LaneComponent,
     LaneStatus,
     Log,
+    LooseLane,
     Reads,
     RunLogAck,
     SetAsideEntry,
@@ -116,6 +117,7 @@ class LaneSupervisor:
         self._data_path = ""
         self._durable_ts = 0
         self._components: dict[str, LaneComponent] = {}
+        self._loose: tuple[LooseLane, ...] = ()
         self._keeper: asyncio.Task[None] | None = None
         #: Set while some component has lanes.
         self._wanted = asyncio.Event()
@@ -140,7 +142,15 @@ class LaneSupervisor:
     def configure(self, components: Sequence[LaneComponent]) -> None:
         """A deploy: these components' lanes from now on; unchanged ones go on undisturbed."""
         self._components = {c.path: c for c in components if c.lanes}
-        if self._components:
+        self._configured()
+
+    def configure_loose(self, lanes: Sequence[LooseLane]) -> None:
+        """These loose lanes from now on; those whose settings are the same go on undisturbed."""
+        self._loose = tuple(lanes)
+        self._configured()
+
+    def _configured(self) -> None:
+        if self._components or self._loose:
             self._wanted.set()
         else:
             self._wanted.clear()
@@ -233,7 +243,9 @@ class LaneSupervisor:
             call.cancel()
         self._before = {(s.component, s.lane): s for s in self.status()}
         self._reported = tuple(
-            replace(s, state=self.life.value, in_hand=0, sent=0, failed=0, set_aside=0)
+            replace(
+                s, state=self.life.value, in_hand=0, sent=0, failed=0, set_aside=0, sent_bytes=0
+            )
             for s in self._reported
         )
         with contextlib.suppress(ProcessLookupError):
@@ -277,7 +289,8 @@ class LaneSupervisor:
             self._say(CallResult(call.call_id, value))
 
     def _configuration(self) -> Configure:
-        return Configure(self._data_path, self._durable_ts, tuple(self._components.values()))
+        components = tuple(self._components.values())
+        return Configure(self._data_path, self._durable_ts, components, self._loose)
 
     def _say(self, message: FromServer) -> None:
         if self._channel is not None:
@@ -296,5 +309,6 @@ class LaneSupervisor:
             sent=status.sent + before.sent,
             failed=status.failed + before.failed,
             set_aside=status.set_aside + before.set_aside,
+            sent_bytes=status.sent_bytes + before.sent_bytes,
             last_error=status.last_error or before.last_error,
         )

@@ -12,6 +12,7 @@ import logging
 import re
 import secrets
 from collections.abc import Awaitable, Callable
+from urllib.parse import unquote
 
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -23,6 +24,7 @@ from pyconvex.http.deployment import DeploymentRoutes
 from pyconvex.http.exchange import Gone, Request, RequestError, Response, refusal, text
 from pyconvex.http.function_logs import FunctionLogRoutes
 from pyconvex.http.functions import FunctionRoutes
+from pyconvex.http.log_streams import LogStreamOperations, LogStreamRoutes
 from pyconvex.http.operations import OperationRoutes, Operator
 from pyconvex.http.site import below_site
 from pyconvex.identity import AuthenticationError, Authenticator
@@ -90,13 +92,15 @@ def create_app(
     operator: Operator | None = None,
     recent: RecentRuns | None = None,
     exporter: Exporter | None = None,
+    log_streams: LogStreamOperations | None = None,
     new_request_id: Callable[[], str] = lambda: secrets.token_hex(8),
 ) -> ASGIApp:
     """The application that official clients and tools talk to; serve it at the root of an origin.
 
     `sync` gets the WebSockets, `site`, if it is given, what is below `/http`, `dashboard` what is
-    below `/dashboard`, `operator` the deploys, `recent` is what `npx convex logs` follows, and
-    `exporter` makes data leave. Nothing is started or stopped here: the host lives longer.
+    below `/dashboard`, `operator` the deploys, `log_streams` what is asked of those, `recent` is
+    what `npx convex logs` follows, and `exporter` makes data leave. Nothing is started or stopped
+    here: the host lives longer.
     """
     callers = Callers(authenticator)
     functions = FunctionRoutes(
@@ -116,6 +120,8 @@ def create_app(
         routes["/api/app_metrics/stream_udf_execution"] = logs
     if exporter is not None:
         routes |= _export_routes(callers, exporter)
+    if log_streams is not None:
+        routes |= LogStreamRoutes(callers, log_streams).routes()
     return _Application(routes, functions.run, sync, site, dashboard)
 
 
@@ -203,7 +209,7 @@ class _Application:
     async def _answer(self, request: Request) -> Response:
         if request.method == "OPTIONS":
             return text("")
-        methods = self._routes.get(request.path)
+        methods = self._routes.get(request.path) or self._with_id(request)
         if methods is None:
             if request.path.startswith("/api/run/") and request.method == "POST":
                 return await self._run(request)
@@ -214,6 +220,13 @@ class _Application:
             refused = refusal(405, "MethodNotAllowed", f"{request.path} answers {allowed} only.")
             return refused._replace(headers=((b"allow", allowed.encode()),))
         return await endpoint(request)
+
+    def _with_id(self, request: Request) -> dict[str, Endpoint] | None:
+        """The route of a path that ends with an id."""
+        parent, _, id = request.path.rpartition("/")
+        methods = self._routes.get(f"{parent}/{{id}}")
+        request.id = unquote(id)
+        return methods
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         if _SYNC.match(_SLASHES.sub("/", scope["path"])):

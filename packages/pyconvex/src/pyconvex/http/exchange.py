@@ -42,6 +42,8 @@ class Request:
         self.peer: str = (scope.get("client") or ("",))[0]
         #: Without doubled slashes.
         self.path = path
+        #: What stands in the place of `{id}` in the route's path.
+        self.id = ""
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
         self._query_string: bytes = scope["query_string"]
         self._receive = receive

@@ -66,6 +66,11 @@ class Cursors:
         cursor.dropped += entries
         self._save()
 
+    def forget(self, lane: str) -> None:
+        """A lane is gone for good."""
+        if self._cursors.pop(lane, None) is not None:
+            self._save()
+
     def _save(self) -> None:
         # Not synced: a cursor that is lost is an old one, and ids are the same.
         path = self._folder / FILE

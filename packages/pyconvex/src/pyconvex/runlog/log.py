@@ -14,8 +14,10 @@ import asyncio
 import contextlib
 import logging
 import time
+import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -24,7 +26,7 @@ from pyconvex.runlog.entries import EXECUTION, unpack
 from pyconvex.runlog.reader import RunLogReader
 from pyconvex.runlog.recent import RecentRuns
 from pyconvex.runlog.record import RunRecord, encode_record
-from pyconvex.runlog.report import Report
+from pyconvex.runlog.report import Item, Report, encode_value
 from pyconvex.runlog.segments import MAX_BODY_BYTES, position
 from pyconvex.runlog.writer import Bounds, RunLogWriter
 from pyconvex.storage import Position
@@ -35,6 +37,8 @@ FOLDER = "runlog"
 #: only logged.
 SET_ASIDE = "set_aside.jsonl"
 MAX_SET_ASIDE_BYTES = 16 * 1024 * 1024
+#: The kind of records that are no run's: what the host tells of itself.
+HOST = "host"
 
 _LOG = logging.getLogger("pyconvex.runlog")
 #: More entries than a segment can hold.
@@ -54,6 +58,7 @@ class RunLog:
     ) -> None:
         self.folder = data / FOLDER
         self.recent = RecentRuns(now_ms)
+        self._now_ms = now_ms
         self._cursors = Cursors(self.folder)
         self._on_written = on_written
         self._writer = RunLogWriter(
@@ -61,7 +66,11 @@ class RunLog:
         )
         #: The kinds that each lane wants.
         self._lanes: dict[str, frozenset[str]] = {}
+        #: Those of them that no component declares.
+        self._loose: frozenset[str] = frozenset()
         self._wants_all = False
+        #: Hears which lane lost how many entries.
+        self.on_lost: Callable[[str, int], None] = lambda lane, lost: None
 
     def start(self) -> None:
         """Begin to keep records."""
@@ -90,23 +99,59 @@ class RunLog:
             body = encode_record(msgspec.structs.replace(record, report=kept))
         return self._writer.append(body, lasting=record.must_last)
 
+    def wants(self, kind: str) -> bool:
+        """Whether some lane reads this kind."""
+        return any(kind in kinds for kinds in self._lanes.values())
+
+    def tell(self, kind: str, value: Any) -> None:
+        """Keep what the host tells of itself, as an entry of this kind, if a lane reads it.
+
+        It goes the way of what runs tell, so that one cursor serves both, in one order.
+        """
+        if not self.wants(kind):
+            return
+        now_ms = self._now_ms()
+        record = RunRecord(
+            ts_ms=now_ms,
+            began_ms=now_ms,
+            request_id="",
+            execution_id=str(uuid.uuid4()),
+            kind=HOST,
+            path="",
+            report=Report(items=(Item(kind, "", encode_value(value)),)),
+        )
+        self._writer.append(encode_record(record), lasting=False)
+
     # Lanes
 
-    def set_lanes(self, lanes: Iterable[str]) -> None:
-        """These lanes may read the log from now on.
+    def set_lanes(self, lanes: Iterable[str], *, loose: bool = False) -> None:
+        """These lanes may read the log from now on: all that components declare, or with `loose`
+        all others.
 
         One that is new begins with what is told from now on.
         """
         end = self._writer.end_position()
-        self._lanes = {lane: self._lanes.get(lane, frozenset()) for lane in lanes}
-        for lane in self._lanes:
+        others = self._loose if not loose else self._lanes.keys() - self._loose
+        given = list(lanes)
+        if loose:
+            self._loose = frozenset(given)
+        self._lanes = {lane: self._lanes.get(lane, frozenset()) for lane in (*others, *given)}
+        for lane in given:
             self._cursors.begin(lane, end)
+        self._look_at_wishes()
+
+    def forget(self, lane: str) -> None:
+        """A loose lane is gone for good: so is its cursor."""
+        self._lanes.pop(lane, None)
+        self._loose -= {lane}
+        self._cursors.forget(lane)
         self._look_at_wishes()
 
     def reads(self, lane: str, kinds: Iterable[str]) -> None:
         """A lane reads these kinds."""
-        self._lanes[lane] = frozenset(kinds)
-        self._look_at_wishes()
+        if lane in self._lanes:  # else it is one that has just been taken away
+            self._lanes[lane] = frozenset(kinds)
+            self._look_at_wishes()
 
     def cursor(self, lane: str) -> Cursor | None:
         """How far a lane is, and what it lost."""
@@ -123,7 +168,8 @@ class RunLog:
 
     def acknowledge(self, lane: str, place: Position) -> None:
         """A lane has delivered everything up to and including this place."""
-        self._cursors.advance(lane, place)
+        if lane in self._lanes:
+            self._cursors.advance(lane, place)
 
     def set_aside(self, lane: str, body: bytes, reason: str) -> None:
         """Keep an entry that no receiver takes, with the reason, for a person to look at."""
@@ -153,6 +199,7 @@ class RunLog:
                         lane,
                         lost,
                     )
+                    self.on_lost(lane, lost)
             await in_thread(None, self._writer.remove, segment)
 
     def _count(self, kinds: frozenset[str], after: Position, segment: int) -> int:

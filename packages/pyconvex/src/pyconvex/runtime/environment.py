@@ -66,9 +66,16 @@ def check_variables(app: Namespace, env: Sequence[EnvSpec]) -> None:
 class DeploymentEnvironment:
     """Lists and changes variables (`pyconvex.runtime.calls.Environment`)."""
 
-    def __init__(self, system: SystemTransactions, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        system: SystemTransactions,
+        on_change: Callable[[], None],
+        audit: Callable[[str, Mapping[str, Any]], None] = lambda action, metadata: None,
+    ) -> None:
         self._system = system
         self._on_change = on_change
+        #: Hears what was changed, in Convex's words, and never a value.
+        self._audit = audit
 
     def current(self) -> dict[str, str]:
         """All variables that are set, at once."""
@@ -79,16 +86,22 @@ class DeploymentEnvironment:
         for change in changes:
             _check_form(change)
 
-        def work(tx: Transaction) -> None:
+        def work(tx: Transaction) -> dict[str, str]:
             app = tx.namespace("")
-            declared = _declared(app)
+            declared, before = _declared(app), app.env_all()
             for change in changes:
                 _check_declared(change, declared.get(change.name))
                 app.set_env(change.name, change.value)
             _check_totals(app.env_all())
+            return before
 
-        await self._system.write(work)
+        before = await self._system.write(work)
         self._on_change()
+        for change in changes:
+            known = change.name in before
+            if known or change.value is not None:
+                verb = "delete" if change.value is None else "update" if known else "create"
+                self._audit(f"{verb}_environment_variable", {"variable_name": change.name})
 
     def visible_to(self, env: Sequence[EnvSpec]) -> dict[str, str]:
         """The values that a component with these declarations sees now."""

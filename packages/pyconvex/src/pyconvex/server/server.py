@@ -26,6 +26,7 @@ from pyconvex.delivery.messages import LaneStatus
 from pyconvex.delivery.supervisor import LaneSupervisor
 from pyconvex.export import Exporter
 from pyconvex.http import Deployment, IssuerDocuments, SiteEndpoint, create_app
+from pyconvex.log_streams import deployment as events_of
 from pyconvex.runlog.log import RunLog
 from pyconvex.runlog.recent import RecentRuns
 from pyconvex.runtime import addresses, cursor_secret
@@ -40,8 +41,10 @@ from pyconvex.runtime.pool import Pool
 from pyconvex.runtime.scheduler import Scheduler
 from pyconvex.runtime.spec import AppSpec
 from pyconvex.runtime.system import SystemTransactions
+from pyconvex.server.audit import AuditLog, deployed
 from pyconvex.server.keys import admin_key
 from pyconvex.server.lanes import LaneBridge, lane_components, lane_keys, with_losses
+from pyconvex.server.log_streams import LogStreams
 from pyconvex.server.maintenance import forget_jobs, maintain, sweep_run_log
 from pyconvex.server.operations import ServerOperations
 from pyconvex.server.settings import Settings
@@ -170,7 +173,8 @@ class Server:
         commits = CommitQueue(committer)
         self._system = system = SystemTransactions(store, commits)
         self._stack.callback(system.close)
-        self._environment = DeploymentEnvironment(system, self._on_env_change)
+        self._audit = audit = AuditLog(run_log)
+        self._environment = DeploymentEnvironment(system, self._on_env_change, audit.tell)
         host = Host(store, committer, commits, system, on_appended=self._wake_lanes, keeper=run_log)
         self._stack.callback(host.close)
         self._lanes = LaneSupervisor(LaneBridge(host, store, run_log))
@@ -192,6 +196,9 @@ class Server:
         self._stack.push_async_callback(self._scheduler.stop)
         self._spec: AppSpec | None = None
         self._lanes.start(settings.data, [], store.durable_ts)
+        self.log_streams = self._log_streams(run_log)
+        self.log_streams.start()
+        self._stack.push_async_callback(self.log_streams.stop)
         self._background(maintain(store, commits, sweeps=[partial(forget_jobs, system)]))
         await self._tell_address()
         issuer = settings.site_origin or self.site_url
@@ -254,6 +261,23 @@ class Server:
             ),
             recent=self._run_log.recent,
             exporter=self._exporter,
+            log_streams=self.log_streams,
+        )
+
+    def _log_streams(self, run_log: RunLog) -> LogStreams:
+        settings = self.settings
+        return LogStreams(
+            self._system,
+            run_log,
+            self._audit,
+            events_of.Deployment(
+                deployment_name=settings.name,
+                deployment_type="dev" if settings.watch else "prod",
+            ),
+            configure=self._lanes.configure_loose,
+            lanes=self._lanes.status,
+            variables=self.variables,
+            printing=settings.print_events,
         )
 
     async def _cursor_secret(self) -> bytes:
@@ -303,6 +327,7 @@ class Server:
         components = lane_components(spec, self._environment, self._system)
         self._run_log.set_lanes(lane_keys(components))
         self._lanes.configure(components)
+        self._audit.tell("push_config", deployed(spec))
 
     def _on_env_change(self) -> None:
         for changed in (self._env_changed, *self._watching_variables):

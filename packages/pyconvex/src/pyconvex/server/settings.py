@@ -42,6 +42,8 @@ class Settings:
     #: Keep error texts and log lines from clients, as production does; administrators read them in
     #: HTTP answers and in the logs, and the data of a `ConvexError` reaches everybody.
     redact_logs_to_client: bool = False
+    #: Print events of log streams, as "text" or "jsonl", for as long as this server runs.
+    print_events: str | None = None
     #: Short name of the deployment, part of its admin key.
     name: str = "local"
 

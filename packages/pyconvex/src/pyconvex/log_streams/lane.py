@@ -1,0 +1,98 @@
+"""The lane of one log stream.
+
+Owns which entries of the run log become events of the stream, and handing them to its sink. Never
+decides when. One invariant: settings take effect at once and for everything that is not yet taken,
+without losing the stream's place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from pyconvex.delivery import Request, Response, Transport, Verdict
+from pyconvex.delivery.lane import LooseRunLogLane
+from pyconvex.log_streams import topics
+from pyconvex.log_streams.deployment import Deployment
+from pyconvex.log_streams.events import StreamEvent, event_of
+from pyconvex.log_streams.registry import sinks
+from pyconvex.log_streams.sink import Sink
+from pyconvex.runlog.entries import RunEntry
+
+#: For the lane process, which imports it by path.
+IMPORT_PATH = "pyconvex.log_streams.lane:StreamLane"
+
+
+class StreamSettings(msgspec.Struct, frozen=True):
+    """All that a stream's lane needs to know."""
+
+    id: str
+    stream_type: str
+    config: dict[str, str | float | bool | None]
+    #: None for all, as far as the kind of stream leaves a choice.
+    topics: tuple[str, ...] | None
+    deployment: Deployment
+
+
+def lane_key(stream: str) -> str:
+    """The key of a stream's lane.
+
+    >>> lane_key("k57")
+    'log_stream:k57'
+    """
+    return f"log_stream:{stream}"
+
+
+def wanted_topics(kind: type[Sink], chosen: Sequence[str] | None) -> frozenset[str]:
+    """The topics of a stream of this kind that chose these."""
+    if kind.topics is not None:
+        return kind.topics
+    told = topics.ALL_BUT_AUDITS if chosen is None else frozenset(chosen)
+    return told | {topics.EVENTS_DROPPED}
+
+
+def wanted_kinds(kind: type[Sink], stream: str, chosen: Sequence[str] | None) -> tuple[str, ...]:
+    """The kinds of entries that such a stream reads."""
+    wanted = wanted_topics(kind, chosen)
+    own = {topics.drops_of(stream)} if topics.EVENTS_DROPPED in wanted else set()
+    return tuple(sorted({*topics.entry_kinds(wanted - {topics.EVENTS_DROPPED}), *own}))
+
+
+class StreamLane(LooseRunLogLane):
+    """Carries entries of the run log to a sink (`pyconvex.delivery.lane.LooseRunLogLane`)."""
+
+    uncounted = frozenset({topics.entry_kind(topics.LOG_STREAM_EGRESS)})
+
+    def configure(self, settings: bytes) -> None:
+        self._settings = given = msgspec.json.decode(settings, type=StreamSettings)
+        kind = sinks().get(given.stream_type)
+        if kind is None:
+            raise LookupError(
+                f"log streams of the kind {given.stream_type!r} are not installed here"
+            )
+        if not isinstance(getattr(self, "_sink", None), kind):
+            self._sink = kind()
+        self._topics = wanted_topics(kind, given.topics)
+        self.limits = kind.limits
+        self.reads = wanted_kinds(kind, given.id, given.topics)
+
+    def admit(self, entry: RunEntry) -> bool:
+        event = self._event(entry)
+        return event is not None and self._sink.admit(event)
+
+    def encode(self, entries: Sequence[RunEntry], env: Mapping[str, str]) -> Request | None:
+        events = [event for entry in entries if (event := self._event(entry)) is not None]
+        given = self._settings
+        return self._sink.encode(events, given.config, given.deployment) if events else None
+
+    async def send(self, request: Request, transport: Transport) -> Response:
+        return await self._sink.send(request, self._settings.config, transport)
+
+    def classify(self, response: Response) -> Verdict:
+        return self._sink.classify(response)
+
+    def _event(self, entry: RunEntry) -> StreamEvent | None:
+        """The event of an entry, if it is of a topic that the stream has chosen."""
+        event = event_of(entry)
+        return event if event is not None and event.topic in self._topics else None

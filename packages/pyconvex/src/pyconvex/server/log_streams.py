@@ -1,0 +1,387 @@
+"""Log streams of a server: setting them up while it runs, verifying them, and how they fare.
+
+Owns what operators may do with streams (`pyconvex.http.log_streams.LogStreamOperations`) and the
+lanes that follow from it. Never sends an event: lanes do. One invariant: a stream keeps its place
+in the run log from the moment it is made, in whatever state it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from pyconvex.database import Transaction
+from pyconvex.delivery.messages import LaneStatus, LooseLane
+from pyconvex.delivery.transport import HttpTransport, Transport
+from pyconvex.log_streams import Config, ConfigRefused, Deployment, NotVerified, Sink, topics
+from pyconvex.log_streams.lane import (
+    IMPORT_PATH,
+    StreamSettings,
+    lane_key,
+    wanted_kinds,
+)
+from pyconvex.log_streams.registry import sinks
+from pyconvex.runlog.cursors import cursor_key
+from pyconvex.runlog.log import RunLog
+from pyconvex.runtime.calls import HostError
+from pyconvex.runtime.system import SystemTransactions
+from pyconvex.server import stream_records
+from pyconvex.server.audit import AuditLog
+from pyconvex.server.stream_records import State, StreamRecord
+from pyconvex.server.stream_settings import (
+    field_forms,
+    given_settings,
+    given_topics,
+    kind_named,
+    new_secret,
+    public_settings,
+)
+
+_LOG = logging.getLogger("pyconvex.log_streams")
+#: Streams of one deployment (Convex's limit).
+MAX_STREAMS = 5
+#: A verification that takes longer has failed.
+VERIFY_WITHIN_S = 15.0
+
+
+class LogStreams:
+    """The streams of one deployment. `start` it inside the event loop, `stop` it at the end.
+
+    `configure` gets the lanes that shall run; `lanes` tells how they fare.
+    """
+
+    def __init__(
+        self,
+        system: SystemTransactions,
+        run_log: RunLog,
+        audit: AuditLog,
+        deployment: Deployment,
+        *,
+        configure: Callable[[Sequence[LooseLane]], None],
+        lanes: Callable[[], Sequence[LaneStatus]],
+        variables: Callable[[], Mapping[str, str]],
+        transport: Transport | None = None,
+        printing: str | None = None,
+        now_ms: Callable[[], float] = lambda: time.time() * 1000,
+    ) -> None:
+        self._system = system
+        self._run_log = run_log
+        self._audit = audit
+        self._deployment = deployment
+        self._configure = configure
+        self._lanes = lanes
+        self._variables = variables
+        self._transport = transport or HttpTransport()
+        #: A stream that this server was started with, and that is not kept: the terminal.
+        self._printing = _printing_stream(printing) if printing is not None else None
+        self._now_ms = now_ms
+        self._streams: list[StreamRecord] = []
+        self._verifying: dict[str, asyncio.Task[None]] = {}
+
+    def start(self) -> None:
+        """Let the streams go on; those that were not verified are."""
+        self._streams = self._system.read(stream_records.all_streams)
+        self._run_log.on_lost = self._lost
+        self._put_in_force()
+        for stream in self._streams:
+            if stream.state == "pending":
+                self._begin_to_verify(stream)
+
+    async def stop(self) -> None:
+        """End verifications; they begin anew with the next start."""
+        tasks = list(self._verifying.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._transport.aclose()
+
+    # What operators do
+
+    async def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Set up a stream; see `LogStreamOperations.create`."""
+        name, kind = kind_named(body)
+        config = given_settings(kind, body)
+        chosen = given_topics(kind, body.get("topics"))
+        config |= {name: new_secret() for name in kind.generated}
+        _validate(kind, config)
+
+        def work(tx: Transaction) -> StreamRecord:
+            there = stream_records.all_streams(tx)
+            if any(stream.stream_type == name for stream in there):
+                raise HostError(
+                    409,
+                    "LogStreamAlreadyExists",
+                    f"{name[:1].upper()}{name[1:]} log stream already exists for this deployment",
+                )
+            if len(there) >= MAX_STREAMS:
+                raise HostError(
+                    400,
+                    "LogSinkQuotaExceeded",
+                    f"A deployment has at most {MAX_STREAMS} log streams: delete one first.",
+                )
+            return stream_records.add(tx, name, config, chosen)
+
+        stream = await self._system.write(work)
+        self._audit.tell("create_integration", {"type": name, "id": stream.id})
+        self._changed(stream)
+        made = {"logStreamType": name, "id": stream.id}
+        return made | {name: config[name] for name in kind.generated}
+
+    async def update(self, id: str, body: Mapping[str, Any]) -> None:
+        """Change settings; see `LogStreamOperations.update`."""
+        before = self._find(id)
+        name, kind = kind_named(body)
+        if name != before.stream_type:
+            raise HostError(
+                400,
+                "LogStreamTypeMismatch",
+                f"Cannot update a {before.stream_type} log stream with arguments for a different "
+                "log stream type",
+            )
+        config = given_settings(kind, body, before.config)
+        chosen = given_topics(kind, body["topics"]) if "topics" in body else before.topics
+        _validate(kind, config)
+        await self._change(before, config, chosen, verify=True)
+        self._audit.tell("update_integration", {"type": name, "id": id})
+
+    async def delete(self, id: str) -> None:
+        """Take a stream away; see `LogStreamOperations.delete`."""
+        stream = self._find(id)
+        await self._system.write(lambda tx: stream_records.remove(tx, id))
+        if (task := self._verifying.pop(id, None)) is not None:
+            task.cancel()
+        self._audit.tell("delete_integration", {"type": stream.stream_type, "id": id})
+        self._put_in_force()
+        self._run_log.forget(_cursor(id))
+
+    async def rotate_secret(self, id: str) -> dict[str, Any]:
+        """Another secret from the next request on; see `LogStreamOperations.rotate_secret`."""
+        stream = self._find(id)
+        kind = sinks().get(stream.stream_type)
+        if kind is None or not kind.generated:
+            raise HostError(
+                400, "NoSecretToRotate", "This log stream does not have a secret to rotate."
+            )
+        fresh = {name: new_secret() for name in kind.generated}
+        await self._change(stream, stream.config | fresh, stream.topics, verify=False)
+        self._audit.tell("update_integration", {"type": stream.stream_type, "id": id})
+        return {"logStreamType": stream.stream_type, **fresh}
+
+    async def test(self, id: str) -> dict[str, Any]:
+        """Verify now; see `LogStreamOperations.test`."""
+        reason = await self._verdict(self._find(id))
+        return {"ok": reason is None, "reason": reason}
+
+    def get(self, id: str) -> dict[str, Any]:
+        """Settings and status; see `LogStreamOperations.get`."""
+        return self._described(self._find(id))
+
+    def listed(self) -> list[dict[str, Any]]:
+        """All of them."""
+        self._read()
+        return [self._described(stream) for stream in self._streams]
+
+    def overview(self) -> dict[str, Any]:
+        """Streams with how they fare, and the kinds that there are with their fields."""
+        self._read()
+        variables = self._variables()
+        return {
+            "streams": [
+                self._described(stream)
+                | {"title": _title(stream), "delivery": self._delivery(stream)}
+                for stream in self._all()
+            ],
+            "types": [field_forms(name, kind, variables) for name, kind in sinks().items()],
+            "topics": list(topics.SUBSCRIBABLE),
+        }
+
+    # What follows from it
+
+    async def _change(
+        self,
+        before: StreamRecord,
+        config: Mapping[str, Any],
+        chosen: tuple[str, ...] | None,
+        *,
+        verify: bool,
+    ) -> None:
+        state: State = "pending" if verify else before.state
+        after = replace(
+            before,
+            config=dict(config),
+            topics=chosen,
+            state=state,
+            reason="" if verify else before.reason,
+            version=before.version + 1,
+        )
+        await self._system.write(lambda tx: stream_records.change(tx, after))
+        self._changed(after)
+
+    def _changed(self, stream: StreamRecord) -> None:
+        self._put_in_force()
+        if stream.state == "pending":
+            self._begin_to_verify(stream)
+
+    def _put_in_force(self) -> None:
+        """Have lanes do what the table says by now."""
+        self._read()
+        streams = [stream for stream in self._all() if stream.stream_type in sinks()]
+        self._run_log.set_lanes([_cursor(stream.id) for stream in self._all()], loose=True)
+        for stream in streams:
+            kind = sinks()[stream.stream_type]
+            kinds = wanted_kinds(kind, stream.id, stream.topics)
+            self._run_log.reads(_cursor(stream.id), kinds)
+        self._configure([self._lane(stream) for stream in streams if stream.state == "active"])
+
+    def _read(self) -> None:
+        self._streams = self._system.read(stream_records.all_streams)
+
+    def _all(self) -> list[StreamRecord]:
+        return [*self._streams, *([self._printing] if self._printing is not None else [])]
+
+    def _lane(self, stream: StreamRecord) -> LooseLane:
+        settings = StreamSettings(
+            stream.id, stream.stream_type, stream.config, stream.topics, self._deployment
+        )
+        return LooseLane(lane_key(stream.id), IMPORT_PATH, msgspec.json.encode(settings))
+
+    def _begin_to_verify(self, stream: StreamRecord) -> None:
+        if (task := self._verifying.pop(stream.id, None)) is not None:
+            task.cancel()
+        task = self._verifying[stream.id] = _in_background(self._verify(stream))
+        task.add_done_callback(lambda done: self._verified(stream.id, done))
+
+    def _verified(self, id: str, task: asyncio.Task[None]) -> None:
+        if self._verifying.get(id) is task:
+            del self._verifying[id]
+
+    async def _verify(self, stream: StreamRecord) -> None:
+        reason = await self._verdict(stream)
+        state: State = "active" if reason is None else "failed"
+        try:
+            await self._system.write(
+                lambda tx: stream_records.judge(tx, stream, state, reason or "")
+            )
+        except HostError as error:
+            _LOG.error("The verdict about a log stream could not be kept: %s", error.message)
+        self._put_in_force()
+
+    async def _verdict(self, stream: StreamRecord) -> str | None:
+        """Why events of this stream would not be taken; None when they would."""
+        kind = sinks().get(stream.stream_type)
+        if kind is None:
+            return f"Log streams of the kind {stream.stream_type} are not installed here."
+        try:
+            async with asyncio.timeout(VERIFY_WITHIN_S):
+                await kind().verify(stream.config, self._deployment, self._transport)
+        except NotVerified as failed:
+            return str(failed)
+        except TimeoutError:
+            return f"It was not verified within {VERIFY_WITHIN_S:.0f} s."
+        except Exception as error:  # the kind's own mistake
+            return f"It could not be verified: {type(error).__name__}: {error}"
+        return None
+
+    def _lost(self, lane: str, lost: int) -> None:
+        """Tell a stream of what it will never get."""
+        for stream in self._all():
+            cursor = self._run_log.cursor(_cursor(stream.id))
+            if lane == _cursor(stream.id) and cursor is not None:
+                self.tell_drop(
+                    stream.id, lost, cursor.dropped, "The run log was full, or they were too old."
+                )
+
+    def tell_drop(self, stream: str, lost: int, total: int, reason: str) -> None:
+        """Put the news of what a stream lost into the log that it reads."""
+        self._run_log.tell(
+            topics.drops_of(stream),
+            {
+                "topic": topics.EVENTS_DROPPED,
+                "timestamp": int(self._now_ms()),
+                "dropped_events": lost,
+                "total_dropped_events": total,
+                "reason": reason,
+            },
+        )
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The streams that there are."""
+        return [stream.id for stream in self._all()]
+
+    # Descriptions
+
+    def _find(self, id: str) -> StreamRecord:
+        if not stream_records.is_id(id):
+            raise HostError(400, "InvalidLogStreamId", "The log stream id passed was invalid.")
+        self._read()
+        for stream in self._streams:
+            if stream.id == id:
+                return stream
+        raise HostError(404, "LogStreamDoesntExist", f"There is no log stream with the id {id}.")
+
+    def _described(self, stream: StreamRecord) -> dict[str, Any]:
+        kind = sinks().get(stream.stream_type)
+        status: dict[str, Any] = {"type": stream.state}
+        if stream.state == "failed":
+            status["reason"] = stream.reason
+        described: dict[str, Any] = {
+            "logStreamType": stream.stream_type,
+            "id": stream.id,
+            "status": status,
+        }
+        if kind is not None:
+            described |= public_settings(kind, stream.config)
+            if kind.topics is None:
+                described["topics"] = stream.topics
+        return described
+
+    def _delivery(self, stream: StreamRecord) -> dict[str, Any]:
+        """How the stream's lane fares."""
+        cursor = self._run_log.cursor(_cursor(stream.id))
+        told = next((s for s in self._lanes() if s.lane == stream.id and not s.component), None)
+        lag_s = None
+        if told is not None and told.oldest_ts is not None:
+            lag_s = max(0.0, self._now_ms() / 1000 - told.oldest_ts / 1e9)
+        return {
+            "state": told.state if told is not None else "stopped",
+            "circuit": told.circuit if told is not None else "closed",
+            "waiting": told.in_hand if told is not None else 0,
+            "lagSeconds": lag_s,
+            "sent": told.sent if told is not None else 0,
+            "sentBytes": told.sent_bytes if told is not None else 0,
+            "failedAttempts": told.failed if told is not None else 0,
+            "setAside": told.set_aside if told is not None else 0,
+            "dropped": cursor.dropped if cursor is not None else 0,
+            "lastError": told.last_error if told is not None else None,
+        }
+
+
+def _validate(kind: type[Sink], config: Config) -> None:
+    try:
+        kind().validate(config)
+    except ConfigRefused as refused:
+        raise HostError(400, refused.code, refused.message) from None
+
+
+def _printing_stream(format: str) -> StreamRecord:
+    return StreamRecord("terminal", "terminal", {"format": format}, None, "active")
+
+
+def _title(stream: StreamRecord) -> str:
+    kind = sinks().get(stream.stream_type)
+    return stream.stream_type if kind is None else kind.title
+
+
+def _cursor(stream: str) -> str:
+    return cursor_key("", lane_key(stream))
+
+
+def _in_background(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    return asyncio.create_task(work)
