@@ -15,11 +15,12 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
-from pyconvex.dashboard import logs
+from pyconvex.dashboard import logs, streams
 from pyconvex.dashboard.door import Door, Visit
 from pyconvex.dashboard.render import HEADERS, Renderer
 from pyconvex.dashboard.sessions import Sessions
 from pyconvex.dashboard.signin import SignInPages
+from pyconvex.dashboard.streamlist import LogStreamOperations
 from pyconvex.identity import Authenticator
 from pyconvex.runlog.recent import RecentRuns
 
@@ -28,6 +29,7 @@ _ASSETS = {
     "style.css": "text/css",
     "signin.js": "text/javascript",
     "logs.js": "text/javascript",
+    "streams.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
 
@@ -35,8 +37,8 @@ _ASSETS = {
 class Dashboard:
     """Answers below `/dashboard`.
 
-    `recent` are the executions that the logs page follows. `cookie` and `origin` are the `Door`'s;
-    `deployment` is the name that the pages show.
+    `recent` are the executions that the logs page follows; what else is given has pages. `cookie`
+    and `origin` are the `Door`'s; `deployment` is the name that the pages show.
     """
 
     def __init__(
@@ -45,18 +47,22 @@ class Dashboard:
         authenticator: Authenticator,
         recent: RecentRuns,
         *,
+        log_streams: LogStreamOperations | None = None,
         deployment: str,
         cookie: str = "pyconvex",
         origin: str | None = None,
     ) -> None:
         self._door = door = Door(sessions, cookie=cookie, origin=origin)
-        self._renderer = renderer = Renderer(deployment=deployment, sections=(logs.SECTION,))
+        sections = (logs.SECTION, *((streams.SECTION,) if log_streams is not None else ()))
+        self._renderer = renderer = Renderer(deployment=deployment, sections=sections)
         self.routes: list[Route] = [
             Route("/dashboard", door.inside(self.home), methods=["GET"]),
             Route("/dashboard/assets/{name}", asset, methods=["GET"]),
             *SignInPages(sessions, authenticator, door, renderer).routes(),
             *logs.LogPages(recent, door, renderer).routes(),
         ]
+        if log_streams is not None:
+            self.routes += streams.StreamPages(log_streams, door, renderer).routes()
         self._router = Router(self.routes, default=self._missing)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -52,7 +52,7 @@ class Renderer:
         self._environment.globals.update(
             root=ROOT, deployment=deployment, sections=sections, form_token_field=FORM_TOKEN
         )
-        self._environment.filters.update(clock=_clock, moment=_moment, amount=_amount)
+        self._environment.filters.update(clock=_clock, moment=_moment, amount=_amount, span=_span)
 
     def text(self, template: str, **values: Any) -> str:
         """A template as HTML text."""
@@ -82,6 +82,14 @@ def _moment(ts_ms: float) -> str:
 def _amount(value: float) -> str:
     """A number without a trail of zeros."""
     return f"{value:,.1f}".rstrip("0").rstrip(".")
+
+
+def _span(seconds: float) -> str:
+    """Seconds in the largest unit that they fill."""
+    for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"
 
 
 def _at(ts_ms: float) -> datetime:
