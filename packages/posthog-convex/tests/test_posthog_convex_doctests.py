@@ -8,11 +8,11 @@ import pkgutil
 
 import pytest
 
-from posthog_convex import client, component, events, exceptions, flags, logs, receive
+from posthog_convex import client, component, events, exceptions, flags, logs, receive, sinks
 
 MODULES = [
     module.name
-    for room in (client, component, events, exceptions, flags, logs, receive)
+    for room in (client, component, events, exceptions, flags, logs, receive, sinks)
     for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}.")
 ] + [f"posthog_convex.{name}" for name in ("destination", "endpoints", "testing")]
 

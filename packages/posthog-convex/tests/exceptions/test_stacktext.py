@@ -87,8 +87,8 @@ def test_a_kind_has_its_own_budget_and_gets_it_back_with_time() -> None:
     budget = Budget(per_minute=2)
     uuid = "018fd3ab-c200-7000-8000-000000000005"
     asked = [("a", 0.0), ("a", 0.0), ("a", 0.0), ("b", 0.0), ("a", 29.0), ("a", 30.0), ("a", 31.0)]
-    said = [budget.admits(uuid, kind, now) for kind, now in asked]
-    assert said == [True, True, False, True, False, True, False]
+    said = [budget.decide(uuid, kind, now) for kind, now in asked]
+    assert said == [0, 0, None, 0, None, 2, None]
     assert budget.left_out == 3
 
 

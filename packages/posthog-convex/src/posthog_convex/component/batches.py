@@ -41,20 +41,23 @@ def batch_to(destination: Destination, events: Sequence[str]) -> Request:
     return Request(BATCH.method, BATCH.url(destination.origin), batch_headers(), body)
 
 
-def classify_batch(response: Response) -> Verdict:
-    """What an answer means; whatever a person must change says so and keeps the events."""
+def classify_batch(
+    response: Response, *, token: str = TOKEN_VARIABLE, host: str = HOST_VARIABLE
+) -> Verdict:
+    """What an answer means; whatever a person must change says so and keeps the events.
+
+    `token` and `host` are what the two settings are called where they can be changed.
+    """
     verdict = classify(response)
     match verdict:
         case Accepted() if "html" in response.headers.get("content-type", ""):
-            return Retry(
-                "a web page answered instead of PostHog; check POSTHOG_HOST", QUOTA_PAUSE_S
-            )
+            return Retry(f"a web page answered instead of PostHog; check {host}", QUOTA_PAUSE_S)
         case Accepted() if quota_limited(response.body):
             return Retry(
                 "PostHog's quota for events is used up; raise the limit in billing", QUOTA_PAUSE_S
             )
         case Retry(reason, after_s) if response.status in (401, 403):
-            return Retry(f"{reason}; check POSTHOG_PROJECT_TOKEN", after_s)
+            return Retry(f"{reason}; check {token}", after_s)
         case Retry(reason, after_s) if response.status in (301, 302, 307, 308, 404, 405):
-            return Retry(f"{reason}; check POSTHOG_HOST", after_s)
+            return Retry(f"{reason}; check {host}", after_s)
     return verdict

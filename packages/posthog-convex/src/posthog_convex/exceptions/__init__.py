@@ -6,7 +6,7 @@ describing it raises nothing and stays within a bounded size.
 """
 
 from posthog_convex.exceptions.about import About
-from posthog_convex.exceptions.budget import Budget, kind_of
+from posthog_convex.exceptions.budget import Budget, kind_of, told_of_left_out
 from posthog_convex.exceptions.chain import Link, chain
 from posthog_convex.exceptions.entries import Description, Entry, describe
 from posthog_convex.exceptions.frames import FrameRules
@@ -26,4 +26,5 @@ __all__ = [
     "describe",
     "described_by_text",
     "kind_of",
+    "told_of_left_out",
 ]

@@ -17,6 +17,7 @@ import msgspec
 _MINUTE_S = 60.0
 #: Kinds of errors that are remembered; the one that was quiet for longest goes first.
 MAX_KINDS = 10_000
+LEFT_OUT = "convex_errors_left_out"
 
 
 class Budget:
@@ -24,37 +25,54 @@ class Budget:
 
     >>> budget = Budget(per_minute=1)
     >>> uuid = "018fd3ab-c200-7000-8000-000000000005"
-    >>> [budget.admits(uuid, "same", now_s) for now_s in (0.0, 1.0, 61.0)]
-    [True, False, True]
+    >>> [budget.decide(uuid, "same", now_s) for now_s in (0.0, 1.0, 2.0, 61.0)]
+    [0, None, None, 2]
     >>> budget.left_out
-    1
+    2
     """
 
     def __init__(self, *, sample_rate: float = 1.0, per_minute: int | None = None) -> None:
         self._sample_rate = sample_rate
         self._per_minute = per_minute
-        #: Errors left of each kind, and when that was so.
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._kinds: OrderedDict[str, _Kind] = OrderedDict()
         #: Errors that were not let through.
         self.left_out = 0
 
-    def admits(self, uuid: str, kind: str, now_s: float) -> bool:
-        """Whether to send this error; counted as left out when not."""
-        admitted = in_sample(uuid, self._sample_rate) and self._has_room(kind, now_s)
-        self.left_out += not admitted
-        return admitted
+    def decide(self, uuid: str, kind: str, now_s: float) -> int | None:
+        """None for an error that is left out; otherwise send it, and it is told how many of its
+        kind were left out since the last one."""
+        known = self._kinds.pop(kind, None) or _Kind(float(self._per_minute or 0), now_s)
+        self._kinds[kind] = known
+        if len(self._kinds) > MAX_KINDS:
+            self._kinds.popitem(last=False)
+        if in_sample(uuid, self._sample_rate) and self._has_room(known, now_s):
+            before, known.left_out = known.left_out, 0
+            return before
+        known.left_out += 1
+        self.left_out += 1
+        return None
 
-    def _has_room(self, kind: str, now_s: float) -> bool:
+    def _has_room(self, known: _Kind, now_s: float) -> bool:
         if self._per_minute is None:
             return True
         most = float(self._per_minute)
-        left, since = self._left.pop(kind, (most, now_s))
-        left = min(most, left + max(0.0, now_s - since) * most / _MINUTE_S)
-        admitted = left >= 1.0
-        self._left[kind] = (left - admitted, now_s)
-        if len(self._left) > MAX_KINDS:
-            self._left.popitem(last=False)
-        return admitted
+        passed_s = max(0.0, now_s - known.since_s)
+        known.room = min(most, known.room + passed_s * most / _MINUTE_S)
+        known.since_s = now_s
+        if known.room < 1.0:
+            return False
+        known.room -= 1.0
+        return True
+
+
+class _Kind(msgspec.Struct):
+    """What is known of errors of one kind."""
+
+    #: How many may be sent now, and when that was so.
+    room: float
+    since_s: float
+    #: Since the last one that was sent.
+    left_out: int = 0
 
 
 def in_sample(uuid: str, rate: float) -> bool:
@@ -67,6 +85,13 @@ def in_sample(uuid: str, rate: float) -> bool:
         return True
     digest = blake2b(UUID(uuid).bytes, digest_size=8).digest()
     return int.from_bytes(digest) < rate * 2**64
+
+
+def told_of_left_out(event: dict[str, Any], left_out: int) -> dict[str, Any]:
+    """The error's event, saying how many of its kind were left out since the last one."""
+    if not left_out:
+        return event
+    return event | {"properties": {LEFT_OUT: left_out} | event["properties"]}
 
 
 def kind_of(entries: Sequence[dict[str, Any]]) -> str:

@@ -7,7 +7,7 @@ the event knew it, so nothing lands on a person by accident.
 
 from posthog_convex.logs.events import Deployment, Event, Function, Link, parse_event
 from posthog_convex.logs.record import LogRecord, Severity
-from posthog_convex.logs.records import record_of
+from posthog_convex.logs.records import in_order, record_of
 from posthog_convex.logs.request import (
     MAX_BODY_BYTES,
     BodyTooLarge,
@@ -27,6 +27,7 @@ __all__ = [
     "LogRecord",
     "Resource",
     "Severity",
+    "in_order",
     "logs_body",
     "logs_headers",
     "parse_event",

@@ -6,10 +6,11 @@ type. Never drops a field. One invariant: a record's time is the line's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from posthog_convex.logs.events import Event, Link, Scalar
 from posthog_convex.logs.record import LogRecord, Severity, nanoseconds
@@ -18,6 +19,9 @@ from posthog_convex.logs.traces import trace_id_of
 #: What PostHog finds a record's person and session by.
 DISTINCT_ID = "posthogDistinctId"
 SESSION_ID = "sessionId"
+
+#: The topic that tells a stream what it lost.
+DROPPED = "log_stream_events_dropped"
 
 _LEVELS = {"ERROR": Severity.ERROR, "WARN": Severity.WARN, "DEBUG": Severity.DEBUG}
 #: Convex's own records spell these topics otherwise.
@@ -47,9 +51,31 @@ def record_of(event: Event, rest: Mapping[str, Any], link: Link) -> LogRecord:
     )
 
 
+def in_order(records: Iterable[LogRecord]) -> list[LogRecord]:
+    """The records, a microsecond apart where lines of one request have the same time.
+
+    Queries and mutations see a clock that stands still, and PostHog sorts by time alone.
+
+    >>> same = LogRecord(ts_ns=5000, severity=Severity.INFO, body="", trace_id="a")
+    >>> [record.ts_ns for record in in_order([same, same, same])]
+    [5000, 6000, 7000]
+    """
+    made: list[LogRecord] = []
+    #: By trace: the time of the last record, and the one that it was given.
+    last: dict[str, tuple[int, int]] = {}
+    for record in records:
+        time, given = last.get(record.trace_id, (-1, 0))
+        ts_ns = given + 1000 if record.trace_id and record.ts_ns == time else record.ts_ns
+        last[record.trace_id] = (record.ts_ns, ts_ns)
+        made.append(record if ts_ns == record.ts_ns else replace(record, ts_ns=ts_ns))
+    return made
+
+
 def _severity(event: Event) -> Severity:
     if event.topic == "console":
         return _LEVELS.get(event.log_level or "", Severity.INFO)
+    if event.topic == DROPPED:
+        return Severity.WARN
     return Severity.ERROR if event.failed else Severity.INFO
 
 
@@ -58,6 +84,9 @@ def _body(event: Event, rest: Mapping[str, Any]) -> str:
     match event.topic:
         case "function_execution":
             return _execution(event)
+        case "log_stream_events_dropped":
+            reason = rest.get("reason") or "no reason given"
+            return f"{rest.get('dropped_events')} events were dropped: {reason}"
         case "audit_log":
             return f"{event.audit_log_action or event.topic}"
         case _ if event.message is not None:

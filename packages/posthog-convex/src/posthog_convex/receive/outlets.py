@@ -15,12 +15,13 @@ from posthog_convex import events
 from posthog_convex.destination import Destination
 from posthog_convex.endpoints import BATCH, LOGS
 from posthog_convex.events.batch import USER_AGENT, batch_body, batch_headers
-from posthog_convex.exceptions import Budget, kind_of
+from posthog_convex.exceptions import Budget, kind_of, told_of_left_out
 from posthog_convex.logs import (
     Deployment,
     Link,
     LogRecord,
     Resource,
+    in_order,
     logs_body,
     logs_headers,
     parse_event,
@@ -71,7 +72,9 @@ class LogsOutlet:
             event, rest = parse_event(row.body)
             made = record_of(event, rest, Link())
             groups.setdefault(event.convex or Deployment(), []).append(made)
-        body = logs_body([(Resource(of, self._service_name), made) for of, made in groups.items()])
+        body = logs_body(
+            [(Resource(of, self._service_name), in_order(made)) for of, made in groups.items()]
+        )
         url = LOGS.url(self._destination.origin)
         return Outgoing(url, logs_headers(self._destination, USER_AGENT), body, len(rows))
 
@@ -91,7 +94,7 @@ class ErrorsOutlet:
         self._budget = budget
         self._now_s = now_s
         #: What the budget said of events that are not done: it is asked once for each.
-        self._admitted: dict[int, bool] = {}
+        self._decided: dict[int, int | None] = {}
 
     @property
     def left_out(self) -> int:
@@ -108,7 +111,7 @@ class ErrorsOutlet:
 
     def done(self, through: int) -> None:
         """Forget what was said of these."""
-        self._admitted = {seq: said for seq, said in self._admitted.items() if seq > through}
+        self._decided = {seq: said for seq, said in self._decided.items() if seq > through}
 
     def _text(self, row: Row) -> str | None:
         event, _ = parse_event(row.body)
@@ -116,9 +119,11 @@ class ErrorsOutlet:
         if found is None:
             return None
         uuid, entries = found
-        if row.seq not in self._admitted:
-            kind = kind_of(entries)
-            self._admitted[row.seq] = self._budget.admits(uuid, kind, self._now_s())
-        if not self._admitted[row.seq]:
+        if row.seq not in self._decided:
+            decided = self._budget.decide(uuid, kind_of(entries), self._now_s())
+            self._decided[row.seq] = decided
+        left_out = self._decided[row.seq]
+        if left_out is None:
             return None
-        return events.exception_text(dict(error_event(event, uuid, entries)))
+        made = dict(error_event(event, uuid, entries))
+        return events.exception_text(told_of_left_out(made, left_out))
