@@ -62,7 +62,8 @@ def test_a_form_begins_with_defaults_and_variables_but_no_secret(visitor: Visito
     assert value_of(page, "rate") == "1"
     assert 'name="loud" checked' in page
     assert value_of(page, "apiKey") == ""
-    assert "Left empty, it is the value of HEDGEHOG_TOKEN, which ends in nary." in page
+    assert "Left empty, it is the value of HEDGEHOG_TOKEN." in page
+    assert 'placeholder="••••••••••••nary"' in page
     assert TOKEN not in page
     assert "Topics" not in page
     assert re.search(r"<option selected>jsonl</option>", visitor.get(f"{NEW}/webhook").text)
@@ -207,7 +208,7 @@ def test_the_state_is_told_and_escaped(visitor: Visitor, streams: PretendedStrea
         page = visitor.get(where).text
         for text in (
             *("badge failed", "&lt;b&gt;401&lt;/b&gt;", "1.5 h", "1,234", "&lt;i&gt;refused"),
-            *('<dd class="bad">3</dd>', '<dd class="bad">1</dd>', "asked again from time to time"),
+            *('<dd class="bad">3</dd>', '<dd class="bad">1</dd>', "Last error"),
         ):
             assert text in page, (where, text)
 

@@ -33,6 +33,7 @@ TOPIC_HINTS = {
 #: A shorter secret would lose too much by its end.
 _SHOWN_END = 4
 _LONG_ENOUGH = 16
+_HIDDEN = "•" * 12
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +45,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     #: What is used when it is left empty.
     otherwise: str = ""
     problem: str = ""
+
+    #: In its place while it is empty.
+    placeholder: str = ""
 
     @property
     def hint(self) -> str:
@@ -81,6 +85,7 @@ def of_stream(kind: Kind, stream: Stream) -> Draft:
             value=_text(stream.settings.get(field.name)),
             checked=stream.settings.get(field.name) is True,
             otherwise="Left empty, it stays as it is." if field.kind == "secret" else "",
+            placeholder=_HIDDEN if field.kind == "secret" else field.placeholder,
         )
         for field in kind.fields
     ]
@@ -143,17 +148,25 @@ def _is_about(field: Field, code: str, draft: Draft) -> bool:
 def _begun(field: Field) -> Entry:
     prefill = field.prefill or ""
     if field.kind == "secret":
-        return Entry(field=field, otherwise=_from_variable(field, prefill))
-    value = prefill or _text(field.default)
-    source = f"From {field.prefill_env}." if prefill else ""
-    return Entry(field=field, value=value, checked=field.default is True, otherwise=source)
+        return _begun_secret(field, prefill)
+    return Entry(
+        field=field,
+        value=prefill or _text(field.default),
+        checked=field.default is True,
+        otherwise=f"From {field.prefill_env}." if prefill else "",
+        placeholder=field.placeholder,
+    )
 
 
-def _from_variable(field: Field, value: str) -> str:
-    if not value:
-        return ""
-    end = f", which ends in {value[-_SHOWN_END:]}" if len(value) >= _LONG_ENOUGH else ""
-    return f"Left empty, it is the value of {field.prefill_env}{end}."
+def _begun_secret(field: Field, prefill: str) -> Entry:
+    if not prefill:
+        return Entry(field=field, placeholder=field.placeholder)
+    end = prefill[-_SHOWN_END:] if len(prefill) >= _LONG_ENOUGH else ""
+    return Entry(
+        field=field,
+        otherwise=f"Left empty, it is the value of {field.prefill_env}.",
+        placeholder=f"{_HIDDEN}{end}",
+    )
 
 
 def _sent(entry: Entry, form: Form) -> Entry:

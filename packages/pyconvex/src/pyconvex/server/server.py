@@ -242,6 +242,7 @@ class Server:
                 self._sessions,
                 authenticator,
                 self._run_log.recent,
+                log_streams=self.log_streams,
                 deployment=self.settings.name,
                 cookie=f"pyconvex_{listener.getsockname()[1]}",
                 origin=self.settings.cloud_origin,
