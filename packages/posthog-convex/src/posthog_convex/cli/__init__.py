@@ -15,6 +15,7 @@ import click
 #: when it is used; what takes long to import is imported where it is called.
 _COMMANDS: dict[str, tuple[str, str]] = {
     "receive": ("receive", "receive"),
+    "sync": ("sync", "sync"),
 }
 
 

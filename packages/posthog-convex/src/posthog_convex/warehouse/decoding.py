@@ -8,6 +8,7 @@ Invariant: a decoded batch holds every field of every document, in the type that
 from __future__ import annotations
 
 import functools
+import operator
 import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -73,7 +74,7 @@ def _decoded(revisions: Revisions, schema: Schema) -> tuple[pyarrow.Table, Schem
     }
     wide: list[Column] = []
     for number, column in enumerate(schema.columns):
-        array = _array([getattr(row, f"c{number}") for row in rows], column)
+        array = _array(list(map(operator.attrgetter(f"c{number}"), rows)), column)
         arrays[column.name] = array
         if column.kind is Kind.INT and not column.wide and _is_wide(array):
             wide.append(msgspec.structs.replace(column, wide=True))
@@ -141,7 +142,7 @@ def _array(values: list[Any], column: Column) -> Any:
         case Kind.BYTES:
             return pa.array([None if v is None else v.value for v in values], pa.binary())
         case Kind.JSON:
-            return pa.array([None if v is None else bytes(v).decode() for v in values], pa.string())
+            return pa.array([None if v is None else bytes(v) for v in values], pa.string())
 
 
 def _number(value: Any) -> Any:

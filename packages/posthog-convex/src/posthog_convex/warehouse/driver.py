@@ -8,7 +8,8 @@ is that of the last page whose rows it holds, wherever the loop is broken off.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from threading import Thread
 
 import msgspec
 
@@ -85,24 +86,24 @@ class Driver:
         self._destination.rest()
         missing = self._missing(progress, pager)
         began, pages = self._clock.monotonic(), progress.pages
-        with ThreadPoolExecutor(1, "convex-page") as thread:
-            coming: Future[Step | Expired] = thread.submit(pager.next, wait_s)
-            while True:
-                page = coming.result()
-                self._notice("page")
-                if isinstance(page, Expired):
-                    progress = self._restarted(progress, pager)
-                    coming = thread.submit(pager.next)
-                    continue
-                last = page.idle or self._enough(progress.pages + 1 - pages, began)
-                if not last:
-                    coming = thread.submit(pager.next)
-                missing -= {*page.truncates, *page.revisions}
-                progress = self._save(progress, page, missing)
-                if page.snapshot_ts is not None:
-                    missing = frozenset()
-                if last:
-                    return progress
+        coming = _ahead(pager, wait_s)
+        while True:
+            page = coming.result()
+            self._notice("page")
+            if isinstance(page, Expired):
+                progress = self._restarted(progress, pager)
+                coming = _ahead(pager)
+                continue
+            last = page.idle or self._enough(progress.pages + 1 - pages, began)
+            if not last:
+                coming = _ahead(pager)
+            missing -= {*page.truncates, *page.revisions}
+            progress = self._save(progress, page, missing)
+            if page.snapshot_ts is not None:
+                missing = frozenset()
+            if last:
+                self._destination.rest()
+                return progress
 
     def _begun(self) -> Progress:
         settings = self._settings
@@ -168,6 +169,20 @@ class Driver:
             settings.max_seconds is not None
             and self._clock.monotonic() - began >= settings.max_seconds
         )
+
+
+def _ahead(pager: Pager, wait_s: float = 0.0) -> Future[Step | Expired]:
+    """The next page, on its way. Nobody has to wait for it: a process may end meanwhile."""
+    coming: Future[Step | Expired] = Future()
+
+    def ask() -> None:
+        try:
+            coming.set_result(pager.next(wait_s))
+        except BaseException as error:
+            coming.set_exception(error)
+
+    Thread(target=ask, name="convex-page", daemon=True).start()
+    return coming
 
 
 def _check_same(progress: Progress, settings: Settings) -> None:

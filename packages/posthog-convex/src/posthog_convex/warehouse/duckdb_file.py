@@ -8,6 +8,7 @@ after a crash at any.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from posthog_convex.warehouse import progress as records
 from posthog_convex.warehouse import rows_sql
 from posthog_convex.warehouse.plan import Append, Plan
-from posthog_convex.warehouse.progress import Progress
+from posthog_convex.warehouse.progress import Progress, Table
 from posthog_convex.warehouse.refusal import SyncRefused
 
 if TYPE_CHECKING:
@@ -54,7 +55,10 @@ class Destination(Protocol):
         """Do all of a plan and save its progress, or nothing of it."""
 
     def rest(self) -> None:
-        """Nothing comes for a while: let others in."""
+        """Nothing comes for a while: publish what waits, let others in."""
+
+    def counts(self) -> dict[str, int]:
+        """How many rows readers find in each table."""
 
     def close(self) -> None:
         """Let go of everything."""
@@ -69,6 +73,8 @@ class DuckDBFile:
         self._connection: duckdb.DuckDBPyConnection | None = None
 
     def load(self) -> Progress | None:
+        if not self.path.exists():
+            return None
         query = f"SELECT record FROM {rows_sql.HOME}.progress"
         found = self.connection().execute(query).fetchall()
         return records.load(found[0][0]) if found else None
@@ -89,6 +95,15 @@ class DuckDBFile:
     def rest(self) -> None:
         self.close()
 
+    def counts(self) -> dict[str, int]:
+        progress = self.load()
+        tables = () if progress is None else progress.published()
+        found = {}
+        for table in tables:
+            query = f"SELECT count(*) FROM {rows_sql.quoted(table.name)}"
+            found[table.name] = int(self.connection().execute(query).fetchall()[0][0])
+        return found
+
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
@@ -99,6 +114,14 @@ class DuckDBFile:
         if self._connection is None:
             self._connection = opened(self.path)
         return self._connection
+
+    def copy(self, table: Table, target: Path) -> int:
+        """Write what readers see of a table to a Parquet file; its rows. JSON becomes text."""
+        query = rows_sql.as_text(table)
+        options = "FORMAT parquet, COMPRESSION zstd"
+        name = str(target).replace("'", "''")
+        found = self.connection().execute(f"COPY ({query}) TO '{name}' ({options})").fetchone()
+        return 0 if found is None else int(found[0])
 
     def _run(self, connection: duckdb.DuckDBPyConnection, plan: Plan) -> None:
         for action in plan.actions:
@@ -114,28 +137,35 @@ class DuckDBFile:
         connection.execute(f"INSERT INTO {rows_sql.HOME}.progress VALUES (?)", [record])
 
 
-def opened(path: Path) -> duckdb.DuckDBPyConnection:
-    """The file, made if it is not there. Raises SyncRefused where it cannot be used."""
+def opened(path: Path, patience_s: float = 10.0) -> duckdb.DuckDBPyConnection:
+    """The file, made if it is not there. Raises SyncRefused where it cannot be used.
+
+    A reader that has it open is waited for: DuckDB lets nobody write beside readers.
+    """
     try:
         import duckdb
         import pyarrow  # noqa: F401  # the batches are its tables
     except ImportError:
         raise MISSING from None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        connection = duckdb.connect(str(path), config={"memory_limit": MEMORY_LIMIT})
-        connection.execute(_SET_UP)
-    except duckdb.IOException as error:
-        raise SyncRefused(
-            "destination_busy",
-            f"The DuckDB file {path} cannot be opened: {str(error).splitlines()[0]}",
-            "Close what has it open (a DuckDB file has one writer, and no readers beside it), or"
-            " check that the folder can be written.",
-        ) from None
-    except (duckdb.Error, OSError) as error:
-        raise SyncRefused(
-            "destination_unusable",
-            f"The DuckDB file {path} cannot be used: {str(error).splitlines()[0]}",
-            "Give another file, or move this one away to begin anew.",
-        ) from None
-    return connection
+    patient_until = time.monotonic() + patience_s
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            connection = duckdb.connect(str(path), config={"memory_limit": MEMORY_LIMIT})
+            connection.execute(_SET_UP)
+        except duckdb.IOException as error:
+            if "lock" in str(error) and time.monotonic() < patient_until:
+                time.sleep(0.1)
+                continue
+            raise SyncRefused(
+                "destination_busy",
+                f"The DuckDB file {path} cannot be opened: {str(error).splitlines()[0]}",
+                "Close what has it open: a DuckDB file has one writer, and no readers beside it.",
+            ) from None
+        except (duckdb.Error, OSError) as error:
+            raise SyncRefused(
+                "destination_unusable",
+                f"The DuckDB file {path} cannot be used: {str(error).splitlines()[0]}",
+                "Give another file, or move this one away to begin anew.",
+            ) from None
+        return connection

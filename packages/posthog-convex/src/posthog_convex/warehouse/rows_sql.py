@@ -22,7 +22,7 @@ from posthog_convex.warehouse.plan import (
     Show,
     Succeed,
 )
-from posthog_convex.warehouse.progress import Mode
+from posthog_convex.warehouse.progress import Mode, Table
 
 #: Where rows and progress are; readers look into the schema `main`.
 HOME = "convex_sync"
@@ -79,6 +79,15 @@ def statements(action: Action, mode: Mode) -> Iterator[str]:
             yield f"DROP VIEW IF EXISTS {quoted(name)}"
         case Rename(rows, to):
             yield f"ALTER TABLE {place(rows)} RENAME TO {quoted(to)}"
+
+
+def as_text(table: Table) -> str:
+    """What readers see of a table, with JSON as text, which readers of files know."""
+    assert table.live is not None
+    json = [quoted(c.name) for c in table.live.schema.columns if c.kind is Kind.JSON]
+    texts = ", ".join(f"{name}::VARCHAR AS {name}" for name in json)
+    columns = f"* REPLACE ({texts})" if texts else "*"
+    return f"SELECT {columns} FROM {quoted(table.name)}"
 
 
 def shown(rows: str, schema: Schema, mode: Mode) -> str:

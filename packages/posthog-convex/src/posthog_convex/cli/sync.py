@@ -1,0 +1,216 @@
+"""`posthog-convex sync`: a deployment's tables beside events.
+
+Owns the commands and what they print. Never does the work. The key comes from the environment
+alone, and a config file names the variable. Exit status 1: it stopped, and the sentence says why.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from posthog_convex.warehouse.refusal import SyncRefused
+
+if TYPE_CHECKING:
+    from posthog_convex.warehouse.config import Config
+    from posthog_convex.warehouse.deployment import Source
+    from posthog_convex.warehouse.duckdb_file import Destination
+    from posthog_convex.warehouse.progress import Progress as SyncProgress
+
+_CONFIG = click.option(
+    "--config",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("posthog-convex-sync.toml"),
+    show_default=True,
+    help="The file that says what to sync where.",
+)
+
+
+@click.group()
+def sync() -> None:
+    """Copy a Convex deployment's tables to DuckDB, Parquet or Delta, and keep them up to date."""
+
+
+@sync.command()
+@_CONFIG
+@click.option("--url", help="The deployment's address.")
+@click.option("--key-env", help="The variable that holds its key.")
+@click.option("--to", "kind", type=click.Choice(["duckdb", "parquet", "delta"]))
+@click.option("--path", "where", help="The file or folder to write to.")
+def init(
+    path: Path, url: str | None, key_env: str | None, kind: str | None, where: str | None
+) -> None:
+    """Ask what is needed, test the connection, and write a config file without secrets."""
+    from posthog_convex.warehouse import opening
+    from posthog_convex.warehouse.config import write
+
+    if path.exists():
+        click.confirm(f"{path} is there already. Write it anew?", abort=True)
+    config = _asked(url, key_env, kind, where)
+    with _sentences():
+        deployment = opening.deployment_of(config.deployment, os.environ)
+        found = opening.checked(deployment, config.tables, config.deployment)
+    export = "its legacy export" if found.legacy else "data sync"
+    click.echo(f"{deployment.url} answers, through {export}.")
+    names = ", ".join(str(ref) for ref in found.tables[:12])
+    more = f" and {len(found.tables) - 12} more" if len(found.tables) > 12 else ""
+    click.echo(f"Tables: {names or 'none yet'}{more}.")
+    path.write_text(write(config))
+    click.echo(f"Wrote {path}. Next: posthog-convex sync run")
+
+
+@sync.command()
+@_CONFIG
+@click.option("--fresh", is_flag=True, help="Read everything again beside the published tables.")
+@click.option("--max-pages", type=click.IntRange(min=1), help="Stop early; a later run goes on.")
+def run(path: Path, fresh: bool, max_pages: int | None) -> None:
+    """Bring the destination up to date, once."""
+    from posthog_convex.warehouse import opening
+
+    with _sentences(), _shown() as watching, _opened(path) as (config, source, destination):
+        driver = opening.driver_of(
+            config, source, destination, max_pages=max_pages, watching=watching
+        )
+        progress = driver.run(fresh=fresh)
+    click.echo(_line(progress))
+
+
+@sync.command()
+@_CONFIG
+def watch(path: Path) -> None:
+    """Keep the destination up to date until told to stop."""
+    from posthog_convex.warehouse import opening, watch
+
+    def trouble(refused: SyncRefused) -> None:
+        click.echo(f"posthog-convex sync: {refused} It goes on by itself.", err=True)
+
+    with _sentences(), _opened(path) as (config, source, destination):
+        driver = opening.driver_of(config, source, destination)
+        shown: tuple[int, int | None] | None = None
+        rounds = watch.rounds(
+            driver,
+            poll_interval_s=config.watch.poll_interval_s,
+            pause=time.sleep,
+            trouble=trouble,
+        )
+        for progress in rounds:
+            now = (progress.rows, progress.restarts)
+            if now != shown:
+                click.echo(_line(progress))
+            shown = now
+
+
+@sync.command()
+@_CONFIG
+def status(path: Path) -> None:
+    """Say how far the destination is behind, what it holds, and what needs attention."""
+    from posthog_convex.warehouse import config as configs
+    from posthog_convex.warehouse import opening
+    from posthog_convex.warehouse.report import reported
+
+    with _sentences():
+        config = configs.read(path)
+        destination = opening.destination_of(config.destination)
+        with closing(destination):
+            report = reported(
+                destination.load(),
+                destination.counts(),
+                now_ms=time.time() * 1000,
+                retention_s=config.deployment.retention_s,
+            )
+    for name, value in report.lines:
+        click.echo(f"{name:<14}{value}")
+    for table, rows in report.tables:
+        click.echo(f"  {rows:>12,}  {table}")
+    for warning in report.warnings:
+        click.echo(f"warning: {warning}", err=True)
+
+
+def _asked(url: str | None, key_env: str | None, kind: str | None, where: str | None) -> Config:
+    from posthog_convex.warehouse.config import Config, DeploymentPart, DestinationPart
+
+    url = url or click.prompt("Address of the deployment", default="http://127.0.0.1:3210")
+    key_env = key_env or click.prompt("Variable that holds its key", default="CONVEX_DEPLOY_KEY")
+    kind = kind or click.prompt(
+        "Write to", type=click.Choice(["duckdb", "parquet", "delta"]), default="duckdb"
+    )
+    usual = "warehouse.duckdb" if kind == "duckdb" else "warehouse"
+    where = where or click.prompt("Path", default=usual)
+    return Config(
+        deployment=DeploymentPart(url=url, key_env=key_env),
+        destination=DestinationPart(kind=kind, path=where),  # type: ignore[arg-type]  # a choice
+    )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Config, Source, Destination]]:
+    """What a config file describes, until the block ends."""
+    from posthog_convex.warehouse import config as configs
+    from posthog_convex.warehouse import opening
+    from posthog_convex.warehouse.deployment import HttpSource
+
+    config = configs.read(path)
+    deployment = opening.deployment_of(config.deployment, os.environ)
+    with (
+        closing(HttpSource(deployment)) as source,
+        closing(opening.destination_of(config.destination)) as destination,
+    ):
+        yield config, source, destination
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """A refusal becomes a sentence and exit status 1."""
+    try:
+        yield
+    except SyncRefused as refused:
+        click.echo(f"posthog-convex sync: {refused}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        click.echo("Stopped. The next run goes on from the last page that was kept.", err=True)
+        # A request may still be held by the deployment; nothing waits for its answer.
+        sys.exit(130)
+
+
+@contextmanager
+def _shown() -> Iterator[Callable[[SyncProgress], None]]:
+    """A line with what was read so far, on a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[rows]:,} rows in {task.fields[pages]:,} pages"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    task = bar.add_task("Reading", total=None, rows=0, pages=0)
+
+    def watching(progress: SyncProgress) -> None:
+        filling = next((t.name for t in progress.tables[::-1] if t.next is not None), None)
+        text = f"Reading {filling}" if filling else "Following changes"
+        bar.update(task, description=text, rows=progress.rows, pages=progress.pages)
+
+    with bar:
+        yield watching
+
+
+def _line(progress: SyncProgress) -> str:
+    when = "no snapshot yet"
+    if progress.snapshot_ts is not None:
+        seconds = progress.snapshot_ts / 1e9
+        when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+    tables = len(progress.published())
+    state = "up to date" if progress.idle else "more to come"
+    return f"{when}: {tables} tables, {progress.rows:,} rows read so far, {state}."

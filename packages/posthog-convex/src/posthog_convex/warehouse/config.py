@@ -1,0 +1,113 @@
+"""The file that says what to sync where: TOML, without secrets.
+
+Owns its form, reading and writing. Never holds a key: it names the variable that does. Invariant:
+what `write` makes, `read` reads back the same.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from posthog_convex.warehouse.pager import Api
+from posthog_convex.warehouse.progress import Mode, OnDrop
+from posthog_convex.warehouse.refusal import SyncRefused
+from posthog_convex.warehouse.selection import Selection
+
+FILE = "posthog-convex-sync.toml"
+_KEPT = "Nothing was changed"
+
+
+class DeploymentPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which deployment. `key_env`: the variable with the deploy key or admin key."""
+
+    url: str
+    key_env: str = "CONVEX_DEPLOY_KEY"
+    ca_file: str | None = None
+    api: Api = Api.AUTO
+    #: How long the deployment takes up an old position again: 14 days on Convex Cloud and this
+    #: project's host, two on a self-hosted backend that nobody told otherwise.
+    retention_days: float | None = None
+
+    @property
+    def retention_s(self) -> float:
+        days = self.retention_days or (14.0 if ".convex.cloud" in self.url else 2.0)
+        return days * 86_400
+
+
+class DestinationPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where to. `path`: a file for `duckdb`, else a folder; for `delta` also an s3:// address."""
+
+    kind: Literal["duckdb", "parquet", "delta"]
+    path: str
+    mode: Mode = Mode.HARD
+    on_drop: OnDrop = OnDrop.ARCHIVE
+
+
+class WatchPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How often `watch` looks where the deployment cannot hold a request until there is news."""
+
+    poll_interval_s: float = 5.0
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    deployment: DeploymentPart
+    destination: DestinationPart
+    tables: Selection = Selection()
+    watch: WatchPart = WatchPart()
+
+
+def read(path: Path) -> Config:
+    """The file's configuration; paths in it are relative to its folder. Raises SyncRefused."""
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        raise SyncRefused(
+            "no_config",
+            f"There is no {path}",
+            "`posthog-convex sync init` makes one.",
+            kept=_KEPT,
+        ) from None
+    except OSError as error:
+        raise SyncRefused(
+            "no_config", f"{path} cannot be read: {error.strerror}", "Mend that.", kept=_KEPT
+        ) from None
+    try:
+        config = msgspec.convert(tomllib.loads(text), Config)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise SyncRefused(
+            "bad_config", f"{path} cannot be used: {error}", "Mend the file.", kept=_KEPT
+        ) from None
+    where = config.destination.path
+    if "://" not in where:
+        where = str(path.resolve().parent / where)
+    return msgspec.structs.replace(
+        config, destination=msgspec.structs.replace(config.destination, path=where)
+    )
+
+
+def write(config: Config) -> str:
+    """The file's text.
+
+    >>> part = DestinationPart(kind="duckdb", path="w.duckdb")
+    >>> text = write(Config(deployment=DeploymentPart(url="http://x"), destination=part))
+    >>> text.splitlines()[:3]
+    ['[deployment]', 'url = "http://x"', 'key_env = "CONVEX_DEPLOY_KEY"']
+    """
+    lines: list[str] = []
+    for part, values in msgspec.to_builtins(config).items():
+        given = {name: value for name, value in values.items() if value not in (None, [], ())}
+        if not given:
+            continue
+        lines += [f"[{part}]", *(f"{name} = {_toml(value)}" for name, value in given.items()), ""]
+    return "\n".join(lines)
+
+
+def _toml(value: object) -> str:
+    # Strings, numbers and lists of strings are written the same in JSON and in TOML.
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,96 @@
+"""A configuration becomes a sync that can run: source, destination and driver.
+
+Owns the choice of the destination and the check of a deployment. The one place of this room that
+reads clocks and dice.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from posthog_convex.warehouse.config import Config, DeploymentPart, DestinationPart
+from posthog_convex.warehouse.deployment import Deployment, HttpSource, Source
+from posthog_convex.warehouse.driver import Driver, Settings
+from posthog_convex.warehouse.duckdb_file import Destination, DuckDBFile
+from posthog_convex.warehouse.pager import Clock, Pager
+from posthog_convex.warehouse.parquet_folder import ParquetFolder
+from posthog_convex.warehouse.progress import Progress
+from posthog_convex.warehouse.refusal import SyncRefused
+from posthog_convex.warehouse.selection import Selection
+from posthog_convex.warehouse.steps import SyncPosition
+from posthog_convex.warehouse.wire import TableRef
+
+CLOCK = Clock(
+    now_ms=lambda: time.time_ns() // 1_000_000,
+    monotonic=time.monotonic,
+    pause=time.sleep,
+    dice=random.random,
+)
+
+
+def deployment_of(part: DeploymentPart, environment: Mapping[str, str]) -> Deployment:
+    """The deployment with its key from the environment. Raises SyncRefused where there is none."""
+    key = environment.get(part.key_env, "")
+    if not key.strip():
+        raise SyncRefused(
+            "no_key",
+            f"The variable {part.key_env} holds no key for {part.url}",
+            "Set it to a deploy key or an admin key with the permission deployment:data:view.",
+        )
+    return Deployment(url=part.url, key=key, ca_file=part.ca_file)
+
+
+def destination_of(part: DestinationPart) -> Destination:
+    """The destination, not yet opened."""
+    if part.kind == "parquet":
+        return ParquetFolder(Path(part.path))
+    return DuckDBFile(Path(part.path))
+
+
+def driver_of(
+    config: Config,
+    source: Source,
+    destination: Destination,
+    *,
+    max_pages: int | None = None,
+    watching: Callable[[Progress], None] = lambda progress: None,
+) -> Driver:
+    """The sync that a configuration describes."""
+    settings = Settings(
+        deployment=config.deployment.url.rstrip("/"),
+        selection=config.tables,
+        mode=config.destination.mode,
+        on_drop=config.destination.on_drop,
+        api=config.deployment.api,
+        max_pages=max_pages,
+    )
+    return Driver(source, destination, settings, CLOCK, watching=watching)
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """What a deployment said when it was asked for a first page."""
+
+    ours: bool
+    legacy: bool
+    tables: tuple[TableRef, ...]
+
+
+def checked(deployment: Deployment, selection: Selection, part: DeploymentPart) -> Checked:
+    """Ask for a first page and throw it away. Raises SyncRefused with what is wrong."""
+    source = HttpSource(deployment)
+    try:
+        pager = Pager(
+            source, selection, CLOCK, position=part.api.beginning(), api=part.api, page_size=1
+        )
+        pager.next()
+        listed = pager.tables() or frozenset()
+    finally:
+        source.close()
+    legacy = not isinstance(pager.position, SyncPosition)
+    wanted = tuple(sorted(ref for ref in listed if selection.allows(ref)))
+    return Checked(bool(pager.ours), legacy, wanted)

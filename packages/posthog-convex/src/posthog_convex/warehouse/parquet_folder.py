@@ -1,0 +1,177 @@
+"""A folder of Parquet files as the destination: a file a table, all of one snapshot.
+
+Owns the snapshots in the folder and the moment when one takes the place of another. Rows are kept
+in a DuckDB file beside them, with all that it promises; the files are written from it. Invariant:
+`current` always leads to a whole snapshot, and nothing in a published snapshot ever changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from posthog_convex.warehouse.duckdb_file import DuckDBFile, Notice
+from posthog_convex.warehouse.plan import Plan
+from posthog_convex.warehouse.progress import Progress, Table
+from posthog_convex.warehouse.refusal import SyncRefused
+
+LAYOUT = 1
+#: Snapshots before the current one that stay, for readers that are still at them.
+KEPT_SNAPSHOTS = 2
+_HALF = ".half"
+
+
+class TableFile(msgspec.Struct, frozen=True):
+    """A table in a manifest. The last two say which rows of it these are."""
+
+    name: str
+    component: str
+    table: str
+    rows: int
+    generation: int
+    changed_ts: int
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What a snapshot holds and the timestamp that it is true for."""
+
+    layout: int
+    snapshot_ts: int
+    tables: tuple[TableFile, ...]
+
+
+class ParquetFolder:
+    """The destination `parquet`. The guide has the layout: docs/posthog/warehouse.md."""
+
+    def __init__(self, folder: Path, *, notice: Notice = lambda step: None) -> None:
+        self._folder = folder
+        self._notice = notice
+        self._rows = DuckDBFile(folder / "work" / "rows.duckdb", notice=notice)
+        self._progress: Progress | None = None
+
+    def load(self) -> Progress | None:
+        self._progress = self._rows.load()
+        return self._progress
+
+    def apply(self, plan: Plan) -> None:
+        self._rows.apply(plan)
+        self._progress = plan.progress
+
+    def rest(self) -> None:
+        if self._progress is not None and self._progress.snapshot_ts is not None:
+            try:
+                self._publish(self._progress, self._progress.snapshot_ts)
+            except OSError as error:
+                raise SyncRefused(
+                    "destination_unusable",
+                    f"The Parquet folder {self._folder} cannot be written: {error.strerror}",
+                    "See to it that it can; the next run publishes what is waiting.",
+                    kept="The last published snapshot stands, and what was read since is kept",
+                ) from None
+        self._rows.rest()
+
+    def counts(self) -> dict[str, int]:
+        manifest = self.manifest()
+        return {} if manifest is None else {table.name: table.rows for table in manifest.tables}
+
+    def close(self) -> None:
+        self._rows.close()
+
+    def manifest(self) -> Manifest | None:
+        """What readers find now; None before the first snapshot."""
+        return read_manifest(self._folder / "current")
+
+    def _publish(self, progress: Progress, ts: int) -> None:
+        before = self.manifest()
+        known = {} if before is None else {table.name: table for table in before.tables}
+        wanted = progress.published()
+        unchanged = all(_same(known.get(table.name), table) for table in wanted)
+        if before is not None and unchanged and len(wanted) == len(known):
+            return
+        number = 1 + max(self._numbers(), default=0)
+        half = self._snapshots / f"{number:08d}{_HALF}"
+        shutil.rmtree(half, ignore_errors=True)
+        half.mkdir(parents=True)
+        tables = tuple(self._write(half, table, known.get(table.name)) for table in wanted)
+        manifest = Manifest(LAYOUT, ts, tables)
+        _write_whole(half / "manifest.json", msgspec.json.encode(manifest))
+        half.rename(self._snapshots / f"{number:08d}")
+        self._notice("snapshot written")
+        self._switch(number)
+        self._notice("snapshot current")
+        self._sweep(number)
+
+    def _write(self, half: Path, table: Table, known: TableFile | None) -> TableFile:
+        folder = half / table.name
+        folder.mkdir()
+        target = folder / "data.parquet"
+        if known is not None and _same(known, table):
+            with contextlib.suppress(OSError):  # another file system: written again
+                os.link(self._folder / "current" / table.name / "data.parquet", target)
+                return known
+        assert table.live is not None
+        assert table.changed_ts is not None
+        rows = self._rows.copy(table, target)
+        _keep(target)
+        self._notice("file")
+        return TableFile(
+            table.name,
+            table.ref.component,
+            table.ref.table,
+            rows,
+            table.live.number,
+            table.changed_ts,
+        )
+
+    def _switch(self, number: int) -> None:
+        link = self._folder / "current.next"
+        link.unlink(missing_ok=True)
+        link.symlink_to(Path("snapshots") / f"{number:08d}", target_is_directory=True)
+        link.replace(self._folder / "current")
+
+    def _sweep(self, current: int) -> None:
+        for entry in list(self._snapshots.iterdir()):
+            number = int(entry.name.removesuffix(_HALF))
+            if number < current - KEPT_SNAPSHOTS or entry.name.endswith(_HALF):
+                shutil.rmtree(entry, ignore_errors=True)
+
+    @property
+    def _snapshots(self) -> Path:
+        return self._folder / "snapshots"
+
+    def _numbers(self) -> Iterator[int]:
+        if self._snapshots.is_dir():
+            for entry in self._snapshots.iterdir():
+                yield int(entry.name.removesuffix(_HALF))
+
+
+def read_manifest(snapshot: Path) -> Manifest | None:
+    """The manifest in a snapshot's folder; None where there is no snapshot."""
+    try:
+        return msgspec.json.decode((snapshot / "manifest.json").read_bytes(), type=Manifest)
+    except FileNotFoundError:
+        return None
+
+
+def _same(known: TableFile | None, table: Table) -> bool:
+    return (
+        known is not None
+        and table.live is not None
+        and (known.generation, known.changed_ts) == (table.live.number, table.changed_ts)
+    )
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    _keep(path)
+
+
+def _keep(path: Path) -> None:
+    """Through to the disk: what is published must outlive a power cut."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
