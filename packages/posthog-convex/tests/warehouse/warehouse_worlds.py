@@ -10,17 +10,19 @@ import json
 import math
 import random
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow.parquet as pq
 from fake_convex import Document, FakeConvex, Ref, State
 
-from posthog_convex.warehouse.columns import Kind
+from posthog_convex.warehouse.columns import Column, Kind
 from posthog_convex.warehouse.duckdb_file import DuckDBFile
 from posthog_convex.warehouse.pager import Clock
-from posthog_convex.warehouse.progress import Progress, Table
+from posthog_convex.warehouse.parquet_folder import FileColumn, read_manifest
+from posthog_convex.warehouse.progress import Progress
 
 EDGES: list[Any] = [
     0, 1, -1, 2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63),
@@ -89,21 +91,39 @@ def held(path: Path, progress: Progress) -> State:
         return {
             (table.ref.component, table.ref.table): documents(
                 connection.sql(f'SELECT * FROM "{table.name}"').to_arrow_table().to_pylist(),
-                table,
+                table.live.schema.columns,
             )
             for table in progress.tables
             if table.live is not None and not table.gone
         }
 
 
-def documents(rows: Iterable[dict[str, Any]], table: Table) -> dict[str, Document]:
+def held_in_parquet(folder: Path) -> tuple[int, State] | None:
+    """The timestamp and the documents that a Parquet folder shows its readers."""
+    manifest = read_manifest(folder / "current")
+    if manifest is None:
+        assert not (folder / "current").exists()
+        return None
+    state = {}
+    for table in manifest.tables:
+        rows = pq.read_table(folder / "current" / table.name / "data.parquet").to_pylist()
+        assert len(rows) == table.rows
+        if "__dropped_" not in table.name:
+            state[table.component, table.table] = documents(rows, table.columns)
+    found = {path.parent.name for path in folder.glob("current/*/*.parquet")}
+    assert found == {table.name for table in manifest.tables}
+    return manifest.snapshot_ts, state
+
+
+def documents(
+    rows: Iterable[dict[str, Any]], columns: Sequence[Column | FileColumn]
+) -> dict[str, Document]:
     """Rows as documents again, by id."""
-    assert table.live is not None
     found: dict[str, Document] = {}
     for row in rows:
         nulls = json.loads(row.get("_null_fields") or "[]")
         document: Document = {"_id": row["_id"], "_creationTime": row["_creationTime_ms"]}
-        for column in table.live.schema.columns:
+        for column in columns:
             value = row[column.name]
             if value is None:
                 if column.field in nulls:

@@ -50,19 +50,22 @@ def init(
 ) -> None:
     """Ask what is needed, test the connection, and write a config file without secrets."""
     from posthog_convex.warehouse import opening
-    from posthog_convex.warehouse.config import write
+    from posthog_convex.warehouse.config import with_retention, write
 
     if path.exists():
         click.confirm(f"{path} is there already. Write it anew?", abort=True)
     config = _asked(url, key_env, kind, where)
-    with _sentences():
+    with _sentences(kept="Nothing was written"):
         deployment = opening.deployment_of(config.deployment, os.environ)
         found = opening.checked(deployment, config.tables, config.deployment)
     export = "its legacy export" if found.legacy else "data sync"
     click.echo(f"{deployment.url} answers, through {export}.")
-    names = ", ".join(str(ref) for ref in found.tables[:12])
-    more = f" and {len(found.tables) - 12} more" if len(found.tables) > 12 else ""
-    click.echo(f"Tables: {names or 'none yet'}{more}.")
+    if found.tables is not None:
+        names = ", ".join(str(ref) for ref in found.tables[:12])
+        more = f" and {len(found.tables) - 12} more" if len(found.tables) > 12 else ""
+        click.echo(f"Tables: {names or 'none yet'}{more}.")
+    if found.ours:
+        config = with_retention(config, 14.0)
     path.write_text(write(config))
     click.echo(f"Wrote {path}. Next: posthog-convex sync run")
 
@@ -167,12 +170,13 @@ def _opened(path: Path) -> Iterator[tuple[Config, Source, Destination]]:
 
 
 @contextmanager
-def _sentences() -> Iterator[None]:
-    """A refusal becomes a sentence and exit status 1."""
+def _sentences(kept: str | None = None) -> Iterator[None]:
+    """A refusal becomes a sentence and exit status 1; `kept` instead of what it says of tables."""
     try:
         yield
     except SyncRefused as refused:
-        click.echo(f"posthog-convex sync: {refused}", err=True)
+        told = f"{refused.happened}. {kept or refused.kept}. {refused.to_do}"
+        click.echo(f"posthog-convex sync: {told}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         click.echo("Stopped. The next run goes on from the last page that was kept.", err=True)

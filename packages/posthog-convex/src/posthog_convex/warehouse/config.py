@@ -91,6 +91,12 @@ def read(path: Path) -> Config:
     )
 
 
+def with_retention(config: Config, days: float) -> Config:
+    """The configuration, with how long the deployment takes up an old position again."""
+    part = msgspec.structs.replace(config.deployment, retention_days=days)
+    return msgspec.structs.replace(config, deployment=part)
+
+
 def write(config: Config) -> str:
     """The file's text.
 

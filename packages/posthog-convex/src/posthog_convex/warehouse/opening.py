@@ -77,7 +77,8 @@ class Checked(msgspec.Struct, frozen=True):
 
     ours: bool
     legacy: bool
-    tables: tuple[TableRef, ...]
+    #: None: it does not tell.
+    tables: tuple[TableRef, ...] | None
 
 
 def checked(deployment: Deployment, selection: Selection, part: DeploymentPart) -> Checked:
@@ -88,9 +89,11 @@ def checked(deployment: Deployment, selection: Selection, part: DeploymentPart) 
             source, selection, CLOCK, position=part.api.beginning(), api=part.api, page_size=1
         )
         pager.next()
-        listed = pager.tables() or frozenset()
+        listed = pager.tables()
     finally:
         source.close()
     legacy = not isinstance(pager.position, SyncPosition)
+    if listed is None:
+        return Checked(bool(pager.ours), legacy, None)
     wanted = tuple(sorted(ref for ref in listed if selection.allows(ref)))
     return Checked(bool(pager.ours), legacy, wanted)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from posthog_convex.warehouse.deployment import Source
+from posthog_convex.warehouse.refusal import SyncRefused
 from posthog_convex.warehouse.retry import Again, Expired, Stop, Take, Unknown, verdict
 from posthog_convex.warehouse.selection import Selection
 from posthog_convex.warehouse.steps import (
@@ -92,10 +93,11 @@ class Pager:
 
     def tables(self) -> frozenset[TableRef] | None:
         """The deployment's tables now; None where it does not tell."""
-        outcome = self._asked(LISTING)
-        if isinstance(outcome, bytes):
-            return read(outcome, TableListing).tables()
-        return None
+        try:
+            outcome = self._asked(LISTING)
+            return read(outcome, TableListing).tables() if isinstance(outcome, bytes) else None
+        except SyncRefused:  # what is really wrong, the pages tell; a list is not needed
+            return None
 
     def _selected(self) -> tuple[TableRef, ...]:
         listed = self.tables() or frozenset()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from posthog_convex.warehouse.columns import Kind
 from posthog_convex.warehouse.duckdb_file import DuckDBFile, Notice
 from posthog_convex.warehouse.plan import Plan
 from posthog_convex.warehouse.progress import Progress, Table
@@ -26,13 +27,22 @@ KEPT_SNAPSHOTS = 2
 _HALF = ".half"
 
 
+class FileColumn(msgspec.Struct, frozen=True):
+    """A column and the field of the documents that it holds; text of the kind `json` is JSON."""
+
+    name: str
+    field: str
+    kind: Kind
+
+
 class TableFile(msgspec.Struct, frozen=True):
-    """A table in a manifest. The last two say which rows of it these are."""
+    """A table in a manifest. `generation` and `changed_ts` say which rows of it these are."""
 
     name: str
     component: str
     table: str
     rows: int
+    columns: tuple[FileColumn, ...]
     generation: int
     changed_ts: int
 
@@ -124,6 +134,7 @@ class ParquetFolder:
             table.ref.component,
             table.ref.table,
             rows,
+            tuple(FileColumn(c.name, c.field, c.kind) for c in table.live.schema.columns),
             table.live.number,
             table.changed_ts,
         )

@@ -27,6 +27,10 @@ EXPIRED = frozenset(
 )
 
 
+#: The endpoint, or this form of it, is not there.
+_NOT_HERE = frozenset({"BadJsonBody", "BadFormat", "UnsupportedEndpoint"})
+
+
 class Answer(msgspec.Struct, frozen=True):
     """What came back. `status` 0: nothing did, and `reason` says why."""
 
@@ -85,7 +89,7 @@ def verdict(answer: Answer, attempt: int, dice: float) -> Verdict:
     if error.code in EXPIRED:
         return Expired(error.code)
     refusal = refused_by_convex(answer.status, error.code, error.message)
-    if answer.status in (404, 405) or error.code in ("BadJsonBody", "BadFormat"):
+    if answer.status in (404, 405) or error.code in _NOT_HERE:
         return Unknown(refusal)
     return Stop(refusal)
 
