@@ -6,6 +6,7 @@ gives a host, the shop is deployed and has something to sell.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import click
 from demo import ports
 from demo.failure import DemoError
 from demo.options import HOST_PORT, Options
-from demo.processes import JsonLines, running, tool
+from demo.processes import PATIENCE_S, JsonLines, running, tool
 from demo.receiver import Receiver
 from pyconvex.cli import env_local
 from pyconvex.cli.deployment import Deployment
@@ -25,6 +26,8 @@ from pyconvex.cli.deployment import Deployment
 SHOP = Path(__file__).resolve().parents[1]
 #: How often the demo's host asks for changed flags, in seconds; 60 is usual.
 REFRESH_S = 2
+#: How long no event must have waited for all to count as sent, and between two looks, in seconds.
+_CALM_S, _PAUSE_S = 4.0, 0.5
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,21 @@ class Host:
     def run(self, function: str, **arguments: Any) -> Any:
         """Call a function of any kind, internal ones too, as `pyconvex run` does."""
         return _run(Deployment(self.url, self.admin_key), function, arguments)
+
+    def all_sent(self) -> None:
+        """Wait until events that functions captured have left for PostHog; it counts as such when
+        none has waited for a while, because the count is a few seconds old.
+        """
+        deployment = Deployment(self.url, self.admin_key)
+        deadline, calm_since = time.monotonic() + PATIENCE_S, time.monotonic()
+        while time.monotonic() - calm_since < _CALM_S:
+            status = _run(deployment, "poll:status", {}, component="posthog")
+            if status["queued"] or not status["sent"]:
+                calm_since = time.monotonic()
+            if time.monotonic() > deadline:
+                reason = status["delivery_error"] or "no reason is known"
+                raise DemoError(f"{status['queued']:.0f} events were not sent: {reason}.")
+            time.sleep(_PAUSE_S)
 
     def sign_in_link(self) -> str:
         """A link that signs in to the dashboard, once."""
@@ -84,9 +102,11 @@ def _set_variables(deployment: Deployment, receiver: Receiver) -> None:
         raise DemoError(f"The host did not take its variables: {error.message}") from error
 
 
-def _run(deployment: Deployment, function: str, arguments: dict[str, Any]) -> Any:
+def _run(
+    deployment: Deployment, function: str, arguments: dict[str, Any], *, component: str = ""
+) -> Any:
     try:
-        answer = deployment.call(function, arguments)
+        answer = deployment.call(function, arguments, component)
     except click.ClickException as error:
         raise DemoError(error.message) from error
     if answer["status"] != "success":

@@ -132,6 +132,7 @@ def _script(console: Console, visit: Visit) -> None:
                 timeline.wait_for(visit.local, visit.person, visit.expected, PATIENCE_S)
             _tick(console, said)
     if visit.receiver.local is None:
+        visit.host.all_sent()
         console.print("What the visit left is in your project, under Activity.")
         return
     entries = timeline.wait_for(visit.local, visit.person, visit.expected, PATIENCE_S)

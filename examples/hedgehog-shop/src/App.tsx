@@ -48,7 +48,7 @@ function Header() {
       <nav aria-label="Shop">
         <Link to="/">Shelf</Link>
         <Link to="/cart">
-          Cart{things > 0 && <span className="count"> {things}</span>}
+          Cart {things > 0 && <span className="count">{things}</span>}
         </Link>
         {me ? <Link to="/account">{me.name}</Link> : <Link to="/sign-in">Sign in</Link>}
       </nav>
