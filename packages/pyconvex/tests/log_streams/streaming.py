@@ -37,6 +37,25 @@ async def look(ctx: QueryCtx) -> int:
     print("looking")
     return 1
 
+@mutation
+async def keep(ctx: MutationCtx, text: str) -> None:
+    await ctx.db.insert("things", {"text": text})
+
+@mutation
+async def audited(ctx: MutationCtx) -> None:
+    ctx.audit({"refund": 7})
+    raise ValueError("after it")
+
+@action
+async def slow(ctx: ActionCtx) -> None:
+    import asyncio
+    await asyncio.sleep(3600)
+
+@mutation
+async def later(ctx: MutationCtx, count: int) -> None:
+    for _ in range(count):
+        await ctx.scheduler.run_after(0, slow)
+
 @action
 async def work(ctx: ActionCtx, text: str) -> None:
     print(text)

@@ -11,6 +11,7 @@ from entries_of_runs import entries, events, failed, host_record, record
 
 from pyconvex.log_streams import StreamEvent, event_of, topics, v2, verification
 from pyconvex.runlog import LogLine, Occ, Report, Usage
+from pyconvex.runlog.entries import AUDIT
 from pyconvex.runlog.report import Item, encode_value
 
 
@@ -157,8 +158,8 @@ def test_events_of_the_host_go_through_the_run_log(topic: str) -> None:
 
 
 def test_what_a_function_audits() -> None:
-    item = Item(topics.AUDIT_ENTRY, "", encode_value({"who": [1, None]}))
-    (event,) = events(record(report=Report(items=(item,))), {topics.AUDIT_ENTRY})
+    item = Item(AUDIT, "", encode_value({"who": [1, None]}))
+    (event,) = events(record(report=Report(items=(item,))), {AUDIT})
     assert wire(event) == {
         "topic": "custom_audit", "timestamp": 2000, "body": {"who": [1, None]}
     }  # fmt: skip

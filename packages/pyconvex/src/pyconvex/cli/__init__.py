@@ -21,6 +21,7 @@ _COMMANDS = {
     "env": "env",
     "data": "data",
     "logs": "logs",
+    "log-streams": "log_streams",
     "dashboard": "dashboard",
     "function-spec": "function_spec",
     "backup": "backup",

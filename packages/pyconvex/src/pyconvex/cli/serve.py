@@ -126,6 +126,7 @@ def dev(
         isolates=isolates,
         fresh=fresh,
         watch=watch,
+        deployment_type="dev",
     )
     _run(_dev(settings, Report(as_json), types=types))
 
@@ -179,6 +180,12 @@ def _origin(_: click.Context, option: click.Parameter, url: str | None) -> str |
     envvar="REDACT_LOGS_TO_CLIENT",
     help="Keep error texts and log lines from clients.",
 )
+@click.option(
+    "--print-events",
+    type=click.Choice(["text", "jsonl"]),
+    default=None,
+    help="Print what functions print and how they ran, as lines or as JSON lines.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Tell what happens as JSON lines.")
 def start(
     data: Path,
@@ -190,6 +197,7 @@ def start(
     site_origin: str | None,
     isolates: int,
     redact: bool,
+    print_events: str | None,
     as_json: bool,
 ) -> None:
     """Run what was deployed last, and what `pyconvex deploy` brings.
@@ -207,6 +215,7 @@ def start(
         site_origin=site_origin,
         isolates=isolates,
         redact_logs_to_client=redact,
+        print_events=print_events,
     )
     _run(_start(settings, Report(as_json)))
 

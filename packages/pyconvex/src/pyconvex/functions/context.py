@@ -22,6 +22,7 @@ from pyconvex.functions.references import (
 )
 from pyconvex.functions.scheduler import Scheduler, SchedulingRun
 from pyconvex.runlog import ExceptionReport
+from pyconvex.runlog.entries import AUDIT
 
 if TYPE_CHECKING:
     from pyconvex.functions.registration import (
@@ -186,6 +187,15 @@ class Ctx:
             ctx.report("shop.exposure", {"flag": "new-checkout", "variant": "b"}, each_caller=True)
         """
         self._run.report(kind, value, durable=durable, each_caller=each_caller)
+
+    def audit(self, body: Any) -> None:
+        """Tell auditors what was done: plain data, for log streams with the topic `custom_audit`.
+
+        It goes the way of `report`, durably: it is there although the function fails after it.
+
+            ctx.audit({"action": "refund", "order": order, "by": ctx.user_id})
+        """
+        self._run.report(AUDIT, body, durable=True, each_caller=False)
 
     def describe_exception(self, error: BaseException) -> ExceptionReport:
         """An error as plain values: type, message, frames with source lines, causes.

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from pyconvex.log_streams import topics, v2
+from pyconvex.log_streams import v2
 from pyconvex.runlog import ExceptionReport, LogLine, RunRecord
 from pyconvex.runlog.entries import RunEntry
 from pyconvex.runlog.traces import trace_id_of
@@ -79,7 +79,7 @@ def event_of(entry: RunEntry) -> StreamEvent | None:
         case "exception" if isinstance(entry.value, ExceptionReport):
             made = _exception(entry.value, run)
             return _of_run(entry, made, run.ts_ms, made.error_message, entry.value)
-        case topics.AUDIT_ENTRY:
+        case "convex.audit":
             audit = v2.CustomAudit(timestamp=int(run.ts_ms), body=entry.value)
             return _of_run(entry, audit, run.ts_ms)
         case _:

@@ -94,7 +94,7 @@ def _bounds(config: Config) -> tuple[int, int]:
     return int(config.get("maxBytes") or MAX_BYTES), int(_or(config.get("keep"), KEPT))
 
 
-def _or(value: str | float | bool | None, default: int) -> float:
+def _or(value: str | int | float | bool | None, default: int) -> float:
     return default if value is None else float(value)
 
 

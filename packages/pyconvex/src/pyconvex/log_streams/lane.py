@@ -29,7 +29,7 @@ class StreamSettings(msgspec.Struct, frozen=True):
 
     id: str
     stream_type: str
-    config: dict[str, str | float | bool | None]
+    config: dict[str, str | int | float | bool | None]
     #: None for all, as far as the kind of stream leaves a choice.
     topics: tuple[str, ...] | None
     deployment: Deployment

@@ -33,7 +33,7 @@ from pyconvex.log_streams.deployment import Deployment
 from pyconvex.log_streams.events import StreamEvent, verification
 
 #: A stream's settings by their names on the wire; what is not set is None or not there.
-Config: TypeAlias = Mapping[str, str | float | bool | None]
+Config: TypeAlias = Mapping[str, str | int | float | bool | None]
 
 #: Attempts to verify, and the pause before the second, which doubles.
 VERIFY_ATTEMPTS = 3
@@ -66,7 +66,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     #: Of a "choice".
     choices: tuple[str, ...] = ()
     #: What a form begins with.
-    default: str | float | bool | None = None
+    default: str | int | float | bool | None = None
     #: The app's variable that a form begins with, where it is set.
     prefill_env: str = ""
     #: What a form says when a required one is missing, and when the value can't be one.

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pyconvex.runlog.entries import AUDIT, EXECUTION, LOG
 from pyconvex.runlog.entries import EXCEPTION as EXCEPTION_ENTRY
-from pyconvex.runlog.entries import EXECUTION, LOG
 
 CONSOLE = "console"
 FUNCTION_EXECUTION = "function_execution"
@@ -43,13 +43,11 @@ SUBSCRIBABLE = (
 #: What a stream gets that names none.
 ALL_BUT_AUDITS = frozenset(SUBSCRIBABLE) - {CUSTOM_AUDIT}
 
-#: The word under which `ctx.audit` reports.
-AUDIT_ENTRY = "convex.audit"
 _OF_RUNS = {
     CONSOLE: LOG,
     FUNCTION_EXECUTION: EXECUTION,
     EXCEPTION: EXCEPTION_ENTRY,
-    CUSTOM_AUDIT: AUDIT_ENTRY,
+    CUSTOM_AUDIT: AUDIT,
 }
 _HOST = "host."
 

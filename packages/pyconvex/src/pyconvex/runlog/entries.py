@@ -26,6 +26,9 @@ LOG = "log"
 #: An error that left its function; `value` is an `ExceptionReport`.
 EXCEPTION = "exception"
 
+#: What `ctx.audit` was given; `value` is plain data.
+AUDIT = "convex.audit"
+
 _NAMESPACE = uuid.UUID("0d6f7d0c-8f0e-4d7c-9b0a-0b8a3d2f6c55")
 
 

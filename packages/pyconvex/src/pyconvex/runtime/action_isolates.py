@@ -183,7 +183,7 @@ class ActionIsolates:
             isolate.send(messages.Ping())
 
     def _begin(self, isolate: Isolate, run: Run) -> None:
-        run.began_s = self._loop.time()
+        run.begin(self._loop.time())
         isolate.runs[run.start.run_id] = run
         isolate.send(run.start)
 

@@ -60,6 +60,16 @@ class Agenda(Generic[E]):
         has_place = len(self._running) < self._parallel
         return Plan(start, waiting[0].due_ms if waiting and has_place else None)
 
+    @property
+    def running(self) -> int:
+        """How many run."""
+        return len(self._running)
+
+    def lag_ms(self, rows: Sequence[E], now_ms: float) -> float:
+        """How long the first of these entries that does not run is overdue; 0 when none is."""
+        due_ms = next((row.due_ms for row in rows if row.id not in self._running), now_ms)
+        return max(0.0, now_ms - due_ms)
+
     def ended(self, entry: E) -> None:
         """This entry does not run any more."""
         self._running.discard(entry.id)

@@ -39,6 +39,7 @@ from pyconvex.runtime.calls import (
     Success,
 )
 from pyconvex.runtime.commits import CommitQueue
+from pyconvex.runtime.concurrency import Concurrency
 from pyconvex.runtime.contention import Contention
 from pyconvex.runtime.http_exchange import Exchange, HttpCall
 from pyconvex.runtime.no_app import NoApp
@@ -115,6 +116,8 @@ class Host:
         #: The header whose value names a caller's session; "" for none.
         self.session_header = ""
         self._run_ids = itertools.count(1)
+        #: How many functions run and wait.
+        self.concurrency = Concurrency()
         self._contention = Contention()
         self._under_way: set[asyncio.Task[Outcome]] = set()
         cache = ResultCache(committer.log, now_s=steady_s)
@@ -475,7 +478,9 @@ class Host:
             return self._no_app.submit(start)
         if work is None:
             work = Work.SCHEDULED if call.origin in _SCHEDULED else Work.CALL
-        return self._pool.submit(start, work=work, client=call.client, on_call=on_call)
+        run = self._pool.submit(start, work=work, client=call.client, on_call=on_call)
+        self.concurrency.count(run)
+        return run
 
 
 #: Origins of calls that nobody waits for.

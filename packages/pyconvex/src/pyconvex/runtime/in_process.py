@@ -143,6 +143,7 @@ class InProcessPool:
         if not self._waiting:
             return  # handed over
         run = self._waiting.popleft()
+        run.begin(asyncio.get_running_loop().time())
         if run.start.kind in messages.ACTION_KINDS:
             self._actions[run.start.run_id] = run
             self._start(self._run_action(run))

@@ -181,7 +181,7 @@ class PureIsolates:
     def _under_way(self, isolate: Isolate, run: Run) -> None:
         """A run begins now, as far as the server can tell: its limits count from here."""
         isolate.runs[run.start.run_id] = run
-        run.began_s = self._loop.time()
+        run.begin(self._loop.time())
 
     def _line_up(self, isolate: Isolate, run: Run) -> None:
         self._lined_up[isolate] = run

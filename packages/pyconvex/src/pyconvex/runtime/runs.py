@@ -76,6 +76,17 @@ class Run:
     #: Lines that it has told while it runs, and who hears of them.
     told: list[LogLine] = field(default_factory=list)
     on_lines: OnLines | None = None
+    #: Whether it was ever begun, and who hears of it, once.
+    has_begun: bool = False
+    on_began: Callable[[], None] | None = None
+
+    def begin(self, now_s: float) -> None:
+        """It begins, as far as the server can tell; one that was taken back may begin again."""
+        self.began_s = now_s
+        self.has_begun = True
+        if self.on_began is not None:
+            heard, self.on_began = self.on_began, None
+            heard()
 
     async def result(self) -> messages.Finished:
         """How the run ended, once it has. May be cancelled.

@@ -76,6 +76,14 @@ class Look(NamedTuple):
     next_ms: float | None
 
 
+class Lateness(NamedTuple):
+    """How the queue of scheduled functions fares."""
+
+    #: How long the next of them is overdue; 0 when none is.
+    lag_s: float
+    running: int
+
+
 def log_failure(call: FunctionCall, failure: Failure) -> None:
     """Tell the operator of a scheduled function that failed."""
     _log.error("%s %s failed: %s", call.kind, call.path, failure.message)
@@ -147,6 +155,16 @@ class Scheduler:
             self._running.add(task)
             task.add_done_callback(self._ended)
         return Look(len(begun), min(next_looks, default=None))
+
+    def lateness(self) -> Lateness:
+        """How late scheduled functions are, and how many run."""
+        line = self._jobs
+
+        def look(tx: Transaction) -> float:
+            rows = line.runner.rows(tx, line.agenda.rows_needed)
+            return line.agenda.lag_ms(rows, self._now_ms())
+
+        return Lateness(self._system.read(look) / 1000, line.agenda.running)
 
     async def wait(self) -> bool:
         """Return when something that runs has ended; False at once when nothing runs."""

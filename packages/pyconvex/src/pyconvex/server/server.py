@@ -42,6 +42,7 @@ from pyconvex.runtime.scheduler import Scheduler
 from pyconvex.runtime.spec import AppSpec
 from pyconvex.runtime.system import SystemTransactions
 from pyconvex.server.audit import AuditLog, deployed
+from pyconvex.server.host_events import HostEvents
 from pyconvex.server.keys import admin_key
 from pyconvex.server.lanes import LaneBridge, lane_components, lane_keys, with_losses
 from pyconvex.server.log_streams import LogStreams
@@ -199,6 +200,15 @@ class Server:
         self.log_streams = self._log_streams(run_log)
         self.log_streams.start()
         self._stack.push_async_callback(self.log_streams.stop)
+        self.host_events = HostEvents(
+            run_log,
+            store,
+            self.log_streams,
+            host.concurrency,
+            self._scheduler.lateness,
+            self._lanes.status,
+        )
+        self._background(self.host_events.run())
         self._background(maintain(store, commits, sweeps=[partial(forget_jobs, system)]))
         await self._tell_address()
         issuer = settings.site_origin or self.site_url
@@ -272,8 +282,7 @@ class Server:
             run_log,
             self._audit,
             events_of.Deployment(
-                deployment_name=settings.name,
-                deployment_type="dev" if settings.watch else "prod",
+                deployment_name=settings.name, deployment_type=settings.deployment_type
             ),
             configure=self._lanes.configure_loose,
             lanes=self._lanes.status,

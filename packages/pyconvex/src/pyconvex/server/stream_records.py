@@ -28,7 +28,7 @@ class StreamRecord(msgspec.Struct, frozen=True):
 
     id: str
     stream_type: str
-    config: dict[str, str | float | bool | None]
+    config: dict[str, str | int | float | bool | None]
     #: None for all.
     topics: tuple[str, ...] | None
     state: State = "pending"
@@ -40,7 +40,7 @@ class StreamRecord(msgspec.Struct, frozen=True):
 
 class _Row(msgspec.Struct):
     type: str
-    config: dict[str, str | float | bool | None]
+    config: dict[str, str | int | float | bool | None]
     topics: tuple[str, ...] | None
     state: State
     reason: str

@@ -32,12 +32,12 @@ def kind_named(body: Mapping[str, Any]) -> tuple[str, type[Sink]]:
 
 def given_settings(
     kind: type[Sink], body: Mapping[str, Any], before: Mapping[str, Any] | None = None
-) -> dict[str, str | float | bool | None]:
+) -> dict[str, str | int | float | bool | None]:
     """The settings of a body, over those that were there before; raises `HostError`.
 
     What is left out stays as it was, `null` and empty text unset.
     """
-    config: dict[str, str | float | bool | None] = {}
+    config: dict[str, str | int | float | bool | None] = {}
     for field in kind.fields:
         value = body.get(field.name, (before or {}).get(field.name))
         value = None if value == "" else value
