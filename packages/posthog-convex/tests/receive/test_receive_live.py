@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.server
 import json
 import os
@@ -77,7 +78,8 @@ def environment(local: PostHogLocal, **changes: str) -> dict[str, str]:
 
 def command(*arguments: str) -> list[str]:
     program = "from posthog_convex.cli import main; main()"
-    return [sys.executable, "-c", program, "receive", "--port", "0", *arguments]
+    place = () if "--port" in arguments else ("--port", "0")
+    return [sys.executable, "-c", program, "receive", *place, *arguments]
 
 
 @contextmanager
@@ -288,3 +290,44 @@ def test_the_app_is_served_by_any_asgi_server(
         assert answer.status_code == 200
         assert client.get("/health").json()["logs"]["setAside"] == 0
         until("the line", local.logs)
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+def test_what_our_own_hosts_webhook_sends_is_taken(
+    deployed: Any, local: PostHogLocal, tmp_path: Path, form: str
+) -> None:
+    async def scenario(app: Any) -> None:
+        def ask(path: str, body: dict[str, Any] | None = None) -> Any:
+            request = urllib.request.Request(f"{app.url}/api/v1/{path}")
+            request.add_header("Authorization", f"Convex {app.admin_key}")
+            if body is not None:
+                request.data = json.dumps(body).encode()
+                request.add_header("Content-Type", "application/json")
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+                return json.loads(answer.read() or b"null")
+
+        # The secret is made with the stream, so the receiver comes later than its address.
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        url = f"http://127.0.0.1:{port}/"
+        settings = {"logStreamType": "webhook", "url": url, "format": form}
+        made = await asyncio.to_thread(ask, "create_log_stream", settings)
+        env = environment(local, CONVEX_WEBHOOK_SECRET=made["hmacSecret"])
+        with receiving(env, tmp_path / "spool", "--port", str(port)):
+            await asyncio.to_thread(ask, f"update_log_stream/{made['id']}", settings)
+
+            async def active() -> bool:
+                shown = await asyncio.to_thread(ask, f"get_log_stream/{made['id']}")
+                return bool(shown["status"]["type"] == "active")
+
+            await app.until("a verified stream", active)
+            await app.fails("query", "shop:plain_failure", {})
+            await asyncio.to_thread(until, "the error", local.issues)
+            (error,) = local.events(event="$exception")
+            frames = error["properties"]["$exception_list"][0]["stacktrace"]["frames"]
+            assert error["properties"]["convex_function"] == "shop:plain_failure"
+            assert [frame["resolved_name"] for frame in frames] == ["plain_failure", "pay"]
+            found = await asyncio.to_thread(until, "the execution", local.logs)
+            assert {one["trace_id"] for one in found} >= {error["properties"]["$trace_id"]}
+
+    deployed(scenario)

@@ -7,14 +7,16 @@ one, whoever sends it first.
 
 from __future__ import annotations
 
+import json
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from posthog_convex import events
-from posthog_convex.component import errors
+from posthog_convex.component import errors, reported
 from posthog_convex.component.batches import batch_to, classify_batch
+from posthog_convex.component.reported import ReportedException
 from posthog_convex.events import Event
 from posthog_convex.exceptions import Budget, kind_of, told_of_left_out
 from posthog_convex.sinks.project import (
@@ -37,6 +39,7 @@ from pyconvex.log_streams import (
     Transport,
     Verdict,
 )
+from pyconvex.runlog.entries import RunEntry
 
 SAMPLE_RATE = Field(
     name="sampleRate",
@@ -65,6 +68,8 @@ class PostHogErrorTrackingSink(Sink):
     summary = "Reports errors that leave functions, with frames, causes, person and trace."
     fields = (API_KEY, HOST, SAMPLE_RATE, PER_MINUTE)
     topics = frozenset({"exception"})
+    #: An error that a function reported by hand before is that report, also here.
+    reads = frozenset({reported.EXCEPTION})
     #: An error has some kilobytes; PostHog takes 20 MB in one request.
     limits = Limits(max_rows=100, max_bytes=4 * 1024 * 1024)
 
@@ -74,6 +79,8 @@ class PostHogErrorTrackingSink(Sink):
         self._budget_of: tuple[float, int | None] = (1.0, None)
         #: What was decided, by the event's id: a batch may be made again.
         self._decided: OrderedDict[str, int | None] = OrderedDict()
+        #: What functions reported by hand, by the error's id.
+        self._by_hand: OrderedDict[str, ReportedException] = OrderedDict()
 
     def validate(self, config: Config) -> None:
         validate_project(config)
@@ -83,6 +90,13 @@ class PostHogErrorTrackingSink(Sink):
         if per_minute is not None and (float(per_minute) < 1 or float(per_minute) % 1):
             said = "maxPerMinute must be a whole number of at least 1."
             raise ConfigRefused(PER_MINUTE.error_code, said)
+
+    def note(self, entry: RunEntry) -> None:
+        by_hand = reported.exception_of(entry.value)
+        if by_hand is not None:
+            self._by_hand.setdefault(by_hand.error, by_hand)
+            if len(self._by_hand) > _REMEMBERED:
+                self._by_hand.popitem(last=False)
 
     def encode(
         self, events_: Sequence[StreamEvent], config: Config, deployment: Deployment
@@ -102,9 +116,9 @@ class PostHogErrorTrackingSink(Sink):
         await verify_project(config, transport)
 
     def _event(self, of: StreamEvent, deployment: Deployment) -> Event | None:
-        if of.exception is None or of.run is None:
+        made = self._report(of)
+        if made is None:
             return None
-        made = errors.uncaught(of.exception, of.run)
         left_out = self._left_out_before(of.id, made)
         if left_out is None:
             return None
@@ -113,6 +127,18 @@ class PostHogErrorTrackingSink(Sink):
             named["convex_deployment_type"] = deployment.deployment_type
         made = told_of_left_out(made, left_out)
         return made | {"properties": named | made["properties"]}
+
+    def _report(self, of: StreamEvent) -> Event | None:
+        """The error's event; None where the app's hook dropped what was reported by hand."""
+        if of.exception is None or of.run is None:
+            return None
+        by_hand = self._by_hand.get(of.exception.id)
+        if by_hand is None:
+            return errors.uncaught(of.exception, of.run)
+        if by_hand.event is None:
+            return None
+        made = json.loads(by_hand.event)
+        return errors.reported(made, of.run, for_caller=by_hand.for_caller)
 
     def _left_out_before(self, id_: str, made: Event) -> int | None:
         """How many of the kind were left out before this one; None when this one is, too."""

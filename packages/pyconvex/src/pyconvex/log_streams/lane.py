@@ -56,7 +56,8 @@ def wanted_kinds(kind: type[Sink], stream: str, chosen: Sequence[str] | None) ->
     """The kinds of entries that such a stream reads."""
     wanted = wanted_topics(kind, chosen)
     own = {topics.drops_of(stream)} if topics.EVENTS_DROPPED in wanted else set()
-    return tuple(sorted({*topics.entry_kinds(wanted - {topics.EVENTS_DROPPED}), *own}))
+    told = topics.entry_kinds(wanted - {topics.EVENTS_DROPPED})
+    return tuple(sorted({*told, *own, *kind.reads}))
 
 
 class StreamLane(LooseRunLogLane):
@@ -78,6 +79,9 @@ class StreamLane(LooseRunLogLane):
         self.reads = wanted_kinds(kind, given.id, given.topics)
 
     def admit(self, entry: RunEntry) -> bool:
+        if entry.kind in self._sink.reads:
+            self._sink.note(entry)
+            return False
         event = self._event(entry)
         return event is not None and self._sink.admit(event)
 

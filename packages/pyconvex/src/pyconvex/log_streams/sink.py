@@ -31,6 +31,7 @@ from pyconvex.delivery import (
 )
 from pyconvex.log_streams.deployment import Deployment
 from pyconvex.log_streams.events import StreamEvent, verification
+from pyconvex.runlog.entries import RunEntry
 
 #: A stream's settings by their names on the wire; what is not set is None or not there.
 Config: TypeAlias = Mapping[str, str | int | float | bool | None]
@@ -132,6 +133,8 @@ class Sink:
     fields: ClassVar[tuple[Field, ...]] = ()
     #: The topics of a stream that chooses none; None lets whoever sets it up choose.
     topics: ClassVar[frozenset[str] | None] = None
+    #: Words that `ctx.report` is given of which the sink wants to hear, see `note`.
+    reads: ClassVar[frozenset[str]] = frozenset()
     #: Settings that the host makes up and shows to administrators, such as "hmacSecret".
     generated: ClassVar[tuple[str, ...]] = ()
     #: When a batch is full; bytes are those of entries of the run log.
@@ -143,6 +146,13 @@ class Sink:
     def admit(self, event: StreamEvent) -> bool:
         """Whether to send this event; asked once for each, in order: the place for sampling."""
         return True
+
+    def note(self, entry: RunEntry) -> None:
+        """Something that a function reported under a word of `reads`.
+
+        Asked in order with `admit`: before the error that left the same run, if one did. It is
+        not sent, so after a restart it may come again, and what was delivered may not.
+        """
 
     def encode(
         self, events: Sequence[StreamEvent], config: Config, deployment: Deployment
