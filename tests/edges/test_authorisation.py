@@ -14,7 +14,7 @@ from serving import Served
 from websockets.sync.client import connect
 
 from pyconvex.dashboard import Dashboard, Sessions
-from pyconvex.http import Deployment, create_app
+from pyconvex.http import Deployment, Exports, create_app
 
 PATIENCE_S = 30.0
 ANN = {"issuer": "https://issuer.example", "subject": "ann"}
@@ -46,7 +46,7 @@ def routes_of_the_app() -> dict[str, dict[str, Any]]:
         deployment=Deployment(name="any", version="0"),
         operator=nothing,
         recent=nothing,
-        exporter=nothing,
+        exports=Exports(exporter=nothing, surveyor=nothing, active=nothing),
         log_streams=nothing,
     )
     routes: dict[str, dict[str, Any]] = app._routes

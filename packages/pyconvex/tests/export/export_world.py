@@ -8,6 +8,7 @@ cursor.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -16,7 +17,7 @@ from typing import Any
 from pyconvex.database import Committed, Committer, Namespace, Transaction, registry
 from pyconvex.export.answers import Answers
 from pyconvex.export.data_sync import PageLimits
-from pyconvex.export.messages import DataSync, Head
+from pyconvex.export.messages import DataSync, Head, SelectionText
 from pyconvex.storage import Store
 from pyconvex.values import Value, codec
 
@@ -28,9 +29,8 @@ State = dict[Table, dict[str, dict[str, Any]]]
 class ExportWorld:
     """Data that is written with the house's own transactions; `history` has it at every commit."""
 
-    def __init__(self, folder: Path, *, clock_ns: Callable[[], int] | None = None) -> None:
-        options = {} if clock_ns is None else {"clock_ns": clock_ns}
-        self.store = Store.open(folder, sync=lambda fd: None, **options)
+    def __init__(self, folder: Path, *, clock_ns: Callable[[], int] = time.time_ns) -> None:
+        self.store = Store.open(folder, sync=lambda fd: None, clock_ns=clock_ns)
         self._committer = Committer(self.store)
         self._reader = self.store.reader()
         self._random = Random(7)
@@ -101,11 +101,17 @@ def exported(document: dict[str, Value]) -> dict[str, Any]:
     return read
 
 
+def kept(state: State) -> State:
+    """Without tables that hold nothing: a table that was never written to may not be there yet."""
+    return {table: rows for table, rows in state.items() if rows}
+
+
 class Consumer:
     """Applies pages, as Convex's documents say."""
 
     def __init__(self, world: ExportWorld, **asks: Any) -> None:
         self.world = world
+        self.selection: bytes | None = asks.pop("selection", None)
         self.asks = asks
         self.cursor: str | None = None
         self.state: State = {}
@@ -113,7 +119,7 @@ class Consumer:
         self.pages: list[dict[str, Any]] = []
 
     def ask(self, answers: Answers | None = None) -> tuple[Head, dict[str, Any]]:
-        request = DataSync(self.cursor, self.asks.pop("selection", None), "sync", **self.asks)
+        request = DataSync(self.cursor, SelectionText(self.selection), "sync", **self.asks)
         head, body = (answers or self.world.answers).answer(request)
         return head, json.loads(body) if head.status == 200 else {}
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
-from export_world import Consumer, ExportWorld, State
+from data_life import Life
+from export_world import Consumer, ExportWorld, kept
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from pyconvex.export.data_sync import PageLimits
-from pyconvex.values import Int64
-
-TABLES = [("", "a"), ("", "b"), ("mail", "a"), ("mail/deep", "c")]
 
 
 @pytest.fixture
@@ -42,54 +38,7 @@ def test_a_sync_begins_with_truncates_and_ends_up_to_date(world: ExportWorld) ->
 # Random histories
 
 
-class Life:
-    """Random changes of a deployment."""
-
-    def __init__(self, world: ExportWorld, random: Random) -> None:
-        self.world = world
-        self.random = random
-
-    def change(self) -> None:
-        component, table = self.random.choice(TABLES)
-        kind = self.random.choices(
-            ["many", "insert", "patch", "delete", "burst", "drop"], [3, 5, 5, 4, 1, 1]
-        )[0]
-        ids = list(self.world.state.get((component, table), {}))
-        if kind == "drop":
-            self.world.drop(table, component)
-        elif kind in ("insert", "many", "burst") or not ids:
-            count = {"many": 7, "burst": 40}.get(kind, 1)
-            documents = [self.document() for _ in range(count)]
-            self.world.write(
-                lambda db: [db.insert(table, document) for document in documents], component
-            )
-        else:
-            chosen = self.random.sample(ids, min(len(ids), self.random.randint(1, 5)))
-            for_each = {"patch": self.patch, "delete": self.delete}[kind]
-            self.world.write(lambda db: [for_each(db, id) for id in chosen], component)
-
-    def patch(self, db: Any, id: str) -> None:
-        db.patch(id, {"n": float(self.random.randint(0, 99))})
-
-    def delete(self, db: Any, id: str) -> None:
-        db.delete(id)
-
-    def document(self) -> dict[str, Any]:
-        return {
-            "n": float(self.random.randint(0, 99)),
-            "i": Int64(self.random.randint(-(2**63), 2**63 - 1)),
-            "f": self.random.choice([math.inf, -0.0, 0.0, 1e300, 5e-324]),
-            "b": self.random.randbytes(self.random.randint(0, 9)),
-            "s": self.random.choice(["", "ä\n", '{"$integer":"BwAAAAAAAAA="}', "\0"]),
-        }
-
-
-def kept(state: State) -> State:
-    """Without tables that hold nothing: a table that was never written to may not be there yet."""
-    return {table: rows for table, rows in state.items() if rows}
-
-
-@settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=settings.default.max_examples // 10, phases=[Phase.explicit, Phase.generate])
 @given(seed=st.integers(0, 2**32), entries=st.integers(1, 60))
 def test_each_consistent_page_gives_the_data_at_its_timestamp(
     tmp_path_factory: pytest.TempPathFactory, seed: int, entries: int

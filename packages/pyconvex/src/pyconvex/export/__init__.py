@@ -7,6 +7,32 @@ page that says `stale` or `upToDate` is exactly the deployment's data at that pa
 
 from pyconvex.export.active_syncs import ActiveSyncs
 from pyconvex.export.exporter import Exporter
-from pyconvex.export.messages import Answer, DataSync, ExportRequest, Progress
+from pyconvex.export.messages import (
+    Answer,
+    ColumnNames,
+    CountDocuments,
+    CursorFromDeltas,
+    DataSync,
+    DocumentDeltas,
+    ExportRequest,
+    JsonSchemas,
+    ListSnapshot,
+    Progress,
+    SelectionText,
+)
 
-__all__ = ["ActiveSyncs", "Answer", "DataSync", "ExportRequest", "Exporter", "Progress"]
+__all__ = [
+    "ActiveSyncs",
+    "Answer",
+    "ColumnNames",
+    "CountDocuments",
+    "CursorFromDeltas",
+    "DataSync",
+    "DocumentDeltas",
+    "ExportRequest",
+    "Exporter",
+    "JsonSchemas",
+    "ListSnapshot",
+    "Progress",
+    "SelectionText",
+]

@@ -28,12 +28,17 @@ class ActiveSync(NamedTuple):
 class ActiveSyncs:
     """Remembers the last page of each sync."""
 
-    def __init__(self, now_ms: Callable[[], float]) -> None:
+    def __init__(
+        self, now_ms: Callable[[], float], on_begun: Callable[[str], None] = lambda sync_id: None
+    ) -> None:
         self._now_ms = now_ms
+        self._on_begun = on_begun
         self._syncs: OrderedDict[str, ActiveSync] = OrderedDict()
 
     def note(self, progress: Progress) -> None:
-        """A sync has got a page."""
+        """A sync has got a page; `on_begun` hears of its first."""
+        if progress.begins:
+            self._on_begun(progress.sync_id)
         self._syncs[progress.sync_id] = ActiveSync(progress, int(self._now_ms()))
         self._syncs.move_to_end(progress.sync_id)
         self._forget()

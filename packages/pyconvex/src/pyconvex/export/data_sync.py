@@ -11,7 +11,7 @@ head, further documents as they are there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -21,9 +21,8 @@ from pyconvex.export.page_text import PageText, Status, TableName
 from pyconvex.export.refusal import ExportRefused
 from pyconvex.export.selection import Columns, Selection
 from pyconvex.export.tables import ExportTable
-from pyconvex.export.wire_text import as_export, project
+from pyconvex.export.wire_text import Rewrite, as_export, only_id, project
 from pyconvex.storage import Reader
-from pyconvex.values import ids
 
 
 class PageLimits(msgspec.Struct, frozen=True):
@@ -52,9 +51,13 @@ def take_step(
     cursor: SyncCursor,
     text: PageText,
     limits: PageLimits,
+    rewrite: Rewrite = as_export,
 ) -> Step:
-    """Put a page's rows into `text`. Raises `ExportRefused`; then the cursor may be used again."""
-    step = _Step(reader, tables, selection, cursor, text, limits)
+    """Put a page's rows into `text`, written by `rewrite`.
+
+    Raises `ExportRefused`; then the cursor may be used again.
+    """
+    step = _Step(reader, tables, selection, cursor, text, limits, rewrite)
     step.forget_what_is_gone()
     step.emit_changes()
     if step.ts == step.head:
@@ -66,12 +69,10 @@ class _Selected(NamedTuple):
     table: ExportTable
     columns: Columns
 
-    def rewrite(self) -> Callable[[bytes], bytes]:
+    def rewrite(self, rewrite: Rewrite) -> Rewrite:
         """How stored bytes become text."""
         columns = self.columns
-        if columns.everything:
-            return as_export
-        return lambda doc: as_export(project(doc, columns))
+        return rewrite if columns.everything else lambda doc: rewrite(project(doc, columns))
 
 
 class _Step:
@@ -83,6 +84,7 @@ class _Step:
         cursor: SyncCursor,
         text: PageText,
         limits: PageLimits,
+        rewrite: Rewrite,
     ) -> None:
         assert reader.head is not None
         self.head, self._catalog_ts = reader.head.ts, reader.head.catalog_ts
@@ -93,6 +95,7 @@ class _Step:
         self._before = cursor
         self._text = text
         self._limits = limits
+        self._rewrite = rewrite
         self._done = {table.tablet: table for table in cursor.done}
         self._current = cursor.current
         self._documents = cursor.documents
@@ -124,7 +127,7 @@ class _Step:
 
     def _last_complete(self) -> int:
         """Emit changes; returns the timestamp up to which all are emitted."""
-        rewrites = {tablet: each.rewrite() for tablet, each in self._selected.items()}
+        rewrites = {tablet: each.rewrite(self._rewrite) for tablet, each in self._selected.items()}
         complete = self.ts
         for ts, tablet, id, doc in self._reader.walk_revisions(self.ts):
             if ts != complete:  # a transaction is never parted
@@ -137,7 +140,7 @@ class _Step:
             table = self._selected[tablet].table
             self._count(doc or b"")
             if doc is None:
-                self._text.add(table, ts, _only_id(table, id), deleted=True)
+                self._text.add(table, ts, only_id(table.number, id), deleted=True)
             else:
                 self._text.add(table, ts, rewrites[tablet](doc))
         return self.head
@@ -173,7 +176,7 @@ class _Step:
         current = self._current
         assert current is not None
         selected = self._selected[current.table.tablet]
-        table, rewrite, add = selected.table, selected.rewrite(), self._text.add
+        table, rewrite, add = selected.table, selected.rewrite(self._rewrite), self._text.add
         last_id, before = current.last_id, self._rows
         for id, ts, doc in self._reader.walk_documents(table.tablet, last_id):
             if self._is_full():
@@ -229,10 +232,6 @@ def _selected(tables: Sequence[ExportTable], selection: Selection) -> dict[int, 
         for columns in [selection.columns(table.component, table.name)]
         if columns is not None
     }
-
-
-def _only_id(table: ExportTable, id: bytes) -> bytes:
-    return b'{"_id":"' + ids.encode_id(table.number, id).encode() + b'"}'
 
 
 def _names(tables: Sequence[ExportTable]) -> list[TableName]:

@@ -32,6 +32,10 @@ Spawn = Callable[[], Awaitable[tuple[ChildProcess, socket.socket]]]
 MAX_REQUESTS = 32
 #: An answer takes at most a second or two; a process that says nothing for so long hangs.
 SILENCE_S = 120.0
+#: A process that nobody has asked anything for so long ends; the next request starts another one.
+IDLE_S = 300.0
+#: A process may have been killed since its last answer: then one more is tried.
+ATTEMPTS = 2
 
 _LENGTH = struct.Struct("<I")
 
@@ -51,12 +55,16 @@ class Exporter:
         wait_durable: Callable[[int], Awaitable[None]],
         spawn: Spawn = spawn_exports,
         silence_s: float = SILENCE_S,
+        idle_s: float = IDLE_S,
     ) -> None:
         self._database = database
         self._secret = secret
         self._wait_durable = wait_durable
         self._spawn = spawn
         self._silence_s = silence_s
+        self._idle_s = idle_s
+        self._idle: asyncio.TimerHandle | None = None
+        self._resting: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
         self._requests: set[asyncio.Task[Answer]] = set()
         #: None until the first request, and again after the process has ended.
@@ -96,30 +104,52 @@ class Exporter:
     async def close(self) -> None:
         """End the process; requests under way are told to come back."""
         self._closed = True
+        self._stay()
         for task in self._requests:
             task.cancel()
         await asyncio.gather(*self._requests, return_exceptions=True)
-        async with self._turn:
-            await self._bury()
+        await self._end()
+        if self._resting is not None:
+            await self._resting
 
     async def _in_turn(self, request: ExportRequest) -> Answer:
         async with self._turn:
-            try:
-                async with asyncio.timeout(self._silence_s):
-                    await self._ensure()
-                    await self._say(request)
-                    return await self._listen()
-            except (OSError, EOFError, TimeoutError):
-                await self._bury()
-                raise HostError(
-                    503,
-                    "ExportUnavailable",
-                    "The process that makes exports ended before it answered, and starts again "
-                    "with the next request. Nothing has moved: try again with the same cursor.",
-                ) from None
-            except asyncio.CancelledError:
-                await self._bury()  # half an answer may be in the socket
-                raise
+            self._stay()
+            for _ in range(ATTEMPTS):
+                with contextlib.suppress(OSError, EOFError, TimeoutError):
+                    return await self._exchange(request)
+            raise HostError(
+                503,
+                "ExportUnavailable",
+                "The process that makes exports ended before it answered, and starts again with "
+                "the next request. Nothing has moved: try again with the same cursor.",
+            )
+
+    async def _exchange(self, request: ExportRequest) -> Answer:
+        try:
+            async with asyncio.timeout(self._silence_s):
+                await self._ensure()
+                await self._say(request)
+                answer = await self._listen()
+        except BaseException:
+            await self._bury()  # half an answer may be in the socket
+            raise
+        self._idle = asyncio.get_running_loop().call_later(self._idle_s, self._rest)
+        return answer
+
+    def _stay(self) -> None:
+        """Don't end the process for being idle."""
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+
+    def _rest(self) -> None:
+        self._idle = None
+        self._resting = asyncio.create_task(self._end())
+
+    async def _end(self) -> None:
+        async with self._turn:
+            await self._bury()
 
     async def _ensure(self) -> None:
         if self._child is not None:

@@ -21,11 +21,19 @@ class Configure(Frame, frozen=True, array_like=True, tag=True):
     secret: bytes
 
 
+class SelectionText(msgspec.Struct, frozen=True, array_like=True):
+    """What is asked for: a selection as JSON, or one table, or one component, or everything."""
+
+    json: bytes | None = None
+    component: str | None = None
+    table: str | None = None
+
+
 class DataSync(Frame, frozen=True, array_like=True, tag=True):
-    """The next page of a data sync. `selection` is JSON; `sync_id` is for a sync that begins."""
+    """The next page of a data sync; `sync_id` is for one that begins."""
 
     cursor: str | None
-    selection: bytes | None
+    selection: SelectionText
     sync_id: str
     page_size: int | None = None
     lines: bool = False
@@ -33,7 +41,55 @@ class DataSync(Frame, frozen=True, array_like=True, tag=True):
     gzip: bool = False
 
 
-ExportRequest = DataSync
+class ListSnapshot(Frame, frozen=True, array_like=True, tag=True):
+    """A page of a walk at a snapshot, the newest if None; `now_ns` judges how old it is."""
+
+    snapshot: int | None
+    cursor: str | None
+    selection: SelectionText
+    format: str
+    now_ns: int
+    gzip: bool = False
+
+
+class DocumentDeltas(Frame, frozen=True, array_like=True, tag=True):
+    """Changes behind a timestamp."""
+
+    cursor: int
+    selection: SelectionText
+    format: str
+    gzip: bool = False
+
+
+class CursorFromDeltas(Frame, frozen=True, array_like=True, tag=True):
+    """The cursor of a data sync that has everything as of a timestamp."""
+
+    cursor: int
+    selection: SelectionText
+    sync_id: str
+
+
+class JsonSchemas(Frame, frozen=True, array_like=True, tag=True):
+    """What tables look like, as JSON Schema."""
+
+    format: str
+    delta: bool
+    by_component: bool
+
+
+class ColumnNames(Frame, frozen=True, array_like=True, tag=True):
+    """The tables and their columns."""
+
+
+class CountDocuments(Frame, frozen=True, array_like=True, tag=True):
+    """How many documents each of these tables has; 0 for one that is not there."""
+
+    tablets: tuple[int, ...]
+
+
+PageRequest = DataSync | ListSnapshot | DocumentDeltas | CursorFromDeltas | CountDocuments
+SurveyRequest = JsonSchemas | ColumnNames
+ExportRequest = PageRequest | SurveyRequest
 Request = Configure | ExportRequest
 
 
@@ -46,9 +102,11 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     status: str
     snapshot_ts: int | None
     tables_synced: int
-    tables: int
+    #: The selected ones, by tablet.
+    tables: tuple[int, ...]
     component: str | None
     table: str | None
+    tablet: int
     documents_in_table: int
     documents: int
     #: Whether the page told anything but that time has passed.

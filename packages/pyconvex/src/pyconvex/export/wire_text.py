@@ -19,6 +19,7 @@ import msgspec
 
 from pyconvex.export.refusal import ExportRefused
 from pyconvex.export.selection import Columns
+from pyconvex.values import ids
 from pyconvex.values.encoding import FLOAT64_LAYOUT, INT64_LAYOUT
 
 Rewrite = Callable[[bytes], bytes]
@@ -79,6 +80,11 @@ def project(doc: bytes, columns: Columns) -> bytes:
         if columns.selects(name)
     ]
     return b"{" + b",".join(kept) + b"}"
+
+
+def only_id(table_number: int, id: bytes) -> bytes:
+    """What is told of a document that was deleted."""
+    return b'{"_id":"' + ids.encode_id(table_number, id).encode() + b'"}'
 
 
 @lru_cache(maxsize=8192)

@@ -6,8 +6,8 @@ with `status: "error"`, and every other failure is a status with `code` and `mes
 actions answer is theirs.
 """
 
-from pyconvex.http.app import Deployment, create_app
+from pyconvex.http.app import Deployment, Exports, create_app
 from pyconvex.http.issuer import IssuerDocuments, Published
 from pyconvex.http.site import SiteEndpoint
 
-__all__ = ["Deployment", "IssuerDocuments", "Published", "SiteEndpoint", "create_app"]
+__all__ = ["Deployment", "Exports", "IssuerDocuments", "Published", "SiteEndpoint", "create_app"]

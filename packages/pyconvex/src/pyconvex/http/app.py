@@ -17,7 +17,7 @@ from urllib.parse import unquote
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pyconvex.export import Exporter
+from pyconvex.export import ActiveSyncs, Exporter
 from pyconvex.http.caller import Callers
 from pyconvex.http.data_sync import DataSyncRoutes
 from pyconvex.http.deployment import DeploymentRoutes
@@ -27,6 +27,7 @@ from pyconvex.http.functions import FunctionRoutes
 from pyconvex.http.log_streams import LogStreamOperations, LogStreamRoutes
 from pyconvex.http.operations import OperationRoutes, Operator
 from pyconvex.http.site import below_site
+from pyconvex.http.streaming_export import StreamingExportRoutes
 from pyconvex.identity import AuthenticationError, Authenticator
 from pyconvex.runlog.recent import RecentRuns
 from pyconvex.runtime.calls import Environment, Host, HostError
@@ -80,6 +81,14 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     redact: bool = False
 
 
+class Exports(msgspec.Struct, frozen=True, kw_only=True):
+    """What makes data leave: `exporter` makes pages, `surveyor` tells what tables look like."""
+
+    exporter: Exporter
+    surveyor: Exporter
+    active: ActiveSyncs
+
+
 def create_app(
     host: Host,
     *,
@@ -91,7 +100,7 @@ def create_app(
     deployment: Deployment,
     operator: Operator | None = None,
     recent: RecentRuns | None = None,
-    exporter: Exporter | None = None,
+    exports: Exports | None = None,
     log_streams: LogStreamOperations | None = None,
     new_request_id: Callable[[], str] = lambda: secrets.token_hex(8),
 ) -> ASGIApp:
@@ -99,7 +108,7 @@ def create_app(
 
     `sync` gets the WebSockets, `site`, if it is given, what is below `/http`, `dashboard` what is
     below `/dashboard`, `operator` the deploys, `log_streams` what is asked of those, `recent` is
-    what `npx convex logs` follows, and `exporter` makes data leave. Nothing is started or stopped
+    what `npx convex logs` follows, and `exports` makes data leave. Nothing is started or stopped
     here: the host lives longer.
     """
     callers = Callers(authenticator)
@@ -118,18 +127,26 @@ def create_app(
         routes["/api/stream_function_logs"] = routes["/api/stream_udf_execution"] = logs
         routes["/api/app_metrics/stream_function_logs"] = logs
         routes["/api/app_metrics/stream_udf_execution"] = logs
-    if exporter is not None:
-        routes |= _export_routes(callers, exporter)
+    if exports is not None:
+        routes |= _export_routes(callers, exports)
     if log_streams is not None:
         routes |= LogStreamRoutes(callers, log_streams).routes()
     return _Application(routes, functions.run, sync, site, dashboard)
 
 
-def _export_routes(callers: Callers, exporter: Exporter) -> dict[str, dict[str, Endpoint]]:
-    syncs = DataSyncRoutes(callers, exporter)
+def _export_routes(callers: Callers, exports: Exports) -> dict[str, dict[str, Endpoint]]:
+    syncs = DataSyncRoutes(callers, exports.exporter, exports.active)
+    older = StreamingExportRoutes(callers, exports.exporter, exports.surveyor)
+    snapshot, deltas = older.list_snapshot, older.document_deltas
     return {
         "/api/v1/data/sync": {"POST": syncs.sync},
         "/api/v1/data/list_active_syncs": {"GET": syncs.list_active},
+        "/api/list_snapshot": {"GET": snapshot, "POST": snapshot},
+        "/api/document_deltas": {"GET": deltas, "POST": deltas},
+        "/api/data_sync_cursor_from_deltas": {"POST": older.cursor_from_deltas},
+        "/api/json_schemas": {"GET": older.json_schemas},
+        "/api/get_table_column_names": {"GET": older.column_names},
+        "/api/test_streaming_export_connection": {"GET": older.test_connection},
     }
 
 

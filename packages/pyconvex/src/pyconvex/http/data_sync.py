@@ -7,14 +7,21 @@ administrators only, and a bad key is a 403, as connectors expect.
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
 
-from pyconvex.export import ActiveSyncs, Answer, DataSync, Exporter, Progress
+from pyconvex.export import (
+    ActiveSyncs,
+    Answer,
+    CountDocuments,
+    DataSync,
+    Exporter,
+    Progress,
+    SelectionText,
+)
 from pyconvex.http.caller import Callers
 from pyconvex.http.exchange import Request, RequestError, Response, json
 from pyconvex.identity import AuthenticationError
@@ -37,7 +44,7 @@ class SyncBody(msgspec.Struct, frozen=True, rename="camel"):
     """What a request for a page says. The first two are Convex's, the others this host's own."""
 
     cursor: str | None = None
-    selection: msgspec.Raw = msgspec.Raw(b"null")
+    selection: msgspec.Raw = msgspec.Raw()
     #: Hold an answer that would tell nothing for up to so many seconds, until there is something.
     wait: float = 0.0
     #: At most so many entries, but for the last transaction's.
@@ -53,13 +60,13 @@ class DataSyncRoutes:
         self,
         callers: Callers,
         exporter: Exporter,
+        active: ActiveSyncs,
         *,
-        active: ActiveSyncs | None = None,
         new_sync_id: Callable[[], str] = lambda: str(uuid.uuid4()),
     ) -> None:
         self._callers = callers
         self._exporter = exporter
-        self._active = active or ActiveSyncs(lambda: time.time() * 1000)
+        self._active = active
         self._new_sync_id = new_sync_id
 
     async def sync(self, request: Request) -> Response:
@@ -69,7 +76,7 @@ class DataSyncRoutes:
         _check(body)
         asked = DataSync(
             cursor=body.cursor,
-            selection=bytes(body.selection),
+            selection=SelectionText(bytes(body.selection) or None),
             sync_id=self._sync_id(request),
             page_size=body.page_size,
             lines=_LINES in (request.header(b"accept") or ""),
@@ -93,14 +100,14 @@ class DataSyncRoutes:
             {
                 "syncId": sync.progress.sync_id,
                 "lastUpdated": sync.last_updated_ms,
-                "status": _status(sync.progress),
+                "status": await self._status(sync.progress),
             }
             for sync in syncs[start : start + limit]
         ]
         end = start + len(shown)
         more = end < len(syncs)
         pagination = {"hasMore": more, "nextCursor": str(end) if more else None}
-        return json({"items": shown, "pagination": pagination})
+        return json({"syncs": shown, "pagination": pagination})
 
     async def _page(self, asked: DataSync, wait_s: float) -> Answer:
         """The next page; one without news only when nothing came for `wait_s`."""
@@ -117,6 +124,29 @@ class DataSyncRoutes:
                     await asyncio.sleep(LOOK_S)
             except TimeoutError:
                 return answer
+
+    async def _status(self, progress: Progress) -> dict[str, Any]:
+        """How far a sync is; while it has not seen all documents, of how many."""
+        if progress.status != "snapshotting":
+            return {
+                "type": progress.status,
+                "totalTables": len(progress.tables),
+                "numDocumentsSynced": progress.documents,
+                "syncedTs": progress.snapshot_ts,
+            }
+        answer = await self._exporter.answer(CountDocuments((*progress.tables, progress.tablet)))
+        *counts, current = msgspec.json.decode(answer.body, type=list[int])
+        return {
+            "type": progress.status,
+            "numTablesSynced": progress.tables_synced,
+            "totalTables": len(progress.tables),
+            "currentComponent": progress.component,
+            "currentTable": progress.table,
+            "numDocumentsInCurrentTable": progress.documents_in_table,
+            "totalDocumentsInCurrentTable": current,
+            "numDocumentsSynced": progress.documents,
+            "totalDocuments": sum(counts),
+        }
 
     def _sync_id(self, request: Request) -> str:
         """A new id; some connectors are told by it."""
@@ -178,22 +208,3 @@ def _whole(text: str, name: str) -> int:
         message = f"The parameter `{name}` must be a whole number, not {text[:40]!r}."
         raise RequestError(400, "BadQueryParameter", message)
     return int(text)
-
-
-def _status(progress: Progress) -> dict[str, Any]:
-    if progress.status == "snapshotting":
-        return {
-            "type": "snapshotting",
-            "numTablesSynced": progress.tables_synced,
-            "totalTables": progress.tables,
-            "currentComponent": progress.component,
-            "currentTable": progress.table,
-            "numDocumentsInCurrentTable": progress.documents_in_table,
-            "numDocumentsSynced": progress.documents,
-        }
-    return {
-        "type": progress.status,
-        "totalTables": progress.tables,
-        "numDocumentsSynced": progress.documents,
-        "syncedTs": progress.snapshot_ts,
-    }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
 from functools import partial
@@ -24,8 +25,8 @@ from pyconvex.dashboard import Dashboard, Sessions, sign_in_url
 from pyconvex.database import Committer
 from pyconvex.delivery.messages import LaneStatus
 from pyconvex.delivery.supervisor import LaneSupervisor
-from pyconvex.export import Exporter
-from pyconvex.http import Deployment, IssuerDocuments, SiteEndpoint, create_app
+from pyconvex.export import ActiveSyncs, Exporter
+from pyconvex.http import Deployment, Exports, IssuerDocuments, SiteEndpoint, create_app
 from pyconvex.log_streams import deployment as events_of
 from pyconvex.runlog.log import RunLog
 from pyconvex.runlog.recent import RecentRuns
@@ -188,10 +189,12 @@ class Server:
             on_deployed=self._on_deployed,
         )
         self._stack.push_async_callback(self._deployer.stop)
-        self._exporter = Exporter(
-            store.database, secret=self._cursor_secret, wait_durable=store.wait_durable
+        # Two processes: looking at all tables takes long, and pages don't wait for it.
+        self._exporter, self._surveyor = self._new_exporter(), self._new_exporter()
+        self._active_syncs = ActiveSyncs(
+            lambda: time.time() * 1000,
+            lambda sync_id: audit.tell("create_data_sync", {"syncId": sync_id}),
         )
-        self._stack.push_async_callback(self._exporter.close)
         self._scheduler = Scheduler(host, system, committer.subscriptions)
         self._scheduler.start()
         self._stack.push_async_callback(self._scheduler.stop)
@@ -271,7 +274,9 @@ class Server:
                 sessions=self._sessions,
             ),
             recent=self._run_log.recent,
-            exporter=self._exporter,
+            exports=Exports(
+                exporter=self._exporter, surveyor=self._surveyor, active=self._active_syncs
+            ),
             log_streams=self.log_streams,
         )
 
@@ -289,6 +294,13 @@ class Server:
             variables=self.variables,
             printing=settings.print_events,
         )
+
+    def _new_exporter(self) -> Exporter:
+        exporter = Exporter(
+            self._store.database, secret=self._cursor_secret, wait_durable=self._store.wait_durable
+        )
+        self._stack.push_async_callback(exporter.close)
+        return exporter
 
     async def _cursor_secret(self) -> bytes:
         """What cursors are sealed with, also before the first deploy."""

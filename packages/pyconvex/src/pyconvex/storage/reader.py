@@ -146,6 +146,29 @@ class Reader:
         )
         return self._walk(sql, (after_ts,))
 
+    def walk_changes(self, after_ts: int) -> Iterator[tuple[int, int, bytes, int | None]]:
+        """As `walk_revisions`, without bytes, but with the timestamp of the version before."""
+        sql = (
+            "SELECT place - seq, tablet, id, prev_ts FROM revisions"
+            " WHERE place > ?1 AND place - seq > ?1 ORDER BY place"
+        )
+        return self._walk(sql, (after_ts,))
+
+    def walk_commit(self, ts: int) -> Iterator[tuple[int, int, bytes, bytes | None]]:
+        """As `walk_revisions`, but beginning with the commit at `ts` itself."""
+        sql = (
+            "SELECT place - seq, tablet, id, doc FROM revisions"
+            " WHERE place >= ?1 AND place - seq >= ?1 ORDER BY place"
+        )
+        return self._walk(sql, (ts,))
+
+    def count(self, tablet: int) -> int:
+        """How many documents a table has; a walk over its smallest index."""
+        found: int = self._rows("SELECT count(*) FROM entries WHERE index_id = ?", (tablet + 1,))[
+            0
+        ][0]
+        return found
+
     def queue_rows(
         self, queue: int, after: Position = START, *, limit: int, up_to_ts: int
     ) -> list[QueueRow]:
