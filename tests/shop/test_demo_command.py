@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import shutil
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,13 +112,17 @@ def test_without_node_a_python_client_is_the_visitor(tmp_path: Path) -> None:
 def path_without(name: str, folder: Path) -> str:
     """A PATH on which everything is found but this."""
     kept = []
-    for place in os.environ["PATH"].split(os.pathsep):
-        if not (Path(place) / name).exists():
-            kept.append(place)
-    for tool in ("env", "bash", "sh", "git"):
-        if (found := shutil.which(tool)) is not None:
-            (folder / tool).symlink_to(found)
-    return os.pathsep.join([*kept, str(folder)])
+    for number, place in enumerate(map(Path, os.environ["PATH"].split(os.pathsep))):
+        if not (place / name).exists():
+            kept.append(str(place))
+            continue
+        copy = folder / f"path{number}"
+        copy.mkdir()
+        for tool in place.iterdir():
+            if tool.name != name:
+                (copy / tool.name).symlink_to(tool)
+        kept.append(str(copy))
+    return os.pathsep.join(kept)
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +243,19 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_what_happened_is_kept_where_it_was_asked_to_be(tmp_path: Path) -> None:
+    arguments = ["--without-browser", *FREE_PORTS, "--data", "kept"]
+    for visitors in (1, 2):
+        with started(*arguments, DEMO_FROM=str(tmp_path)) as process:
+            assert process.stdout is not None
+            printed = read_until(process.stdout, "Ctrl-C stops everything.")
+            url = printed.partition("listens at ")[2].split()[0]
+            with urllib.request.urlopen(f"{url}/_local/persons") as answer:
+                assert len(json.load(answer)["persons"]) == visitors
+        assert "nothing twice" in printed
+    assert {one.name for one in (tmp_path / "kept").iterdir()} == {"posthog-local", "pyconvex"}
 
 
 def test_an_old_python_gets_a_sentence(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from demo.host import REFRESH_S, SHOP, Host
-from demo.receiver import FLAG, Receiver
+from demo.host import SHOP, Host
+from demo.receiver import FLAG, USUAL_REFRESH_S, Receiver
 
 
 def guide(host: Host, receiver: Receiver, shop_url: str | None, seconds: float) -> Text:
@@ -52,7 +52,10 @@ def _tour(host: Host, receiver: Receiver, shop_url: str | None) -> list[str]:
 def _flag_tour(receiver: Receiver, effect: str) -> list[str]:
     if receiver.flags_key is None:
         return ["  No key reads flags (--flags-key), so the discount stays at none."]
-    every = f"The host asks for changed flags every {REFRESH_S} s here; 60 s is usual."
+    every = f"The host asks for changed flags every {receiver.refresh_s} s"
+    every += (
+        "." if receiver.refresh_s == USUAL_REFRESH_S else f" here; {USUAL_REFRESH_S} s is usual."
+    )
     if receiver.local is None:
         return [f"  4. Edit the flag {FLAG}: {effect}. {every}"]
     return [

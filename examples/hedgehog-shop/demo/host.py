@@ -24,8 +24,6 @@ from pyconvex.cli import env_local
 from pyconvex.cli.deployment import Deployment
 
 SHOP = Path(__file__).resolve().parents[1]
-#: How often the demo's host asks for changed flags, in seconds; 60 is usual.
-REFRESH_S = 2
 #: How long no event must have waited for all to count as sent, and between two looks, in seconds.
 _CALM_S, _PAUSE_S = 4.0, 0.5
 
@@ -92,7 +90,7 @@ def _set_variables(deployment: Deployment, receiver: Receiver) -> None:
     variables = {
         "POSTHOG_PROJECT_TOKEN": receiver.token,
         "POSTHOG_HOST": receiver.host,
-        "POSTHOG_FLAGS_POLLING_INTERVAL_SECONDS": str(REFRESH_S),
+        "POSTHOG_FLAGS_POLLING_INTERVAL_SECONDS": str(receiver.refresh_s),
         "POSTHOG_PERSONAL_API_KEY": receiver.flags_key,  # None removes it
     }
     changes = [{"name": name, "value": value} for name, value in variables.items()]

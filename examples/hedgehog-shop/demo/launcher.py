@@ -22,7 +22,7 @@ from demo.guide import guide
 from demo.host import Host, hosting
 from demo.options import Options, parse
 from demo.processes import PATIENCE_S
-from demo.receiver import Receiver, receiving
+from demo.receiver import Receiver, begin_visit, receiving
 from demo.steps import STEPS, Step
 from demo.visit import Visit
 from demo.visitors import Visitor
@@ -124,6 +124,8 @@ def _visitor(
 
 def _script(console: Console, visit: Visit) -> None:
     """Every step, each until it has arrived, and then the person's timeline."""
+    if visit.receiver.local is not None:
+        begin_visit(visit.local)
     for number, step in enumerate(STEPS, start=1):
         if _possible(step, visit):
             visit.step = number

@@ -7,6 +7,7 @@ repeats a token or a key.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,8 @@ def parse(arguments: Sequence[str]) -> Options:
         posthog_port=found.posthog_port,
         host_port=found.host_port,
         shop_port=found.shop_port,
-        data=found.data,
+        # The launcher changes folders before it starts Python; paths are meant from where it was.
+        data=found.data and Path(os.environ.get("DEMO_FROM", "."), found.data).resolve(),
         cloud=_cloud(found.host, found.token, found.flags_key),
     )
 

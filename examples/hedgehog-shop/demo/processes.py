@@ -119,7 +119,8 @@ def running(
             yield child
         except DemoError as error:
             said = log_path.read_text()[-2000:].strip()
-            error.add_note(f"{name} said:\n{said}" if said else f"{name} said nothing.")
+            if said:
+                error.add_note(f"{name} said:\n{said}")
             raise
         finally:
             child.end()

@@ -25,6 +25,8 @@ from posthog_local.testing import running as posthog_local
 FLAG = "discount-campaign"
 #: Its variants, and how many per cent of the people get each.
 VARIANTS = {"variant-a": 100, "variant-b": 0}
+#: In PostHog Local an edited flag should be seen at once; elsewhere a look counts as ten requests.
+_REFRESH_S, USUAL_REFRESH_S = 2, 60
 #: How long a PostHog elsewhere may take to answer, in seconds.
 _ANSWER_S = 10.0
 
@@ -37,6 +39,8 @@ class Receiver:
     token: str
     #: Reads flag definitions; None where none was given.
     flags_key: str | None
+    #: How often the host asks for changed flags, in seconds.
+    refresh_s: int
     #: PostHog Local, to ask what arrived; None elsewhere.
     local: PostHogLocal | None
 
@@ -52,7 +56,7 @@ def receiving(options: Options) -> Iterator[Receiver]:
     try:
         with posthog_local(data=data, arguments=["--port", str(port)]) as local:
             _plant(local)
-            yield Receiver(local.url, local.project_token, local.secret_key, local)
+            yield Receiver(local.url, local.project_token, local.secret_key, _REFRESH_S, local)
     except ServerDidNotStart as error:
         raise DemoError(f"PostHog Local did not start: {error}") from error
 
@@ -60,14 +64,19 @@ def receiving(options: Options) -> Iterator[Receiver]:
 def _plant(local: PostHogLocal) -> None:
     """The discount's flag, switched off; one that is there already stays as it is."""
     if FLAG not in {flag["key"] for flag in local.flags()}:
-        local.set_flag(FLAG, active=False, variants=VARIANTS)
+        begin_visit(local)
+
+
+def begin_visit(local: PostHogLocal) -> None:
+    """The flag as a scripted visit finds it, also where an earlier one has left it on."""
+    local.set_flag(FLAG, active=False, variants=VARIANTS)
 
 
 def _elsewhere(cloud: Cloud) -> Receiver:
     found = asyncio.run(verify(Destination(cloud.token, cloud.host), _ask))
     if isinstance(found, Rejected | NotNow):
         raise DemoError(f"Nothing was started: {found.reason}.")
-    return Receiver(cloud.host, cloud.token, cloud.flags_key, None)
+    return Receiver(cloud.host, cloud.token, cloud.flags_key, USUAL_REFRESH_S, None)
 
 
 async def _ask(url: str, body: bytes) -> Answer | str:

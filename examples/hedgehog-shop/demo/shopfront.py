@@ -19,7 +19,7 @@ from typing import Any
 
 from demo import ports
 from demo.failure import DemoError
-from demo.host import REFRESH_S, SHOP, Host
+from demo.host import SHOP, Host
 from demo.options import SHOP_PORT, Options
 from demo.receiver import Receiver
 
@@ -66,7 +66,7 @@ def variables(host_url: str, receiver: Receiver) -> dict[str, str]:
         "VITE_PUBLIC_POSTHOG_HOST": receiver.host,
     }
     if receiver.flags_key is not None:
-        told["VITE_PUBLIC_FLAGS_EVERY_S"] = str(REFRESH_S)
+        told["VITE_PUBLIC_FLAGS_EVERY_S"] = str(receiver.refresh_s)
     if receiver.local is not None:
         told["VITE_PUBLIC_POSTHOG_LOCAL_URL"] = receiver.host
     return told

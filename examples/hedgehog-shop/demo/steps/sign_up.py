@@ -1,10 +1,14 @@
 """Ada signs up; what she did before is hers from now on."""
 
+import secrets
+
 from demo.visit import Visit
 
 
 def run(visit: Visit) -> str:
-    visit.person = visit.visitor.sign_up("Ada", "ada@example.com", "a hedge of hawthorn")
+    # Another address each time: with --data the one of the last visit is taken.
+    email = f"ada-{secrets.token_hex(3)}@example.com"
+    visit.person = visit.visitor.sign_up("Ada", email, "a hedge of hawthorn")
     # The form and the shelf after it; AuthSync identifies.
     visit.expects_of_page("$pageview", "$pageview", "$identify")
     visit.expects("signed_up")

@@ -11,8 +11,8 @@ export function DemoNote() {
       <p>An example app. Nothing here can be bought, and no card is charged.</p>
       {every && (
         <p>
-          Prices follow the flag <code>discount-campaign</code>. This demo asks for changed flags every {every} s; 60 s
-          is usual.
+          Prices follow the flag <code>discount-campaign</code>. This demo asks for changed flags every {every} s
+          {every === "60" ? "." : "; 60 s is usual."}
           {local && (
             <>
               {" "}
