@@ -85,7 +85,10 @@ def judges() -> set[tuple[str, str, str]]:
     """The clients and SDKs that tests and benchmarks run, with their pinned versions."""
     locked = (ROOT / "requirements/dev.txt").read_text()
     python = re.findall(
-        r"^(convex|posthog|opentelemetry-(?:sdk|exporter-otlp-proto-http))==(\S+)", locked, re.M
+        r"^(convex|posthog|openai|anthropic|pydantic-ai-slim|opentelemetry-(?:sdk|"
+        r"exporter-otlp-proto-http|instrumentation-openai-v2|instrumentation-anthropic))==(\S+)",
+        locked,
+        re.M,
     )
     found = {("PyPI", name, version) for name, version in python}
     projects = [*ROOT.glob("tests/*/package.json"), ROOT / "benchmarks/peers/package.json"]

@@ -33,6 +33,9 @@ class Endpoint(msgspec.Struct, frozen=True):
 #: Many events in one request, token in the body. `sent_at` is optional and we leave it out.
 BATCH = Endpoint("POST", "/batch/", "capture v0")
 
+#: Spans about AI, at most 100 of them and 2 MiB a request.
+AI_SPANS = Endpoint("POST", "/i/v0/ai/otel", "OTLP over HTTP, v0")
+
 #: Flag definitions for local evaluation, conditional by ETag.
 FLAG_DEFINITIONS = Endpoint(
     "GET",

@@ -4,7 +4,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyconvex.runlog import traces
+from pyconvex.runlog import otlp, traces
 from pyconvex.runlog.traces import trace_id_of
 
 
@@ -19,4 +19,5 @@ def test_every_request_id_has_a_trace_id(request_id: str) -> None:
 
 
 def test_the_example_in_the_documentation_runs() -> None:
-    assert doctest.testmod(traces).failed == 0
+    for module in (traces, otlp):
+        assert doctest.testmod(module).failed == 0

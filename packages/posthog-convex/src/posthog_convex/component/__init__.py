@@ -18,11 +18,14 @@ posthog_component = define_component(
         "POSTHOG_FLAGS_POLLING_INTERVAL_SECONDS": v.optional(v.string()),
         "POSTHOG_DISABLE_LOCAL_EVALUATION": v.optional(v.string()),
         "POSTHOG_DISABLE_EXCEPTION_AUTOCAPTURE": v.optional(v.string()),
+        "POSTHOG_AI_PRIVACY_MODE": v.optional(v.string()),
+        "POSTHOG_DISABLE_AI_TRACING": v.optional(v.string()),
     },
 )
 EVENTS_QUEUE = posthog_component.queue("events", open=True)
 posthog_component.lane("posthog_convex.component.lanes:EventLane")
 posthog_component.lane("posthog_convex.component.report_lane:ReportLane")
+posthog_component.lane("posthog_convex.ai.lane:AiSpanLane")
 posthog_component.lane("posthog_convex.component.lanes:FlagLane")
 posthog_component.lane("posthog_convex.component.delivery_lane:DeliveryLane")
 

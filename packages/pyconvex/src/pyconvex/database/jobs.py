@@ -59,6 +59,8 @@ class NewJob(NamedTuple):
     arguments: bytes
     due_ms: float
     retry: RetryPolicy | None = None
+    #: Where in which trace it was scheduled, in a form of its reader's.
+    trace: str = ""
 
 
 class Job(NamedTuple):
@@ -75,6 +77,7 @@ class Job(NamedTuple):
     #: Runs that were lost with their process, of a mutation.
     losses: int
     retry: RetryPolicy | None
+    trace: str = ""
 
 
 def declare(tx: Transaction, components: Iterable[str]) -> None:
@@ -112,6 +115,7 @@ def schedule(tx: Transaction, home: str, job: NewJob, *, canceled: bool = False)
             "attempts": 0,
             "losses": 0,
             "retry": None if job.retry is None else msgspec.to_builtins(job.retry),
+            "trace": job.trace,
         },
         ids.decode_id(id).internal,
     )
@@ -267,6 +271,7 @@ def _job(row: Mapping[str, Any]) -> Job:
         int(row["attempts"]),
         int(row["losses"]),
         None if retry is None else msgspec.convert(retry, RetryPolicy, strict=False),
+        row.get("trace", ""),
     )
 
 

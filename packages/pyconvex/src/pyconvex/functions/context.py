@@ -63,6 +63,10 @@ class Run(SchedulingRun, Protocol):
         """Say which session this call belongs to, for the rest of the run."""
 
     @property
+    def traceparent(self) -> str:
+        """Where in which trace the run is right now, in W3C's form."""
+
+    @property
     def environment(self) -> EnvironmentView:
         """The component's variables."""
 
@@ -134,6 +138,16 @@ class Ctx:
         events of the run carry it. Raises `ValueError` for what is no id.
         """
         self._run.set_session_id(session_id)
+
+    @property
+    def traceparent(self) -> str:
+        """The trace that this call belongs to, in W3C's form, for requests to others.
+
+            await http.get(url, headers={"traceparent": ctx.traceparent})
+
+        It is of this run: what a query returns goes to everybody who asks, so leave it out there.
+        """
+        return self._run.traceparent
 
     @property
     def env(self) -> EnvironmentView:

@@ -17,6 +17,7 @@ from pyconvex.http.envelope import envelope, output_format
 from pyconvex.http.exchange import Request, RequestError, Response, json
 from pyconvex.identity import Admin, Identity
 from pyconvex.identity.session import session_id_in
+from pyconvex.runlog.traces import parse_traceparent
 from pyconvex.runtime.calls import (
     ArgumentsError,
     FunctionCall,
@@ -151,6 +152,8 @@ class FunctionRoutes:
         if call.kind != "query" and (header := self._host.session_header):
             session = session_id_in(request.header(header.encode("ascii")))
             call = msgspec.structs.replace(call, session_id=session)
+        if given := request.header(b"traceparent"):
+            call = msgspec.structs.replace(call, trace=parse_traceparent(given))
         outcome = await self._outcome(call)
         redact = self._redacts_for(identity)
         return Response(200, envelope(outcome, request_id, format, redact=redact))

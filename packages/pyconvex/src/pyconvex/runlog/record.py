@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from pyconvex.runlog.report import Report
+from pyconvex.runlog.traces import span_id_of, trace_id_of
 
 
 class Occ(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -48,6 +49,12 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
     #: The execution that called it: of an action.
     parent: str = ""
+    #: The trace that the call came with; "" when its request's own holds (see `trace`).
+    trace_id: str = ""
+    #: The span that it was called in; "" at the top of a trace.
+    parent_span_id: str = ""
+    #: Whose trace it is, where the run itself knows nobody: see `person`.
+    trace_user_id: str | None = None
     #: How it failed, for developers; "" when it returned.
     error: str = ""
     cached: bool = False
@@ -74,6 +81,21 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def failed(self) -> bool:
         """Whether the function did not return."""
         return self.error != ""
+
+    @property
+    def trace(self) -> str:
+        """The id of the trace that the run belongs to."""
+        return self.trace_id or trace_id_of(self.request_id)
+
+    @property
+    def person(self) -> str | None:
+        """Whose run it was: whom it knows, else whose trace it is part of."""
+        return self.trace_user_id if self.report.user_id is None else self.report.user_id
+
+    @property
+    def span_id(self) -> str:
+        """The span that the run is."""
+        return span_id_of(self.execution_id)
 
     @property
     def tells_something(self) -> bool:

@@ -78,15 +78,18 @@ class Items:
 
     def add(
         self, kind: str, component: str, value: Any, *, durable: bool, each_caller: bool
-    ) -> None:
-        """Add one item; raises `TypeError` for what is no plain data."""
+    ) -> bool:
+        """Add one item, unless there is no room for it; raises `TypeError` for what is no plain
+        data.
+        """
         encoded = encode_value(value)
         full = len(self.items) >= MAX_ITEMS or self._bytes + len(encoded) > MAX_ITEMS_BYTES
         if full or len(encoded) > MAX_ITEM_BYTES:
             self.dropped += 1
-            return
+            return False
         self._bytes += len(encoded)
         self.items.append(Item(kind, component, encoded, durable, each_caller))
+        return True
 
 
 def encode_value(value: Any) -> bytes:

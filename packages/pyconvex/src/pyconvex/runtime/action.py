@@ -36,6 +36,7 @@ from pyconvex.identity import Identity
 from pyconvex.runlog import ExceptionReport, LogLine, LogLines, Report, Usage
 from pyconvex.runlog.exceptions import Describer, ErrorIds
 from pyconvex.runlog.report import Items
+from pyconvex.runlog.traces import TraceContext
 from pyconvex.runtime import handles, messages, purity, scheduling
 from pyconvex.runtime.analysis import AppImage, ComponentImage
 from pyconvex.runtime.calling import (
@@ -62,6 +63,7 @@ from pyconvex.runtime.run import (
     is_callers_fault,
 )
 from pyconvex.runtime.threads import in_thread
+from pyconvex.runtime.tracing import Tracing, trace_within
 from pyconvex.storage import Reader
 from pyconvex.values import Value, codec
 
@@ -99,6 +101,7 @@ class ActionRunner:
             start.execution_id,
             self.image,
             person,
+            start,
             lambda lines: self._send(
                 messages.Told(
                     start.run_id, lines, person.on_record(personal=True), person.session_id
@@ -132,10 +135,11 @@ class ActionRunner:
             environment = _environment(callee.component, tables)
         frame = ActionFrame(self, start, callee, environment, reporting)
         purity.enter_call(frame)  # for good: each action is a task of its own
-        if callee.function.blocking:
-            result = await self._in_thread(callee, frame, bound)
-        else:
-            result = await callee.function.handler(ActionCtx(frame), **bound)
+        with reporting.traced(callee.path, callee.component.path, environment):
+            if callee.function.blocking:
+                result = await self._in_thread(callee, frame, bound)
+            else:
+                result = await callee.function.handler(ActionCtx(frame), **bound)
         with self._snapshot() as tables:
             return encode_result(callee, result, tables.namespace(start.component))
 
@@ -160,7 +164,8 @@ class ActionRunner:
         async def ask(kind: str, args: bytes = b"") -> messages.CallBack:
             return await self._exchange(start.run_id, kind, "", "", args)
 
-        await respond(endpoint.action, HttpActionCtx(frame), head, ask)
+        with reporting.traced(endpoint.path, endpoint.component.path, environment):
+            await respond(endpoint.action, HttpActionCtx(frame), head, ask)
         return b"null"
 
     @contextmanager
@@ -184,12 +189,17 @@ class ActionRunner:
         callee: Callee,
         kind: FunctionKind,
         arguments: Mapping[str, Any],
-        errors: ErrorIds,
+        reporting: Reporting,
     ) -> Any:
         """Ask the server to run another function, and wait for its result."""
         component = callee.component.path
         value = await self._ask(
-            run_id, kind, component, callee.path, codec.encode(crossing(callee, arguments)), errors
+            run_id,
+            kind,
+            component,
+            callee.path,
+            codec.encode(crossing(callee, arguments)),
+            reporting,
         )
         with self._snapshot() as transaction:
             tables = transaction.namespace(component)
@@ -203,28 +213,35 @@ class ActionRunner:
         target: Any,
         arguments: Mapping[str, Any],
         retry: Retry | None,
-        errors: ErrorIds,
+        reporting: Reporting,
     ) -> str:
         """Ask the server to have a function run later; the job's id."""
         callee = find_to_schedule(self.image, caller, target)
         with self._snapshot() as transaction:
             tables = transaction.namespace(callee.component.path)
-            request = scheduling.request(caller, callee, when, arguments, retry, tables)
+            trace = reporting.trace_within()
+            request = scheduling.request(caller, callee, when, arguments, retry, tables, trace)
         scheduling.Budget().count(request)
         encoded = scheduling.encode(request)
-        return str(await self._ask(run_id, messages.SCHEDULING, "", "", encoded, errors))
+        return str(await self._ask(run_id, messages.SCHEDULING, "", "", encoded, reporting))
 
     async def cancel_scheduled(
-        self, run_id: int, caller: Caller, id: str, errors: ErrorIds
+        self, run_id: int, caller: Caller, id: str, reporting: Reporting
     ) -> None:
         """Ask the server to cancel a job of the caller's component."""
         encoded = scheduling.encode(scheduling.Cancel(caller.component.path, id))
-        await self._ask(run_id, messages.SCHEDULING, "", "", encoded, errors)
+        await self._ask(run_id, messages.SCHEDULING, "", "", encoded, reporting)
 
     async def _ask(
-        self, run_id: int, kind: str, component: str, path: str, args: bytes, errors: ErrorIds
+        self, run_id: int, kind: str, component: str, path: str, args: bytes, reporting: Reporting
     ) -> Value:
-        reply = await self._exchange(run_id, kind, component, path, args)
+        tracing = reporting.tracing
+        span_id = "" if tracing is None else tracing.span_id()
+        reply = await self._exchange(
+            run_id, kind, component, path, args, span_id, reporting.user_id()
+        )
+        if reply.traced and tracing is not None:
+            tracing.called()
         if reply.value is not None:
             return codec.decode(reply.value)
         error = (
@@ -233,16 +250,23 @@ class ActionRunner:
             else ConvexError(codec.decode(reply.data))
         )
         if reply.error_id:
-            errors.adopt(error, reply.error_id)
+            reporting.errors.adopt(error, reply.error_id)
         raise error
 
     async def _exchange(
-        self, run_id: int, kind: str, component: str, path: str, args: bytes
+        self,
+        run_id: int,
+        kind: str,
+        component: str,
+        path: str,
+        args: bytes,
+        span_id: str = "",
+        user_id: str | None = None,
     ) -> messages.CallBack:
         call_id = next(self._call_ids)
         future: asyncio.Future[messages.CallBack] = asyncio.get_running_loop().create_future()
         self._pending[call_id] = future
-        self._send(messages.CallOut(run_id, call_id, kind, component, path, args))
+        self._send(messages.CallOut(run_id, call_id, kind, component, path, args, span_id, user_id))
         return await future
 
     def call_back(self, reply: messages.CallBack) -> None:
@@ -273,6 +297,7 @@ class Reporting:
         execution_id: str,
         image: AppImage,
         person: Person,
+        start: messages.Start,
         tell: Callable[[tuple[LogLine, ...]], None],
     ) -> None:
         self.person = person
@@ -284,7 +309,36 @@ class Reporting:
         self.items = Items()
         self.errors = ErrorIds(execution_id)
         self.describer: Describer = describer_for(self.errors, image)
+        self._start = start
+        #: None without hooks.
+        self.tracing = (
+            Tracing(image.hooks, start, self.items, time.time_ns) if image.hooks else None
+        )
         self._began = perf_counter()
+
+    @contextmanager
+    def traced(self, path: str, component: str, env: Mapping[str, str]) -> Iterator[None]:
+        """The handler runs inside the block."""
+        if self.tracing is None:
+            yield
+            return
+        scope = self.tracing.enter(path, self._start.kind, component, None, env.get)
+        error: BaseException | None = None
+        try:
+            yield
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            self.tracing.leave(scope, error)
+
+    def trace_within(self) -> TraceContext:
+        """Where something is that the action asks of others right now."""
+        return trace_within(self._start, self.tracing, self.user_id())
+
+    def user_id(self) -> str | None:
+        """Whose call it is, as is known by now."""
+        return self.person.on_record(personal=True)
 
     def report(self, raised: BaseException | None) -> Report:
         """All of it, at the end."""
@@ -365,6 +419,10 @@ class ActionFrame:
         self._person.set_session_id(session_id)
 
     @property
+    def traceparent(self) -> str:
+        return self._reporting.trace_within().traceparent()
+
+    @property
     def environment(self) -> EnvironmentView:
         return EnvironmentView(list(self._environment), self._environment.get)
 
@@ -377,8 +435,9 @@ class ActionFrame:
         function_kind = FunctionKind(kind)
         target = handles.opened(self._runner.image, self._secret, target)
         callee = find_for_function(self._runner.image, self._callee, target, function_kind)
-        errors = self._reporting.errors
-        return self._runner.call_out(self._run_id, callee, function_kind, arguments, errors)
+        return self._runner.call_out(
+            self._run_id, callee, function_kind, arguments, self._reporting
+        )
 
     async def enqueue(self, queue: str, value: Any, mount: str | None) -> None:
         raise FunctionCallError(
@@ -389,13 +448,12 @@ class ActionFrame:
         self, when: When, target: Any, arguments: Mapping[str, Any], retry: Retry | None
     ) -> Awaitable[str]:
         target = handles.opened(self._runner.image, self._secret, target)
-        errors = self._reporting.errors
         return self._runner.schedule(
-            self._run_id, self._callee, when, target, arguments, retry, errors
+            self._run_id, self._callee, when, target, arguments, retry, self._reporting
         )
 
     def cancel_scheduled(self, id: str) -> Awaitable[None]:
-        return self._runner.cancel_scheduled(self._run_id, self._callee, id, self._reporting.errors)
+        return self._runner.cancel_scheduled(self._run_id, self._callee, id, self._reporting)
 
     def log(self, level: str, message: Any) -> None:
         self._reporting.log.add(level, message)

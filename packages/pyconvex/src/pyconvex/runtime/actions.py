@@ -16,6 +16,7 @@ from pyconvex import identity
 from pyconvex.database import DatabaseError
 from pyconvex.functions import FunctionCallError
 from pyconvex.identity.session import session_id_in
+from pyconvex.runlog.traces import TraceContext, parse_traceparent, span_id_of
 from pyconvex.runtime import http_exchange, messages, scheduling
 from pyconvex.runtime.calling import MAX_CALL_DEPTH, too_deep
 from pyconvex.runtime.calls import (
@@ -122,14 +123,17 @@ class Actions:
             parent=execution_id,
             job=_caller_of(action.job),
             session_id="" if out.kind == "query" else action.session_id,
+            trace=_trace_of(action, execution_id, out),
         )
         try:
             outcome = await self._host.run_any(call)
         except HostError as error:
             outcome = Failure(error.message)
         if isinstance(outcome, Success):
-            return messages.CallBack(out.call_id, outcome.value, "", None)
-        return messages.CallBack(out.call_id, None, outcome.message, outcome.data, outcome.error_id)
+            return messages.CallBack(out.call_id, outcome.value, "", None, traced=outcome.traced)
+        return messages.CallBack(
+            out.call_id, None, outcome.message, outcome.data, outcome.error_id, outcome.traced
+        )
 
     async def _schedule_for(self, action: FunctionCall, out: messages.CallOut) -> messages.CallBack:
         """Schedule or cancel for an action: a transaction of its own."""
@@ -158,6 +162,20 @@ def http_call(request: HttpCall, session_header: str) -> FunctionCall:
         public_only=False,
         client=request.client,
         session_id=session_id_in(dict(request.headers).get(session_header)),
+        trace=parse_traceparent(dict(request.headers).get("traceparent")),
+    )
+
+
+def _trace_of(action: FunctionCall, execution_id: str, out: messages.CallOut) -> TraceContext:
+    """Where in the trace a call of this action's is."""
+    within = action.trace
+    return TraceContext(
+        within.trace_id,
+        out.span_id or span_id_of(execution_id),
+        bool(out.span_id),
+        awaited=True,
+        hops=within.hops,
+        user_id=within.user_id if out.user_id is None else out.user_id,
     )
 
 

@@ -12,7 +12,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -33,6 +33,7 @@ from pyconvex.functions import (
 from pyconvex.functions.auth_config import AuthProvider, OidcProvider, providers_of
 from pyconvex.functions.component import RESERVED_VARIABLES, UserIdRule
 from pyconvex.functions.schema import Table, collect_schema
+from pyconvex.runlog.hooks import IsolateHook, load_hooks
 from pyconvex.runtime.cron_analysis import cron_specs
 from pyconvex.runtime.imports import check_imports
 from pyconvex.runtime.loader import APP_PACKAGE, load_app
@@ -83,6 +84,12 @@ class AppImage:
     user_id: UserIdRule | None = None
     #: Whether reports of errors show local variables.
     report_variables: bool = False
+    #: What other packages do around each call.
+    hooks: tuple[IsolateHook, ...] = ()
+
+    def hooked(self) -> AppImage:
+        """The same, with the hooks of installed packages; before the process is forked."""
+        return replace(self, hooks=load_hooks())
 
 
 def analyse(

@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple, Protocol
 import msgspec
 
 from pyconvex.identity import Identity
+from pyconvex.runlog.traces import NO_TRACE, TraceContext
 
 FunctionKind = Literal["query", "mutation", "action"]
 #: What runs: a function, or an HTTP action, which only a route names.
@@ -79,6 +80,10 @@ class FunctionCall(msgspec.Struct, frozen=True, kw_only=True):
     #: The session of the client's analytics that it came from, as a header said; never of queries,
     #: which run once for everybody.
     session_id: str = ""
+    #: Where in which trace it was called.
+    trace: TraceContext = NO_TRACE
+    #: Attempts of it before this one.
+    attempt: int = 0
 
     @property
     def job_id(self) -> str:
@@ -104,6 +109,8 @@ class Success(msgspec.Struct, frozen=True):
     value: bytes
     log_lines: tuple[str, ...] = ()
     ts: int = 0
+    #: Whether the run kept spans of its trace.
+    traced: bool = False
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -121,6 +128,8 @@ class Failure(msgspec.Struct, frozen=True):
     #: The error's id in the run's report; "" for what no run reported.
     error_id: str = ""
     lost: bool = False
+    #: Whether the run kept spans of its trace.
+    traced: bool = False
 
 
 Outcome = Success | Failure

@@ -242,7 +242,7 @@ class Host:
         for run in range(MAX_MUTATION_RUNS):
             async with line or nullcontext():
                 try:
-                    start, finished = await self._run_current(call)
+                    start, finished = await self._run_current(_attempt(call, run))
                 except IsolateGoneError as gone:
                     return await self._gone(call, gone, began_ms)
                 proposal = Proposal.decode(finished.proposal)
@@ -473,6 +473,8 @@ class Host:
             execution_id=self._reports.new_execution_id(),
             job=call.job,
             session_id=call.session_id,
+            trace=call.trace,
+            attempt=call.attempt,
         )
         if self._pool is None:
             return self._no_app.submit(start)
@@ -486,6 +488,10 @@ class Host:
 #: Origins of calls that nobody waits for.
 _SCHEDULED = ("cron", "scheduler")
 _KINDS: dict[str, FunctionKind] = {"Query": "query", "Mutation": "mutation", "Action": "action"}
+
+
+def _attempt(call: FunctionCall, number: int) -> FunctionCall:
+    return call if number == 0 else msgspec.structs.replace(call, attempt=call.attempt + number)
 
 
 async def _swap(replaced: asyncio.Event) -> None:

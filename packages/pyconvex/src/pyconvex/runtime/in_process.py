@@ -77,7 +77,7 @@ class InProcessPool:
         self._held.callback(unload_app, self._package)
         try:
             with redirect_stdout(sys.stderr):  # standard output is the program's own
-                self._image = self._load_image(sources, str(folder), self._package)
+                self._image = self._load_image(sources, str(folder), self._package).hooked()
         except (Exception, SystemExit) as error:
             self._held.close()
             raise AppLoadError(load_failure(error, str(folder))) from error

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pyconvex.database import Transaction, jobs
 from pyconvex.database.jobs import Job
 from pyconvex.identity import ANONYMOUS
+from pyconvex.runlog.traces import of_schedule
 from pyconvex.runtime.agenda import full_jitter_s
 from pyconvex.runtime.calls import Failure, FunctionCall, Host, HostError, JobRef, Outcome, Success
 from pyconvex.runtime.system import SystemTransactions
@@ -163,4 +164,6 @@ class JobRunner:
             component=job.component,
             public_only=False,
             job=JobRef("job", job.home, job.id, itself=True),
+            trace=of_schedule(job.trace),
+            attempt=max(job.attempts, job.losses),
         )

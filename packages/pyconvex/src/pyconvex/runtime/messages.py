@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from pyconvex.runlog import LogLine, Report
+from pyconvex.runlog.traces import NO_TRACE, TraceContext
 from pyconvex.runtime.calls import JobRef
 
 #: The kind of a `CallOut` that schedules or cancels.
@@ -95,6 +96,10 @@ class Start(Frame, frozen=True, array_like=True, tag=True):
     job: JobRef | None = None
     #: The client's session; "" when it is not known, and for queries.
     session_id: str = ""
+    #: Where in which trace it was called.
+    trace: TraceContext = NO_TRACE
+    #: Attempts of this call before this one.
+    attempt: int = 0
 
 
 #: What `Start.kind` is for HTTP actions; `path` is their route's name then, and `args` a
@@ -185,6 +190,10 @@ class CallOut(Frame, frozen=True, array_like=True, tag=True):
     component: str
     path: str
     args: bytes
+    #: The span that is open there and will be kept; "" for none.
+    span_id: str = ""
+    #: Whose call the action's is, as it knows by now.
+    user_id: str | None = None
 
 
 class CallBack(Frame, frozen=True, array_like=True, tag=True):
@@ -198,6 +207,8 @@ class CallBack(Frame, frozen=True, array_like=True, tag=True):
     error: str
     data: bytes | None
     error_id: str = ""
+    #: Whether the called function kept spans of the trace.
+    traced: bool = False
 
 
 class Ping(Frame, frozen=True, array_like=True, tag=True):

@@ -34,7 +34,9 @@ from pyconvex.functions.schema import schema_check
 from pyconvex.identity import Identity
 from pyconvex.runlog import ExceptionReport, LogLines, Report, Usage
 from pyconvex.runlog.exceptions import Describer, ErrorIds
+from pyconvex.runlog.hooks import CallScope
 from pyconvex.runlog.report import Items, encode_value
+from pyconvex.runlog.traces import TraceContext
 from pyconvex.runtime import (
     addresses,
     handles,
@@ -64,6 +66,7 @@ from pyconvex.runtime.loader import APP_PACKAGE
 from pyconvex.runtime.memory import let_go
 from pyconvex.runtime.person import Person, nobody_in
 from pyconvex.runtime.pure_loop import new_loop
+from pyconvex.runtime.tracing import Tracing, trace_within
 from pyconvex.storage import Proposal, Reader
 from pyconvex.values import Value, codec
 
@@ -98,12 +101,22 @@ class PureRun:
         self._pager = Pager(start.cursor_secret, start.journal)
         entropy = purity.Entropy(start.seed)
         self._active = purity.ActiveRun(start.now_ms, entropy)
+        self.tracing = self._traced() if image.hooks else None
         self.transaction = Transaction(
             reader,
             now_ms=start.now_ms,
             random=entropy,
             catalog=catalog,
             check=self._check_document,
+        )
+
+    def _traced(self) -> Tracing:
+        began_ns, offset_ns = purity.real_steady_ns(), self._active.now_ns
+        return Tracing(
+            self.image.hooks,
+            self.start,
+            self.items,
+            lambda: offset_ns + purity.real_steady_ns() - began_ns,
         )
 
     @cached_property
@@ -154,8 +167,6 @@ class PureRun:
 
     def _report(self, wall_ms: float, cpu_ms: float) -> Report:
         used = self.transaction.usage
-        # A query runs once for everybody; a mutation runs for its caller, looked at or not.
-        personal = self._person.observed or self.start.kind == "mutation"
         return Report(
             Usage(
                 used.documents_read,
@@ -168,11 +179,20 @@ class PureRun:
             tuple(self.log.lines()),
             tuple(self.items.items),
             encode_exception(self.describer, self.raised) if self.raised is not None else b"",
-            self._person.on_record(personal=personal),
+            self._user_id(),
             self.items.dropped,
             is_callers_fault(self.raised),
             self._person.session_id,
         )
+
+    def _user_id(self) -> str | None:
+        # A query runs once for everybody; a mutation runs for its caller, looked at or not.
+        personal = self._person.observed or self.start.kind == "mutation"
+        return self._person.on_record(personal=personal)
+
+    def trace_within(self) -> TraceContext:
+        """Where something is that this run schedules or asks of others right now."""
+        return trace_within(self.start, self.tracing, self._user_id())
 
     def _check_document(self, namespace: Namespace, table: str, document: dict[str, Value]) -> None:
         component = self.image.components.get(namespace.path)
@@ -206,15 +226,36 @@ class PureRun:
         frame = _SystemFrame(self, callee, namespace, 1, self.log)
         return await self._invoke(frame, callee, read_arguments(callee, start.args))
 
-    async def invoke_within(self, callee: Callee, arguments: Any, depth: int) -> bytes:
+    async def invoke_within(
+        self, callee: Callee, arguments: Any, depth: int, caller: CallScope | None
+    ) -> bytes:
         """Run a nested call to its encoded, checked result; a mutation in a savepoint of its
         own.
         """
         namespace = self._check_version(callee.component.path)
         log = self.log.within(callee.path, callee.component.path)
-        return await self._invoke(Frame(self, callee, namespace, depth, log), callee, arguments)
+        frame = Frame(self, callee, namespace, depth, log)
+        return await self._invoke(frame, callee, arguments, caller)
 
-    async def _invoke(self, frame: Frame, callee: Callee, arguments: Any) -> bytes:
+    async def _invoke(
+        self, frame: Frame, callee: Callee, arguments: Any, caller: CallScope | None = None
+    ) -> bytes:
+        if self.tracing is None:
+            return await self._handle(frame, callee, arguments)
+        kind, component = callee.function.kind.value, callee.component
+        frame.scope = self.tracing.enter(
+            callee.path, kind, component.path, caller, lambda name: frame.environment.get(name)
+        )
+        error: BaseException | None = None
+        try:
+            return await self._handle(frame, callee, arguments)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            self.tracing.leave(frame.scope, error)
+
+    async def _handle(self, frame: Frame, callee: Callee, arguments: Any) -> bytes:
         namespace, depth, log = frame.namespace, frame.depth, frame.lines
         bound = bind_arguments(callee, arguments, namespace)
         mutates = callee.function.kind is FunctionKind.MUTATION
@@ -262,7 +303,8 @@ class PureRun:
         """Have a function run later, if this run commits."""
         callee = find_to_schedule(self.image, caller, self.opened(target))
         tables = self.transaction.namespace(callee.component.path)
-        request = scheduling.request(caller, callee, when, arguments, retry, tables)
+        trace = self.trace_within()
+        request = scheduling.request(caller, callee, when, arguments, retry, tables, trace)
         self._scheduled.count(request)
         return scheduling.apply(self.transaction, request, self.start.job)
 
@@ -297,6 +339,8 @@ class Frame:
         self.namespace = namespace
         self.depth = depth
         self.lines = log
+        #: The call as hooks see it; None without hooks.
+        self.scope: CallScope | None = None
 
     def context(self) -> QueryCtx:
         """The context for the handler."""
@@ -338,6 +382,10 @@ class Frame:
         person.set_session_id(session_id)
 
     @property
+    def traceparent(self) -> str:
+        return self._run.trace_within().traceparent()
+
+    @property
     def environment(self) -> EnvironmentView:
         return environment_of(self._callee.component, self._run.transaction)
 
@@ -352,7 +400,8 @@ class Frame:
         callee = find_for_function(self._run.image, self._callee, target, kind)
         if self.depth >= MAX_CALL_DEPTH:
             raise FunctionCallError(too_deep(callee.path))
-        encoded = await self._run.invoke_within(callee, crossing(callee, arguments), self.depth + 1)
+        given = crossing(callee, arguments)
+        encoded = await self._run.invoke_within(callee, given, self.depth + 1, self.scope)
         tables = self._run.transaction.namespace(callee.component.path)
         return decode_result(callee, encoded, tables)
 

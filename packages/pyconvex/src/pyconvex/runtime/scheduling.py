@@ -15,6 +15,7 @@ import msgspec
 from pyconvex.database import DatabaseError, Transaction, jobs
 from pyconvex.functions import FunctionCallError, FunctionKind
 from pyconvex.functions.scheduler import Retry, When
+from pyconvex.runlog.traces import TraceContext, scheduled
 from pyconvex.runtime.calling import Callee, Caller, bind_arguments, crossing
 from pyconvex.runtime.calls import JobRef
 from pyconvex.values import TableNumbers, codec
@@ -36,6 +37,8 @@ class Schedule(msgspec.Struct, frozen=True, array_like=True, tag=True):
     when_ms: float
     from_now: bool
     retry: jobs.RetryPolicy | None = None
+    #: Where in which trace; see `pyconvex.runlog.traces.scheduled`.
+    trace: str = ""
 
 
 class Cancel(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -85,6 +88,7 @@ def request(
     arguments: Mapping[str, Any],
     retry: Retry | None,
     tables: TableNumbers,
+    trace: TraceContext,
 ) -> Schedule:
     """A request, once the function is found to take these arguments.
 
@@ -108,6 +112,7 @@ def request(
         when.value_ms,
         when.from_now,
         None if retry is None else _policy(retry),
+        scheduled(trace),
     )
 
 
@@ -126,6 +131,7 @@ def apply(tx: Transaction, wanted: Request, job: JobRef | None) -> str:
                 wanted.arguments,
                 due_ms,
                 wanted.retry,
+                wanted.trace,
             )
             return jobs.schedule(tx, wanted.home, new, canceled=_was_canceled(tx, job))
         case Cancel(home=home, id=id):

@@ -83,7 +83,7 @@ class Template:
         purity.install()
         try:
             with purity.no_network():
-                image = analyse(load.sources, load.folder, on_module=self._on_module)
+                image = analyse(load.sources, load.folder, on_module=self._on_module).hooked()
         except BaseException as error:
             self._send(messages.LoadFailed(load_failure(error, load.folder)))
             return None

@@ -7,7 +7,9 @@ an acknowledgement is durable before it is confirmed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import entry_points
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -24,6 +26,29 @@ from pyconvex.storage import Position, Store
 
 _LOG = logging.getLogger("pyconvex.lanes")
 _LEVELS = {"info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+
+
+#: Lanes that read the run log of every deployment, by import path. One runs where the app has set
+#: what it needs, unless a component of the app declares the same lane.
+GROUP: Final = "pyconvex.host_lanes"
+
+
+class HostLane(NamedTuple):
+    """A lane that belongs to no component."""
+
+    path: str
+    needs: tuple[str, ...]
+
+
+def host_lanes() -> tuple[HostLane, ...]:
+    """The lanes that installed packages offer."""
+    found: list[HostLane] = []
+    for point in entry_points(group=GROUP):
+        try:
+            found.append(HostLane(point.value, point.load().needs))
+        except Exception as error:
+            _LOG.error("lane %s of the host can't run (%r)", point.value, error)
+    return tuple(found)
 
 
 class LaneCallError(Exception):
@@ -88,11 +113,32 @@ _KINDS: dict[str, FunctionKind] = {"query": "query", "mutation": "mutation"}
 
 
 def lane_components(
-    spec: AppSpec, environment: DeploymentEnvironment, system: SystemTransactions
+    spec: AppSpec,
+    environment: DeploymentEnvironment,
+    system: SystemTransactions,
+    host_lanes: Sequence[HostLane] = (),
 ) -> list[LaneComponent]:
     """The components that have lanes, with their queues' ids and their variables as they are
-    now.
+    now. Lanes of the host are those of the app itself.
     """
+    declared = {lane for component in spec.components for lane in component.lanes}
+    app = environment.current()
+    wanted = [
+        lane.path
+        for lane in host_lanes
+        if lane.path not in declared and all(app.get(name, "").strip() for name in lane.needs)
+    ]
+    found = _declared(spec, environment, system)
+    if not wanted:
+        return found
+    own = next((c for c in found if c.path == ""), LaneComponent("", (), {}, {}))
+    rest = [component for component in found if component.path]
+    return [LaneComponent("", (*own.lanes, *wanted), own.queues, app), *rest]
+
+
+def _declared(
+    spec: AppSpec, environment: DeploymentEnvironment, system: SystemTransactions
+) -> list[LaneComponent]:
     return [
         LaneComponent(
             path=component.path,

@@ -45,7 +45,7 @@ from pyconvex.runtime.system import SystemTransactions
 from pyconvex.server.audit import AuditLog, deployed
 from pyconvex.server.host_events import HostEvents
 from pyconvex.server.keys import admin_key
-from pyconvex.server.lanes import LaneBridge, lane_components, lane_keys, with_losses
+from pyconvex.server.lanes import LaneBridge, host_lanes, lane_components, lane_keys, with_losses
 from pyconvex.server.log_streams import LogStreams
 from pyconvex.server.maintenance import forget_jobs, maintain, sweep_run_log
 from pyconvex.server.operations import ServerOperations
@@ -199,6 +199,8 @@ class Server:
         self._scheduler.start()
         self._stack.push_async_callback(self._scheduler.stop)
         self._spec: AppSpec | None = None
+        self._host_lanes = host_lanes()
+        self._lane_keys: list[str] = []
         self._lanes.start(settings.data, [], store.durable_ts)
         self.log_streams = self._log_streams(run_log)
         self.log_streams.start()
@@ -346,18 +348,26 @@ class Server:
     def _on_deployed(self, spec: AppSpec) -> None:
         self._spec = spec
         self._scheduler.put_in_force()
-        components = lane_components(spec, self._environment, self._system)
-        self._run_log.set_lanes(lane_keys(components))
-        self._lanes.configure(components)
+        self._configure_lanes(spec)
         self._audit.tell("push_config", deployed(spec))
+
+    def _configure_lanes(self, spec: AppSpec) -> None:
+        components = lane_components(spec, self._environment, self._system, self._host_lanes)
+        self._lane_keys = lane_keys(components)
+        self._run_log.set_lanes(self._lane_keys)
+        self._lanes.configure(components)
 
     def _on_env_change(self) -> None:
         for changed in (self._env_changed, *self._watching_variables):
             changed.set()
-        if self._spec is not None:
-            for component in self._spec.components:
-                seen = self._environment.visible_to(component.env)
-                self._lanes.env_changed(component.path, seen)
+        if self._spec is None:
+            return
+        components = lane_components(self._spec, self._environment, self._system, self._host_lanes)
+        if lane_keys(components) != self._lane_keys:  # one of the host has what it needs, or not
+            self._configure_lanes(self._spec)
+            return
+        for component in components:
+            self._lanes.env_changed(component.path, component.env)
 
     def _wake_lanes(self) -> None:
         self._lanes.wake(self._store.durable_ts)

@@ -6,7 +6,7 @@ active. Never runs a function. One invariant: a guard that finds no active run c
 It contains mistakes, not malice: `docs/purity.md` lists what it can't catch.
 """
 
-from pyconvex.runtime.purity.active import ActiveRun, Entropy, begin, end
+from pyconvex.runtime.purity.active import ActiveRun, Entropy, begin, end, real_steady_ns
 from pyconvex.runtime.purity.audit import no_network
 from pyconvex.runtime.purity.guards import guarded, install, remove
 from pyconvex.runtime.purity.refusal import ImportTimeNetworkError, ImpureCallError, impure
@@ -25,5 +25,6 @@ __all__ = [
     "install",
     "leave_call",
     "no_network",
+    "real_steady_ns",
     "remove",
 ]

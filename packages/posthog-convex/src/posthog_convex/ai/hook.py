@@ -1,0 +1,49 @@
+"""What is done around each function call: spans find their run, and leave with it.
+
+Owns the entry point that the host loads. Never imports OpenTelemetry unless something else did. One
+invariant: a call in which nothing about AI happens leaves no trace of this.
+"""
+
+from __future__ import annotations
+
+from posthog_convex.ai import run_spans
+from posthog_convex.ai.instrumentors import enable_all
+from posthog_convex.ai.threads import carry_context
+from pyconvex.runlog.hooks import CallScope
+
+
+class AiHook:
+    """Collects the AI spans of each run (`pyconvex.runlog.hooks.IsolateHook`)."""
+
+    def entered(self, scope: CallScope) -> None:
+        run_spans.enter(scope)
+
+    def left(self, scope: CallScope, error: BaseException | None) -> None:
+        run_spans.leave(scope, error)
+
+    def span_id(self, scope: CallScope) -> str:
+        call = run_spans.current()
+        return "" if call is None else call.open_span_id(_open_span_id())
+
+    def called(self, scope: CallScope) -> None:
+        call: run_spans.CallSpans | None = scope.state
+        if call is not None:
+            call.run.kept = True
+
+
+def hook() -> AiHook:
+    """For the host: once in a process that runs functions, when the app's modules are there."""
+    if enable_all():
+        carry_context()
+    return AiHook()
+
+
+def _open_span_id() -> str:
+    """The span that OpenTelemetry says is open here."""
+    import sys
+
+    trace = sys.modules.get("opentelemetry.trace")
+    if trace is None:
+        return ""
+    context = trace.get_current_span().get_span_context()
+    return f"{context.span_id:016x}" if context.is_valid else ""

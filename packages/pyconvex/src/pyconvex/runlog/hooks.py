@@ -1,0 +1,136 @@
+"""What other packages do around each function call inside an isolate.
+
+Owns the interface and finding who offers it: the entry point group `pyconvex.isolate_hooks`. Never
+lets a hook's mistake reach the function. One invariant: without hooks a call makes nothing of this.
+
+An entry point names a function that is called once in each process that runs functions, after the
+app was imported and before anything is forked; it returns an `IsolateHook`, or None when there is
+nothing to do here.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any, Final, Protocol
+
+from pyconvex.runlog.traces import TraceContext, span_id_of, trace_id_of
+
+GROUP: Final = "pyconvex.isolate_hooks"
+
+
+class CallScope:
+    """One function call: its identity, its place in the trace, and its run's report."""
+
+    __slots__ = (
+        "_span_id",
+        "_trace_id",
+        "attempt",
+        "call",
+        "component",
+        "env",
+        "execution_id",
+        "kind",
+        "now_ns",
+        "parent",
+        "path",
+        "report",
+        "request_id",
+        "state",
+        "trace",
+    )
+
+    def __init__(
+        self,
+        *,
+        kind: str,
+        path: str,
+        component: str,
+        request_id: str,
+        execution_id: str,
+        attempt: int,
+        call: int,
+        trace: TraceContext,
+        parent: CallScope | None,
+        report: Callable[..., bool],
+        env: Callable[[str], str | None],
+        now_ns: Callable[[], int],
+    ) -> None:
+        #: "query", "mutation", "action" or "http_action".
+        self.kind = kind
+        self.path = path
+        self.component = component
+        self.request_id = request_id
+        self.execution_id = execution_id
+        #: Attempts of this run before this one.
+        self.attempt = attempt
+        #: 0 for the function that the run is, then counted: calls within the same transaction.
+        self.call = call
+        #: Where the run was called.
+        self.trace = trace
+        #: The call that made this one within the same run.
+        self.parent = parent
+        #: Adds an item to the run's report, like `ctx.report`: kind, value, and by name `durable`
+        #: and `each_caller`. False when there is no room for it.
+        self.report = report
+        #: Reads a variable of the component; a read like the function's own, in queries too.
+        self.env = env
+        #: The time in nanoseconds since 1970, which goes on also where the function's stands still.
+        self.now_ns = now_ns
+        #: For the hook.
+        self.state: Any = None
+        self._trace_id = self._span_id = ""
+
+    @property
+    def trace_id(self) -> str:
+        """The trace that the call belongs to."""
+        if not self._trace_id:
+            self._trace_id = self.trace.trace_id or trace_id_of(self.request_id)
+        return self._trace_id
+
+    @property
+    def span_id(self) -> str:
+        """The span that the call is."""
+        if not self._span_id:
+            self._span_id = span_id_of(self.execution_id, self.call)
+        return self._span_id
+
+    @property
+    def parent_span_id(self) -> str:
+        """The span of whoever called; "" at the top of a trace."""
+        return self.trace.span_id if self.parent is None else self.parent.span_id
+
+
+class IsolateHook(Protocol):
+    """What is told of every call. Calls nest, and in action isolates several runs go on at once:
+    each in a context (`contextvars`) of its own.
+    """
+
+    def entered(self, scope: CallScope) -> None:
+        """A function begins; in the context in which it runs."""
+
+    def left(self, scope: CallScope, error: BaseException | None) -> None:
+        """It ended, and what it reports is about to be sent; with what it raised."""
+
+    def span_id(self, scope: CallScope) -> str:
+        """The span that is open here and now below this call, and will be kept; "" for none."""
+
+    def called(self, scope: CallScope) -> None:
+        """A function that this call ran as a run of its own has kept spans of this trace."""
+
+
+def load_hooks() -> tuple[IsolateHook, ...]:
+    """The hooks of all installed packages."""
+    found: list[IsolateHook] = []
+    for point in entry_points(group=GROUP):
+        try:
+            hook = point.load()()
+        except Exception:
+            traceback.print_exc()
+            print(f"The isolate hook {point.name} can't be used.", file=sys.stderr)
+            continue
+        if hook is not None:
+            found.append(hook)
+    return tuple(found)

@@ -1,0 +1,68 @@
+"""Spans and generations that no instrumentation makes."""
+
+from opentelemetry import trace
+
+from posthog_convex import ai
+from pyconvex import (
+    ActionCtx,
+    ConvexError,
+    MutationCtx,
+    QueryCtx,
+    action,
+    internal_query,
+    mutation,
+    query,
+)
+
+tracer = trace.get_tracer("by_hand")
+
+
+@query
+async def rank(ctx: QueryCtx, text: str) -> int:
+    with tracer.start_as_current_span("rank", attributes={"gen_ai.operation.name": "rank"}):
+        await ctx.run_query(inner)
+    return len(text)
+
+
+@internal_query
+async def inner(ctx: QueryCtx) -> int:
+    return 1
+
+
+@mutation
+async def fail(ctx: MutationCtx) -> None:
+    with tracer.start_as_current_span("doomed", attributes={"gen_ai.operation.name": "x"}):
+        raise ConvexError("no")
+
+
+@action
+async def leave_open(ctx: ActionCtx) -> None:
+    tracer.start_span("stream", attributes={"gen_ai.operation.name": "chat"})
+
+
+@action
+async def captured(ctx: ActionCtx) -> None:
+    ctx.set_user_id("ada")
+    await ai.capture_ai_generation(
+        ctx,
+        model="gpt-4o-mini",
+        provider="openai",
+        input=[{"role": "user", "content": "soft?"}],
+        output=[{"role": "assistant", "content": "yes"}],
+        input_tokens=1000,
+        output_tokens=100,
+        latency_s=1.25,
+        properties={"plan": "pro"},
+    )
+
+
+@mutation
+async def captured_in_mutation(ctx: MutationCtx) -> None:
+    await ai.capture_ai_generation(
+        ctx,
+        model="gpt-4o-mini",
+        provider="openai",
+        input="soft?",
+        error=TimeoutError("too slow"),
+        distinct_id="grace",
+    )

@@ -1,0 +1,197 @@
+"""Functions that call models by the official clients."""
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from anthropic import AsyncAnthropic
+from openai import AsyncOpenAI, OpenAI, OpenAIError
+
+from pyconvex import (
+    ActionCtx,
+    BlockingActionCtx,
+    Document,
+    MutationCtx,
+    QueryCtx,
+    action,
+    internal,
+    internal_action,
+    internal_mutation,
+    internal_query,
+    mutation,
+    query,
+)
+
+
+class Note(Document, table="notes"):
+    text: str
+
+
+def client(ctx: ActionCtx, **options: Any) -> AsyncOpenAI:
+    base = f"{ctx.env['OPENAI_BASE_URL']}/v1"
+    return AsyncOpenAI(api_key="sk-canary-openai", base_url=base, **options)
+
+
+async def ask(ctx: ActionCtx, text: str, **options: Any) -> str:
+    messages: Any = [{"role": "user", "content": text}]
+    async with client(ctx, max_retries=options.pop("retries", 0)) as openai:
+        answer = await openai.chat.completions.create(
+            model="gpt-4o-mini", messages=messages, **options
+        )
+        return answer.choices[0].message.content or ""
+
+
+@action
+async def chat(ctx: ActionCtx, text: str, user: str | None = None) -> str:
+    if user is not None:
+        ctx.set_user_id(user)
+    return await ask(ctx, text)
+
+
+@action
+async def retried(ctx: ActionCtx, text: str) -> str:
+    return await ask(ctx, text, retries=2)
+
+
+@action
+async def caught(ctx: ActionCtx, text: str) -> str:
+    try:
+        return await ask(ctx, text)
+    except OpenAIError as error:
+        return type(error).__name__
+
+
+@action
+async def streamed(ctx: ActionCtx, text: str) -> str:
+    messages: Any = [{"role": "user", "content": text}]
+    async with client(ctx) as openai:
+        stream = await openai.chat.completions.create(
+            model="gpt-4o-mini",
+            messages=messages,
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+        found = [c.choices[0].delta.content or "" async for c in stream if c.choices]
+    return "".join(found)
+
+
+@action
+async def embed(ctx: ActionCtx, text: str) -> int:
+    async with client(ctx) as openai:
+        found = await openai.embeddings.create(model="text-embedding-3-small", input=text)
+    return len(found.data[0].embedding)
+
+
+@action
+def blocking(ctx: BlockingActionCtx, text: str) -> str:
+    base = f"{ctx.env['OPENAI_BASE_URL']}/v1"
+    messages: Any = [{"role": "user", "content": text}]
+    found: list[str] = []
+
+    def work() -> None:
+        with OpenAI(api_key="sk-canary-openai", base_url=base) as openai:
+            answer = openai.chat.completions.create(model="gpt-4o-mini", messages=messages)
+        found.append(answer.choices[0].message.content or "")
+
+    work()
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(work).result()
+    return " ".join(found)
+
+
+@action
+async def in_background(ctx: ActionCtx, text: str) -> list[str]:
+    tasks = [asyncio.create_task(ask(ctx, text)) for _ in range(2)]
+    return [await task for task in tasks]
+
+
+@action
+async def claude(ctx: ActionCtx, text: str) -> str:
+    async with AsyncAnthropic(
+        api_key="sk-canary-anthropic", base_url=ctx.env["ANTHROPIC_BASE_URL"], max_retries=0
+    ) as anthropic:
+        answer = await anthropic.messages.create(
+            model="claude-sonnet-4-5",
+            max_tokens=100,
+            messages=[{"role": "user", "content": text}],
+        )
+    block = answer.content[0]
+    return block.text if block.type == "text" else ""
+
+
+@internal_query
+async def notes(ctx: QueryCtx) -> list[str]:
+    return [note.text async for note in ctx.db.query(Note)]
+
+
+@internal_mutation
+async def note(ctx: MutationCtx, text: str) -> None:
+    await ctx.db.insert(Note(text=text))
+
+
+@action
+async def noting(ctx: ActionCtx, text: str) -> list[str]:
+    ctx.set_user_id("ada")
+    answer = await ask(ctx, text)
+    await ctx.run_mutation(note, text=answer)
+    return await ctx.run_query(notes)
+
+
+@internal_action
+async def later(ctx: ActionCtx, text: str) -> None:
+    ctx.set_user_id("ada")
+    await ask(ctx, text)
+
+
+@mutation
+async def schedule(ctx: MutationCtx, text: str) -> None:
+    await ctx.scheduler.run_after(0, later, text=text)
+
+
+@action
+async def answer_then_schedule(ctx: ActionCtx, text: str) -> str:
+    ctx.set_user_id("ada")
+    answer = await ask(ctx, text)
+    await ctx.scheduler.run_after(0, later, text=text)
+    return answer
+
+
+@action
+async def outer(ctx: ActionCtx, text: str) -> str:
+    ctx.set_user_id("ada")
+    return str(await ctx.run_action(internal.models.inner, {"text": text}))
+
+
+@internal_action
+async def inner(ctx: ActionCtx, text: str) -> str:
+    return await ask(ctx, text)
+
+
+@action
+async def where(ctx: ActionCtx) -> str:
+    return ctx.traceparent
+
+
+@action
+async def private(ctx: ActionCtx, text: str) -> str:
+    from posthog_convex import ai
+
+    with ai.options(ctx, privacy_mode=True, properties={"plan": "pro"}, distinct_id="grace"):
+        return await ask(ctx, text)
+
+
+@action
+async def untraced(ctx: ActionCtx, text: str) -> str:
+    from posthog_convex import ai
+
+    with ai.options(ctx, tracing=False):
+        return await ask(ctx, text)
+
+
+@query
+async def plain(ctx: QueryCtx) -> int:
+    return 1
