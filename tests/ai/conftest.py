@@ -9,7 +9,7 @@ import asyncio
 import sys
 import threading
 import time
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ from model_server import ModelServer, running_model
 
 from posthog_local.testing import PostHogLocal
 from posthog_local.testing import running as running_local
+from pyconvex.delivery.messages import LaneStatus
 from pyconvex.identity import ANONYMOUS
 from pyconvex.runlog.traces import trace_id_of
 from pyconvex.runtime.calls import EnvChange, FunctionCall, Outcome, Success
@@ -36,10 +37,11 @@ T = TypeVar("T")
 class Deployment:
     """A running server on a loop of its own thread."""
 
-    def __init__(self, app: Path, data: Path, isolates: int = 1) -> None:
+    def __init__(self, app: Path, data: Path, isolates: int = 1, **env: str) -> None:
         self._app = app
         self._data = data
         self._isolates = isolates
+        self._env = env
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.requests = 0
@@ -64,11 +66,29 @@ class Deployment:
         settings = Settings(data=self._data, isolates=self._isolates, port=0, site_port=0)
         self.server = Server(settings)
         await self.server.start()
+        await self.server._environment.apply([EnvChange(n, v) for n, v in self._env.items()])
         await self.server.deploy(self._app)
 
     def set_env(self, **changes: str | None) -> None:
         """Set or remove variables."""
         self.do(self.server._environment.apply([EnvChange(n, v) for n, v in changes.items()]))
+
+    def lanes(self) -> tuple[LaneStatus, ...]:
+        """How the lanes fare."""
+        return self.server._lanes.status()
+
+    def pids(self) -> list[int]:
+        """The isolates; first of all is the process that forks them."""
+        pool = self.server._deployer._host._pool
+        assert pool is not None
+        return list(pool.pids)[1:]
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Wait for a condition."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not holds():
+            assert time.monotonic() < deadline, "waited too long"
+            time.sleep(0.05)
 
     def call(self, kind: Any, path: str, args: Mapping[str, Any] | None = None, **more: Any) -> str:
         """Run a function; the trace that it is in. Fails when it does."""
@@ -168,11 +188,13 @@ def traces(local: PostHogLocal) -> Traces:
 def deployment(
     model: ModelServer, local: PostHogLocal, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployment]:
-    with Deployment(HERE / "app", tmp_path_factory.mktemp("data")) as deployed:
-        deployed.set_env(
-            POSTHOG_PROJECT_TOKEN=local.project_token,
-            POSTHOG_HOST=local.url,
-            OPENAI_BASE_URL=model.url,
-            ANTHROPIC_BASE_URL=model.url,
-        )
+    data = tmp_path_factory.mktemp("data")
+    with Deployment(
+        HERE / "app",
+        data,
+        POSTHOG_PROJECT_TOKEN=local.project_token,
+        POSTHOG_HOST=local.url,
+        OPENAI_BASE_URL=model.url,
+        ANTHROPIC_BASE_URL=model.url,
+    ) as deployed:
         yield deployed

@@ -1,10 +1,6 @@
 """An agent of pydantic-ai whose tools call functions, and that streams into a table."""
 
-from dataclasses import dataclass
-
-from pydantic_ai import Agent, RunContext
-from pydantic_ai.models.openai import OpenAIChatModel
-from pydantic_ai.providers.openai import OpenAIProvider
+from typing import Any
 
 from pyconvex import (
     ActionCtx,
@@ -24,18 +20,22 @@ class Answer(Document, table="answers"):
     done: bool
 
 
-@dataclass
-class Deps:
-    ctx: ActionCtx
+def agent(ctx: ActionCtx) -> Any:
+    from pydantic_ai import Agent, RunContext
+    from pydantic_ai.models.openai import OpenAIChatModel
+    from pydantic_ai.providers.openai import OpenAIProvider
 
-
-agent = Agent(deps_type=Deps, name="support", instructions="Help.")
-
-
-def model(ctx: ActionCtx) -> OpenAIChatModel:
     base = f"{ctx.env['OPENAI_BASE_URL']}/v1"
     provider = OpenAIProvider(base_url=base, api_key="sk-canary-openai")
-    return OpenAIChatModel("gpt-4o-mini", provider=provider)
+    model = OpenAIChatModel("gpt-4o-mini", provider=provider)
+    made = Agent(model, deps_type=ActionCtx, name="support", instructions="Help.")
+
+    @made.tool
+    async def price_of(run: RunContext[ActionCtx], product: str) -> float:
+        """The price of a product."""
+        return await run.deps.run_query(price, product=product)
+
+    return made
 
 
 @internal_query
@@ -43,17 +43,11 @@ async def price(ctx: QueryCtx, product: str) -> float:
     return 12.5
 
 
-@agent.tool
-async def price_of(run: RunContext[Deps], product: str) -> float:
-    """The price of a product."""
-    return await run.deps.ctx.run_query(price, product=product)
-
-
 @action
 async def support(ctx: ActionCtx, text: str) -> str:
     ctx.set_user_id("ada")
-    found = await agent.run(text, deps=Deps(ctx), model=model(ctx))
-    return found.output
+    found = await agent(ctx).run(text, deps=ctx)
+    return str(found.output)
 
 
 @internal_mutation
@@ -75,9 +69,9 @@ async def answers(ctx: QueryCtx) -> list[str]:
 async def stream(ctx: ActionCtx, text: str) -> str:
     ctx.set_user_id("ada")
     answer = await ctx.run_mutation(begin)
-    async with agent.run_stream(text, deps=Deps(ctx), model=model(ctx)) as found:
+    async with agent(ctx).run_stream(text, deps=ctx) as found:
         async for so_far in found.stream_text(debounce_by=None):
             await ctx.run_mutation(grow, answer=answer, text=so_far, done=False)
-        whole = await found.get_output()
+        whole = str(await found.get_output())
     await ctx.run_mutation(grow, answer=answer, text=whole, done=True)
     return whole

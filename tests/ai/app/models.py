@@ -1,12 +1,12 @@
-"""Functions that call models by the official clients."""
+"""Functions that call models by the official clients.
+
+The clients are imported where they are used, so that a test pays only for those that it needs.
+"""
 
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-
-from anthropic import AsyncAnthropic
-from openai import AsyncOpenAI, OpenAI, OpenAIError
 
 from pyconvex import (
     ActionCtx,
@@ -28,7 +28,9 @@ class Note(Document, table="notes"):
     text: str
 
 
-def client(ctx: ActionCtx, **options: Any) -> AsyncOpenAI:
+def client(ctx: ActionCtx, **options: Any) -> Any:
+    from openai import AsyncOpenAI
+
     base = f"{ctx.env['OPENAI_BASE_URL']}/v1"
     return AsyncOpenAI(api_key="sk-canary-openai", base_url=base, **options)
 
@@ -39,7 +41,7 @@ async def ask(ctx: ActionCtx, text: str, **options: Any) -> str:
         answer = await openai.chat.completions.create(
             model="gpt-4o-mini", messages=messages, **options
         )
-        return answer.choices[0].message.content or ""
+        return str(answer.choices[0].message.content or "")
 
 
 @action
@@ -56,6 +58,8 @@ async def retried(ctx: ActionCtx, text: str) -> str:
 
 @action
 async def caught(ctx: ActionCtx, text: str) -> str:
+    from openai import OpenAIError
+
     try:
         return await ask(ctx, text)
     except OpenAIError as error:
@@ -85,6 +89,8 @@ async def embed(ctx: ActionCtx, text: str) -> int:
 
 @action
 def blocking(ctx: BlockingActionCtx, text: str) -> str:
+    from openai import OpenAI
+
     base = f"{ctx.env['OPENAI_BASE_URL']}/v1"
     messages: Any = [{"role": "user", "content": text}]
     found: list[str] = []
@@ -111,6 +117,8 @@ async def in_background(ctx: ActionCtx, text: str) -> list[str]:
 
 @action
 async def claude(ctx: ActionCtx, text: str) -> str:
+    from anthropic import AsyncAnthropic
+
     async with AsyncAnthropic(
         api_key="sk-canary-anthropic", base_url=ctx.env["ANTHROPIC_BASE_URL"], max_retries=0
     ) as anthropic:
