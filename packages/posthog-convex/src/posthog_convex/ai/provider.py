@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -40,7 +41,7 @@ def install() -> Any:
     """
     existing = trace.get_tracer_provider()
     if isinstance(existing, sdk.TracerProvider):
-        existing.add_span_processor(_Collector())
+        existing.add_span_processor(Collector())
         provider = existing
     else:
         provider = sdk.TracerProvider(
@@ -49,7 +50,7 @@ def install() -> Any:
             id_generator=RunIds(),
             shutdown_on_exit=False,
         )
-        provider.add_span_processor(_Collector())
+        provider.add_span_processor(Collector())
         trace.set_tracer_provider(provider)
     for code in (sdk.Span.start, sdk.Span.end, sdk.EventBase.__init__):
         # When a span begins and ends is nothing that a query has looked at.
@@ -81,7 +82,9 @@ class RunIds(IdGenerator):
         return False
 
 
-class _Collector(sdk.SpanProcessor):
+class Collector(sdk.SpanProcessor):
+    """Hands each span to the call in which it began."""
+
     def on_start(self, span: sdk.Span, parent_context: Context | None = None) -> None:
         context = span.get_span_context()
         if context is not None and not _is_told_otherwise(span):
@@ -110,36 +113,47 @@ def _is_told_otherwise(span: sdk.Span) -> bool:
 class SdkSpan:
     """A span of the SDK (`posthog_convex.ai.run_spans.OpenSpan`)."""
 
-    __slots__ = ("_span",)
+    __slots__ = ("_span", "parent_id")
 
     def __init__(self, span: sdk.ReadableSpan) -> None:
         self._span = span
+        parent = span.parent
+        self.parent_id = "" if parent is None else f"{parent.span_id:016x}"
 
     @property
-    def parent_id(self) -> str:
-        parent = self._span.parent
-        return "" if parent is None else f"{parent.span_id:016x}"
+    def name(self) -> str:
+        return self._span.name
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        return self._span._attributes or {}  # `attributes` wraps it anew at each look
+
+    @property
+    def times_ns(self) -> tuple[int, int]:
+        began_ns = self._span.start_time or 0
+        return began_ns, self._span.end_time or began_ns
 
     @property
     def texts(self) -> tuple[bytes, bytes]:
         return _resource_text(self._span.resource), _scope_text(self._span.instrumentation_scope)
 
-    def facts(self, parent_id: str) -> SpanFacts:
-        span, context = self._span, self._span.get_span_context()
+    def facts(
+        self, parent_id: str, start_ns: int, end_ns: int, attributes: Mapping[str, Any]
+    ) -> SpanFacts:
+        span, context, status = self._span, self._span.get_span_context(), self._span.status
         assert context is not None
-        status = span.status
         return SpanFacts(
             trace_id=f"{context.trace_id:032x}",
             span_id=f"{context.span_id:016x}",
             parent_id=parent_id,
             name=span.name,
-            start_ns=span.start_time or 0,
-            end_ns=span.end_time or span.start_time or 0,
+            start_ns=start_ns,
+            end_ns=end_ns,
             # The SDK counts kinds from 0, OTLP from 1.
             kind=span.kind.value + 1,
             status=status.status_code.value,
             status_message=status.description or "",
-            attributes=span._attributes or {},  # `attributes` wraps it anew at each look
+            attributes=attributes,
             events=[
                 SpanEvent(event.name, event.timestamp, event.attributes or {})
                 for event in span.events
@@ -167,9 +181,15 @@ def _sdk_version() -> str:
     return str(__version__)
 
 
-@lru_cache(maxsize=64)
+#: Resources that were met, and their texts: to hash one is to encode it.
+_resources: dict[int, tuple[Resource, bytes]] = {}
+
+
 def _resource_text(resource: Resource) -> bytes:
-    return encode_resource(resource.attributes)
+    met = _resources.get(id(resource))
+    if met is None:
+        met = _resources[id(resource)] = (resource, encode_resource(resource.attributes))
+    return met[1]
 
 
 @lru_cache(maxsize=256)

@@ -42,8 +42,22 @@ _ALL = Choices()
 class OpenSpan(Protocol):
     """A span of whatever library, read when it ends."""
 
-    def facts(self, parent_id: str) -> SpanFacts:
-        """The span as it is now."""
+    def facts(
+        self, parent_id: str, start_ns: int, end_ns: int, attributes: Mapping[str, Any]
+    ) -> SpanFacts:
+        """The span as it is now, with these in place of its own."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """What is known of it by now."""
+
+    @property
+    def times_ns(self) -> tuple[int, int]:
+        """When it began and ended; equal while it has not ended."""
 
     @property
     def parent_id(self) -> str:
@@ -64,6 +78,11 @@ class _Open:
         self.call = call
         self.choices = chosen()
         self.start_ns = call.scope.now_ns()
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is to be reported, by what is known of it now."""
+        return self.choices.tracing and is_ai(self.span.name, self.span.attributes)
 
 
 class RunSpans:
@@ -114,8 +133,7 @@ class CallSpans:
         """The nearest span from this one upwards that will be kept; the call's own at the end."""
         found = self.run.open.get(span_id)
         while found is not None:
-            facts = found.span.facts("")
-            if found.choices.tracing and is_ai(facts.name, facts.attributes):
+            if found.is_kept:
                 return span_id
             span_id = found.span.parent_id
             found = self.run.open.get(span_id)
@@ -197,60 +215,35 @@ def leave(scope: CallScope, error: BaseException | None) -> None:
 
 def _keep(begun: _Open, *, still_open: bool = False) -> None:
     call, span = begun.call, begun.span
-    if not begun.choices.tracing:
+    if not begun.is_kept or call.run.disabled(call.scope) or _seen_already(call.run, span):
         return
-    facts = span.facts(span.parent_id)
-    if not is_ai(facts.name, facts.attributes) or call.run.disabled(call.scope):
-        return
-    if _seen_already(call.run, facts):
-        return
-    _report(call, _placed(begun, facts, still_open=still_open), begun.choices, span.texts)
-
-
-def _placed(begun: _Open, facts: SpanFacts, *, still_open: bool) -> SpanFacts:
-    """The span below what is kept, at the times of a clock that goes on."""
-    call = begun.call
-    elapsed_ns = call.scope.now_ns() - begun.start_ns
-    # In queries and mutations the function's clock stands still.
-    stood_still = facts.end_ns == facts.start_ns
-    attributes = facts.attributes
+    start_ns, end_ns = span.times_ns
+    if start_ns == end_ns:  # the function's clock stands still, or the span is open
+        start_ns, end_ns = begun.start_ns, call.scope.now_ns()
+    attributes = span.attributes
     if still_open:
         attributes = {**attributes, "pyconvex.open": True}
-    return SpanFacts(
-        trace_id=facts.trace_id,
-        span_id=facts.span_id,
-        parent_id=_parent(call, facts.parent_id),
-        name=facts.name,
-        start_ns=begun.start_ns if stood_still else facts.start_ns,
-        end_ns=begun.start_ns + elapsed_ns if stood_still or still_open else facts.end_ns,
-        kind=facts.kind,
-        status=facts.status,
-        status_message=facts.status_message,
-        attributes=attributes,
-        events=facts.events,
-    )
+    facts = span.facts(_parent(call, span.parent_id), start_ns, end_ns, attributes)
+    _report(call, facts, begun.choices, span.texts)
 
 
 def _parent(call: CallSpans, parent_id: str) -> str:
     """The nearest span above that is about AI too, else the function call."""
     above = call.run.open.get(parent_id)
-    while above is not None:
-        facts = above.span.facts("")
-        if above.choices.tracing and is_ai(facts.name, facts.attributes):
-            return parent_id
+    while above is not None and not above.is_kept:
         parent_id = above.span.parent_id
         above = call.run.open.get(parent_id)
     return parent_id or call.scope.span_id
 
 
-def _seen_already(run: RunSpans, facts: SpanFacts) -> bool:
+def _seen_already(run: RunSpans, span: OpenSpan) -> bool:
     """Whether a library above tells of the same call of a model: an agent framework and the client
     that it uses may both be instrumented.
     """
-    above = run.open.get(facts.parent_id)
-    if above is None or operation(facts.attributes) not in GENERATIONS:
+    above = run.open.get(span.parent_id)
+    if above is None or operation(span.attributes) not in GENERATIONS:
         return False
-    return operation(above.span.facts("").attributes) in GENERATIONS
+    return operation(above.span.attributes) in GENERATIONS
 
 
 def _report(

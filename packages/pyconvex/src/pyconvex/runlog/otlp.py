@@ -132,10 +132,7 @@ def request_body(spans: Iterable[SpanText]) -> bytes:
 
 def key_values(attributes: Attributes) -> list[dict[str, Any]]:
     """Attributes as OTLP lists them."""
-    return [
-        {"key": key, "value": {"stringValue": value} if type(value) is str else _any_value(value)}
-        for key, value in attributes.items()
-    ]
+    return [{"key": key, "value": _any_value(value)} for key, value in attributes.items()]
 
 
 def to_json(value: Any) -> bytes:
@@ -147,24 +144,31 @@ def to_json(value: Any) -> bytes:
 
 
 def _any_value(value: Any) -> dict[str, Any]:
+    kind = type(value)
+    if kind is str:
+        return {"stringValue": value}
+    if kind is bool:
+        return {"boolValue": value}
+    if kind is int:
+        return {"intValue": str(value)}
+    if kind is float:
+        return {"doubleValue": value if math.isfinite(value) else str(value)}
+    if kind is tuple or kind is list:
+        return {"arrayValue": {"values": [_any_value(item) for item in value]}}
+    return _rare_value(value)
+
+
+def _rare_value(value: Any) -> dict[str, Any]:
     match value:
-        case bool():
-            return {"boolValue": value}
-        case int():
-            return {"intValue": str(value)}
-        case float():
-            return {"doubleValue": value if math.isfinite(value) else str(value)}
-        case str():
-            return {"stringValue": str(value)}
-        case bytes():
-            return {"bytesValue": base64.b64encode(value).decode()}
         case None:
             return {}
+        case bytes():
+            return {"bytesValue": base64.b64encode(value).decode()}
         case Mapping():
             pairs = {str(key): item for key, item in value.items()}
             return {"kvlistValue": {"values": key_values(pairs)}}
-        case Sequence():
-            return {"arrayValue": {"values": [_any_value(item) for item in value]}}
+        case Sequence() if not isinstance(value, str):
+            return _any_value(list(value))
     return {"stringValue": str(value)}
 
 
