@@ -49,6 +49,7 @@ async def checkout(ctx: ActionCtx, card: Card, session_id: str | None = None) ->
     cart: Cart = await ctx.run_query(to_pay)
     if not cart["entries"]:
         raise ConvexError({"code": "empty_cart", "message": "There is nothing in your cart."})
+    print(f"Charging {cart['total']} € to a card that says {card!r}")
     try:
         payment = await charge(card, cart["total"])
     except PaymentError as error:

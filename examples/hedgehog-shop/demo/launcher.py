@@ -16,7 +16,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from demo import shopfront, timeline
+from demo import shopfront, streams, timeline
 from demo.failure import DemoError
 from demo.guide import guide
 from demo.host import Host, hosting
@@ -77,6 +77,8 @@ def _demo(console: Console, stack: ExitStack, folder: Path, options: Options) ->
     _tick(console, f"{what} at {receiver.host}")
     host = stack.enter_context(hosting(options, receiver, folder))
     _tick(console, f"The host runs {host.functions} functions at {host.url}")
+    streams.set_up(host, receiver)
+    _tick(console, "Two log streams carry what functions print and raise, without code")
     shop_url = _shop(console, stack, folder, options, host, receiver)
     if options.script:
         _script(console, Visit(host, receiver, _visitor(stack, folder, host, receiver, shop_url)))

@@ -34,6 +34,7 @@ _SOURCES = {
     "web": "browser",
     "posthog-browser-logs": "browser",
     "posthog-convex-python": "functions",
+    "hedgehog-shop": "functions",
 }
 #: Between two looks at the timeline, in seconds.
 _PAUSE_S = 0.25

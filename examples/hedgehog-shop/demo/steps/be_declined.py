@@ -14,13 +14,25 @@ def run(visit: Visit) -> str:
     said = visit.visitor.fail_to_pay("declined")
     visit.expects_of_page("$pageview", "$pageview", "$pageview")
     visit.expects_of_page("console")  # the Convex client writes the error there
-    visit.expects("added_to_cart", "$exception")
+    visit.expects("added_to_cart", "log", "$exception")
     if visit.receiver.local is None:
         return f"Her next payment fails: “{said}”"
     error = visit.arrived("$exception")
     frame = _raised_in(error["properties"])
     where = f"{frame['source']}:{frame['line']}"
-    return f"Her next payment fails: “{said}” The error came from {where}, {_details(error)}"
+    return (
+        f"Her next payment fails: “{said}” The error came from {where}, {_details(error)}; "
+        f"on its trace is the line “{_line_before(visit, error)}”"
+    )
+
+
+def _line_before(visit: Visit, error: dict[str, Any]) -> str:
+    """What the function had printed: hers, and of the same trace as the error."""
+    trace_id = error["properties"].get("$trace_id")
+    found = visit.local.logs(trace_id=str(trace_id), distinct_id=visit.person)
+    if len(found) != 1:
+        raise DemoError(f"One line should be on the trace {trace_id}, but there are: {found}")
+    return str(found[0]["body"])
 
 
 def _details(error: dict[str, Any]) -> str:
