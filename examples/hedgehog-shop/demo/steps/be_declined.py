@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from demo.failure import DemoError
+from demo.processes import PATIENCE_S
 from demo.steps.browse import PRODUCT
 from demo.visit import Visit
+
+#: Between two looks whether a line has come, in seconds.
+_PAUSE_S = 0.1
 
 
 def run(visit: Visit) -> str:
     visit.visitor.put_into_cart(PRODUCT)
     said = visit.visitor.fail_to_pay("declined")
     visit.expects_of_page("$pageview", "$pageview", "$pageview")
-    visit.expects_of_page("console")  # the Convex client writes the error there
+    # The Convex client writes the line and the error there.
+    visit.expects_of_page("console", "console")
     visit.expects("added_to_cart", "log", "$exception")
     if visit.receiver.local is None:
         return f"Her next payment fails: “{said}”"
@@ -28,10 +34,12 @@ def run(visit: Visit) -> str:
 
 def _line_before(visit: Visit, error: dict[str, Any]) -> str:
     """What the function had printed: hers, and of the same trace as the error."""
-    trace_id = error["properties"].get("$trace_id")
-    found = visit.local.logs(trace_id=str(trace_id), distinct_id=visit.person)
-    if len(found) != 1:
-        raise DemoError(f"One line should be on the trace {trace_id}, but there are: {found}")
+    trace_id = str(error["properties"].get("$trace_id"))
+    deadline = time.monotonic() + PATIENCE_S
+    while not (found := visit.local.logs(trace_id=trace_id, distinct_id=visit.person)):
+        if time.monotonic() > deadline:
+            raise DemoError(f"No line of hers is on the trace {trace_id} of the error.")
+        time.sleep(_PAUSE_S)
     return str(found[0]["body"])
 
 

@@ -12,6 +12,7 @@ def run(visit: Visit) -> str:
     visit.expects_of_page("$pageview", "$pageview", "$pageview")  # shelf, product, cart
     visit.expects("added_to_cart", "order_placed")
     visit.expects("log")  # what the checkout prints
+    visit.expects_of_page("console")  # the Convex client shows it there, too
     if visit.receiver.flags_key is not None:
         # The queries that read the discount's flag report it by themselves, in their own time.
         visit.expects_sometime(EXPOSURE)

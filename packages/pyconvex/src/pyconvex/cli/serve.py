@@ -241,6 +241,7 @@ class Report:
 def _run(main: Any) -> None:
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.INFO)
     logging.getLogger("watchfiles").setLevel(logging.WARNING)  # tells every save
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # tells every request
     gc.set_threshold(*GC_THRESHOLDS)
     gc.freeze()  # what imports made for good
     try:
