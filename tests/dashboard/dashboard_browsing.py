@@ -1,9 +1,14 @@
-"""A deployment whose functions tell something, and a tab that is signed in to its dashboard."""
+"""A deployment whose functions tell something, and a tab that is signed in to its dashboard.
+
+SCREENSHOTS=docs/images ./run test tests/dashboard -n 0 -k "form or accessible" makes the pictures
+of the docs anew.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,3 +94,10 @@ class Tab:
             "document.documentElement.scrollWidth > document.documentElement.clientWidth"
         )
         return wide
+
+    def keep_picture(self, name: str) -> None:
+        """With SCREENSHOTS set to a folder, the picture that the docs show."""
+        if "SCREENSHOTS" in os.environ:
+            folder = Path(os.environ["SCREENSHOTS"])
+            folder.mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=folder / f"dashboard-{name}.png", full_page=True)

@@ -27,6 +27,8 @@ def test_pages_are_accessible(shop: Shop, chrome: Browser, scheme: Any, size: st
         expect(page.locator("#live")).to_have_text("live")
         page.locator(".error > summary").first.click()
         assert (tab.serious(), tab.overflows()) == ([], False)
+        if (scheme, size) == ("light", "desk"):
+            tab.keep_picture("logs")
         for path in ("log_streams", "log_streams/new/webhook", "log_streams/new/file"):
             page.goto(f"/dashboard/{path}")
             assert (path, tab.serious(), tab.overflows()) == (path, [], False)
