@@ -55,7 +55,7 @@ def test_both_forms_begin_with_the_variables_and_lead_to_posthog(
 ) -> None:
     page = tab.page
     page.set_viewport_size({"width": 1200, "height": 760})
-    for name, kind in PICTURES.items():
+    for kind in PICTURES.values():
         page.goto(f"/dashboard/log_streams/new/{kind}")
         expect(page.locator("#field-host")).to_have_value(posthog.url)
         expect(page.locator("#field-apiKey")).to_have_value("")
