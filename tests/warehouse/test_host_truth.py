@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from export_world import ExportWorld
 from host_source import TABLES, HostSource, expected, live
-from warehouse_worlds import QUIET, assert_same, held, held_in_parquet
+from warehouse_worlds import QUIET, assert_same, held, held_in_delta, held_in_parquet
 
+from posthog_convex.warehouse.delta_folder import DeltaFolder
 from posthog_convex.warehouse.driver import Driver, Settings
 from posthog_convex.warehouse.duckdb_file import Destination, DuckDBFile, Notice
 from posthog_convex.warehouse.parquet_folder import ParquetFolder
@@ -55,6 +56,10 @@ def a_parquet_folder(folder: Path, notice: Notice) -> Destination:
     return ParquetFolder(folder / "parquet", notice=notice)
 
 
+def a_delta_folder(folder: Path, notice: Notice) -> Destination:
+    return DeltaFolder(str(folder / "delta"), folder / "work", notice=notice)
+
+
 def run(source: HostSource, make: Make, folder: Path, notice: Notice = lambda step: None) -> bool:
     """One run of a new process; whether it came to its end."""
     destination = make(folder, notice)
@@ -83,10 +88,21 @@ def assert_true(world: ExportWorld, folder: Path) -> int | None:
     if found is not None:
         published, state = found
         assert_same(state, expected(world, published))
+    if (folder / "work").exists():
+        rows = DuckDBFile(folder / "work" / "rows.duckdb")
+        progress = rows.load()
+        rows.close()
+        found = held_in_delta(folder / "delta", progress)
+        if found is not None:
+            published, state = found
+            assert_same(state, expected(world, published))
     return published
 
 
-@pytest.mark.parametrize("make", [a_duckdb_file, a_parquet_folder])
+DESTINATIONS = [a_duckdb_file, a_parquet_folder, a_delta_folder]
+
+
+@pytest.mark.parametrize("make", DESTINATIONS)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_snapshot_is_the_hosts(
     world: ExportWorld, tmp_path: Path, seed: int, make: Make
@@ -103,7 +119,7 @@ def test_every_snapshot_is_the_hosts(
     source.close()
 
 
-@pytest.mark.parametrize("make", [a_duckdb_file, a_parquet_folder])
+@pytest.mark.parametrize("make", DESTINATIONS)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_killed_at_every_step(world: ExportWorld, tmp_path: Path, seed: int, make: Make) -> None:
     rng = random.Random(seed)

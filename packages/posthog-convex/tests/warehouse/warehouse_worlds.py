@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
+from deltalake import DeltaTable
 from fake_convex import Document, FakeConvex, Ref, State
 
 from posthog_convex.warehouse.columns import Column, Kind
+from posthog_convex.warehouse.delta_folder import INDEX
 from posthog_convex.warehouse.duckdb_file import DuckDBFile
 from posthog_convex.warehouse.pager import Clock
 from posthog_convex.warehouse.parquet_folder import FileColumn, read_manifest
@@ -113,6 +116,34 @@ def held_in_parquet(folder: Path) -> tuple[int, State] | None:
     found = {path.parent.name for path in folder.glob("current/*/*.parquet")}
     assert found == {table.name for table in manifest.tables}
     return manifest.snapshot_ts, state
+
+
+def held_in_delta(folder: Path, kinds: Progress | None) -> tuple[int, State] | None:
+    """The timestamp and the documents of the Delta tables' versions that belong together.
+
+    Delta tables do not say which text is JSON: the sync's own state tells, where it is as new.
+    """
+    if kinds is None or not DeltaTable.is_deltatable(str(folder / INDEX)):
+        return None
+    index = DeltaTable(str(folder / INDEX)).to_pyarrow_table().to_pylist()
+    columns = {t.name: t.live.schema.columns for t in kinds.published() if t.live is not None}
+    state = {}
+    for entry in index:
+        delta = DeltaTable(str(folder / entry["name"]), version=entry["version"])
+        table = delta.to_pyarrow_table()
+        known = columns.get(entry["name"])
+        if known is None or {c.name for c in known} - set(table.column_names):
+            return None
+        if any(table.schema.field(c.name).type != _ARROW[c.kind] for c in known):
+            return None
+        state[entry["component"], entry["table"]] = documents(table.to_pylist(), known)
+    return (index[0]["snapshot_ts"], state) if index else None
+
+
+_ARROW = {
+    Kind.VOID: pa.string(), Kind.BOOL: pa.bool_(), Kind.INT: pa.int64(), Kind.FLOAT: pa.float64(),
+    Kind.TEXT: pa.string(), Kind.BYTES: pa.binary(), Kind.JSON: pa.string(),
+}  # fmt: skip
 
 
 def documents(

@@ -39,10 +39,14 @@ class DeploymentPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class DestinationPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where to. `path`: a file for `duckdb`, else a folder; for `delta` also an s3:// address."""
+    """Where to. `path`: a file for `duckdb`, else a folder; for `delta` also an s3:// address.
+
+    `work`: a local folder for the sync's own state, where `path` is a bucket.
+    """
 
     kind: Literal["duckdb", "parquet", "delta"]
     path: str
+    work: str | None = None
     mode: Mode = Mode.HARD
     on_drop: OnDrop = OnDrop.ARCHIVE
 
@@ -83,11 +87,27 @@ def read(path: Path) -> Config:
         raise SyncRefused(
             "bad_config", f"{path} cannot be used: {error}", "Mend the file.", kept=_KEPT
         ) from None
-    where = config.destination.path
-    if "://" not in where:
-        where = str(path.resolve().parent / where)
     return msgspec.structs.replace(
-        config, destination=msgspec.structs.replace(config.destination, path=where)
+        config, destination=_placed(config.destination, path.resolve().parent)
+    )
+
+
+def _placed(part: DestinationPart, folder: Path) -> DestinationPart:
+    """Its paths, seen from the configuration's folder."""
+    where, work = part.path, part.work
+    if "://" in where:
+        if part.kind != "delta":
+            raise SyncRefused(
+                "bad_config",
+                f"A destination of the kind {part.kind!r} is on a disk, not at {where}",
+                "Take the kind 'delta' for a bucket.",
+                kept=_KEPT,
+            )
+        work = work or "posthog-convex-work"
+    else:
+        where = str(folder / where)
+    return msgspec.structs.replace(
+        part, path=where, work=None if work is None else str(folder / work)
     )
 
 

@@ -152,6 +152,7 @@ def opened(path: Path, patience_s: float = 10.0) -> duckdb.DuckDBPyConnection:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             connection = duckdb.connect(str(path), config={"memory_limit": MEMORY_LIMIT})
+            connection.execute("SET TimeZone = 'UTC'")
             connection.execute(_SET_UP)
         except duckdb.IOException as error:
             if "lock" in str(error) and time.monotonic() < patient_until:

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from posthog_convex.warehouse.config import Config, DeploymentPart, DestinationPart
+from posthog_convex.warehouse.delta_folder import DeltaFolder
 from posthog_convex.warehouse.deployment import Deployment, HttpSource, Source
 from posthog_convex.warehouse.driver import Driver, Settings
 from posthog_convex.warehouse.duckdb_file import Destination, DuckDBFile
@@ -49,6 +50,8 @@ def destination_of(part: DestinationPart) -> Destination:
     """The destination, not yet opened."""
     if part.kind == "parquet":
         return ParquetFolder(Path(part.path))
+    if part.kind == "delta":
+        return DeltaFolder(part.path, Path(part.work or f"{part.path}/_work"))
     return DuckDBFile(Path(part.path))
 
 

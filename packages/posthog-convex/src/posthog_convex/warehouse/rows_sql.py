@@ -90,6 +90,18 @@ def as_text(table: Table) -> str:
     return f"SELECT {columns} FROM {quoted(table.name)}"
 
 
+def changed_and_gone(table: Table, since: int) -> str:
+    """What readers see of the documents that changed after a timestamp; and, marked `_gone`, the
+    ids of the registered batch that readers see no more."""
+    seen = f"({as_text(table)})"
+    return (
+        f"SELECT *, false AS _gone FROM {seen}"
+        f" WHERE _id IN (SELECT _id FROM {quoted(table.name)} WHERE _ts > {since})"
+        f" UNION ALL BY NAME SELECT DISTINCT _id, true AS _gone FROM {BATCH}"
+        f" WHERE _id NOT IN (SELECT _id FROM {quoted(table.name)})"
+    )
+
+
 def shown(rows: str, schema: Schema, mode: Mode) -> str:
     """The query that readers see of a place."""
     columns = ["_id", '"_creationTime"', '"_creationTime_ms"', "_ts"]

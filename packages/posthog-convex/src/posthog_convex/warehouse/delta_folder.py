@@ -1,0 +1,222 @@
+"""A folder of Delta tables as the destination, on a disk or in an S3-compatible bucket.
+
+Owns what is committed to each Delta table and when. Rows are kept in a local DuckDB file, with all
+that it promises; each publication brings the tables up to it. Invariant: a version of a Delta table
+is the table at one snapshot, and `_convex_sync` says which versions belong together.
+
+A crash leaves some tables a snapshot ahead of `_convex_sync`; the next run finishes. Doing a commit
+again changes nothing: what is to be done is found by comparing the Delta table with the rows.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from posthog_convex.warehouse import rows_sql
+from posthog_convex.warehouse.columns import Kind
+from posthog_convex.warehouse.duckdb_file import MISSING, DuckDBFile, Notice
+from posthog_convex.warehouse.plan import Plan
+from posthog_convex.warehouse.progress import Mode, Progress, Table
+from posthog_convex.warehouse.refusal import SyncRefused
+
+if TYPE_CHECKING:
+    from deltalake import CommitProperties, DeltaTable
+
+#: Which versions make a snapshot. No table of Convex has a name like this.
+INDEX = "_convex_sync"
+
+
+_DELTA_TYPES = {
+    Kind.VOID: "string",
+    Kind.BOOL: "boolean",
+    Kind.INT: "long",
+    Kind.FLOAT: "double",
+    Kind.TEXT: "string",
+    Kind.BYTES: "binary",
+    Kind.JSON: "string",
+}
+
+
+class IndexEntry(msgspec.Struct, frozen=True):
+    """A table, and which version of its Delta table belongs to the snapshot."""
+
+    name: str
+    component: str
+    table: str
+    version: int
+
+
+class Index(msgspec.Struct, frozen=True):
+    """A snapshot: its timestamp, and the versions that make it."""
+
+    snapshot_ts: int
+    tables: tuple[IndexEntry, ...]
+
+
+class DeltaFolder:
+    """The destination `delta`. Credentials of a bucket come from the environment, as AWS_…"""
+
+    def __init__(self, uri: str, work: Path, *, notice: Notice = lambda step: None) -> None:
+        self._uri = uri.rstrip("/")
+        self._notice = notice
+        self._rows = DuckDBFile(work / "rows.duckdb", notice=notice)
+        self._progress: Progress | None = None
+        self._published: int | None = None
+
+    def load(self) -> Progress | None:
+        self._progress = self._rows.load()
+        return self._progress
+
+    def apply(self, plan: Plan) -> None:
+        self._rows.apply(plan)
+        self._progress = plan.progress
+
+    def rest(self) -> None:
+        progress = self._progress
+        if progress is not None and progress.snapshot_ts not in (None, self._published):
+            self._publish(progress)
+            self._published = progress.snapshot_ts
+        self._rows.rest()
+
+    def counts(self) -> dict[str, int]:
+        return self._rows.counts()
+
+    def close(self) -> None:
+        self._rows.close()
+
+    def _publish(self, progress: Progress) -> None:
+        try:
+            from deltalake.exceptions import DeltaError
+        except ImportError:
+            raise MISSING from None
+        try:
+            index = self._index()
+            tables = progress.published()
+            entries = [self._bring(table, progress) for table in tables]
+            for name in {entry.name for entry in index.tables} - {table.name for table in tables}:
+                self._empty(name)
+            if entries != list(index.tables):
+                self._write_index(Index(progress.snapshot_ts or 0, tuple(entries)))
+        except (DeltaError, OSError) as error:
+            raise SyncRefused(
+                "destination_unusable",
+                f"The Delta folder {self._uri} cannot be written: {str(error).splitlines()[0]}",
+                "See to it that it can; the next run publishes what is waiting.",
+                kept="Each table holds its last published version, and what was read is kept",
+            ) from None
+
+    def _bring(self, table: Table, progress: Progress) -> IndexEntry:
+        """Bring one Delta table to what readers see of the rows; the version that it then has."""
+        assert table.live is not None
+        assert table.changed_ts is not None
+        delta = self._open(table.name)
+        app = f"posthog-convex/{table.live.number}"
+        since = None if delta is None else delta.transaction_version(app)
+        if delta is None or since != table.changed_ts:
+            commit = _commit(app, table.changed_ts)
+            if delta is None or since is None or _types(delta) != _wanted(table, progress.mode):
+                self._overwrite(table, commit)
+            else:
+                self._merge(delta, table, progress.mode, since, commit)
+            self._notice("table")
+            delta = self._open(table.name)
+            assert delta is not None
+        return IndexEntry(table.name, table.ref.component, table.ref.table, delta.version())
+
+    def _overwrite(self, table: Table, commit: CommitProperties) -> None:
+        from deltalake import write_deltalake
+
+        write_deltalake(
+            self._at(table.name),
+            self._rows.connection().sql(rows_sql.as_text(table)).to_arrow_reader(),
+            mode="overwrite",
+            schema_mode="overwrite",
+            commit_properties=commit,
+        )
+
+    def _merge(
+        self, delta: DeltaTable, table: Table, mode: Mode, since: int, commit: CommitProperties
+    ) -> None:
+        """What changed since a snapshot, and the ids of what is gone, as one commit."""
+        connection = self._rows.connection()
+        connection.register(rows_sql.BATCH, delta.to_pyarrow_table(columns=["_id"]))
+        source = connection.sql(rows_sql.changed_and_gone(table, since)).to_arrow_table()
+        connection.unregister(rows_sql.BATCH)
+        columns = {f'"{name}"': f's."{name}"' for name in _wanted(table, mode)}
+        same = "t._id = s._id" + (" AND t._ts = s._ts" if mode is Mode.HISTORY else "")
+        merger = delta.merge(
+            source, same, source_alias="s", target_alias="t", commit_properties=commit
+        )
+        merger.when_matched_delete("s._gone").when_matched_update(
+            columns, "NOT s._gone"
+        ).when_not_matched_insert(columns, "NOT s._gone").execute()
+
+    def _empty(self, name: str) -> None:
+        """A table that is gone: its history stays in the older versions."""
+        delta = self._open(name)
+        if delta is not None:
+            delta.delete()
+
+    def _index(self) -> Index:
+        delta = self._open(INDEX)
+        if delta is None:
+            return Index(0, ())
+        rows = delta.to_pyarrow_table().to_pylist()
+        entries = [
+            IndexEntry(row["name"], row["component"], row["table"], row["version"])
+            for row in sorted(rows, key=lambda row: int(row["position"]))
+        ]
+        return Index(rows[0]["snapshot_ts"] if rows else 0, tuple(entries))
+
+    def _write_index(self, index: Index) -> None:
+        import pyarrow as pa
+        from deltalake import write_deltalake
+
+        entries = index.tables
+        columns = {
+            "position": pa.array(range(len(entries)), pa.int64()),
+            "name": pa.array([entry.name for entry in entries], pa.string()),
+            "component": pa.array([entry.component for entry in entries], pa.string()),
+            "table": pa.array([entry.table for entry in entries], pa.string()),
+            "version": pa.array([entry.version for entry in entries], pa.int64()),
+            "snapshot_ts": pa.array([index.snapshot_ts] * len(entries), pa.int64()),
+        }
+        write_deltalake(self._at(INDEX), pa.table(columns), mode="overwrite")
+        self._notice("index")
+
+    def _open(self, name: str) -> DeltaTable | None:
+        from deltalake import DeltaTable
+
+        at = self._at(name)
+        return DeltaTable(at) if DeltaTable.is_deltatable(at) else None
+
+    def _at(self, name: str) -> str:
+        return f"{self._uri}/{name}"
+
+
+def _commit(app: str, version: int) -> CommitProperties:
+    from deltalake import CommitProperties, Transaction
+
+    return CommitProperties(app_transactions=[Transaction(app, version)])
+
+
+def _types(delta: DeltaTable) -> dict[str, str]:
+    return {field.name: str(field.type.type) for field in delta.schema().fields}
+
+
+def _wanted(table: Table, mode: Mode) -> dict[str, str]:
+    """The names and Delta types of what readers see of a table."""
+    assert table.live is not None
+    wanted = {"_id": "string", "_creationTime": "timestamp", "_creationTime_ms": "double"}
+    wanted["_ts"] = "long"
+    if mode is Mode.HISTORY:
+        wanted["_valid_to"] = "long"
+    if mode is not Mode.HARD:
+        wanted["_deleted"] = "boolean"
+    wanted |= {column.name: _DELTA_TYPES[column.kind] for column in table.live.schema.columns}
+    if table.live.schema.has_nulls:
+        wanted["_null_fields"] = "string"
+    return wanted
