@@ -6,14 +6,20 @@ once.
 
 from __future__ import annotations
 
+import json
+import shlex
+
 from rich.text import Text
 
 from demo.host import SHOP, Host
+from demo.processes import tool
 from demo.receiver import FLAG, USUAL_REFRESH_S, Receiver
 
 
-def guide(host: Host, receiver: Receiver, shop_url: str | None, seconds: float) -> Text:
-    """The links and a short tour."""
+def guide(
+    host: Host, receiver: Receiver, shop_url: str | None, seconds: float, person: str
+) -> Text:
+    """The links and a short tour; `person` is who has visited already, empty for nobody."""
     links = [
         *([] if shop_url is None else [("The shop", shop_url)]),
         ("PostHog Local" if receiver.local is not None else "PostHog", receiver.host),
@@ -23,17 +29,20 @@ def guide(host: Host, receiver: Receiver, shop_url: str | None, seconds: float) 
     text.append(f"\nReady after {seconds:.0f} s.\n", style="bold")
     for name, url in links:
         text.append(f"\n  {name}\n    {url}\n")
-    text.append("\n" + "\n".join(_tour(host, receiver, shop_url)) + "\n")
+    text.append("\n" + "\n".join(_tour(host, receiver, shop_url, person)) + "\n")
     return text
 
 
-def _tour(host: Host, receiver: Receiver, shop_url: str | None) -> list[str]:
+def _tour(host: Host, receiver: Receiver, shop_url: str | None, person: str) -> list[str]:
     if shop_url is None:
+        offers = [tool("pyconvex")[0], "run", "products:offers", "--watch"]
+        if person:
+            offers += ["--identity", json.dumps({"subject": person})]
         return [
-            "The visit above was made by a Python client. Make it your own way:",
+            "In another terminal, the prices as that visitor sees them:",
             f"  cd {host.folder}",
-            "  pyconvex run products:offers --watch      follows the prices",
-            *_flag_tour(receiver, "the prices change"),
+            f"  {shlex.join(offers)}",
+            *_flag_tour("  ", receiver, "the prices change"),
             "Ctrl-C stops everything.",
         ]
     return [
@@ -43,22 +52,22 @@ def _tour(host: Host, receiver: Receiver, shop_url: str | None) -> list[str]:
         "     then with one that is declined.",
         *(["  3. Below the shop: “Your timeline”. All of it is there, before and after signing up."]
           if receiver.local is not None else ["  3. In PostHog: Activity, and the person."]),
-        *_flag_tour(receiver, "the open shop changes its prices"),
+        *_flag_tour("  4. ", receiver, "the open shop changes its prices"),
         f"  The functions are in {SHOP / 'convex'}: save one, and it is deployed.",
         "Ctrl-C stops everything.",
     ]  # fmt: skip
 
 
-def _flag_tour(receiver: Receiver, effect: str) -> list[str]:
+def _flag_tour(begin: str, receiver: Receiver, effect: str) -> list[str]:
     if receiver.flags_key is None:
-        return ["  No key reads flags (--flags-key), so the discount stays at none."]
+        return [f"{begin}No key reads flags (--flags-key), so the discount stays at none."]
     every = f"The host asks for changed flags every {receiver.refresh_s} s"
     every += (
         "." if receiver.refresh_s == USUAL_REFRESH_S else f" here; {USUAL_REFRESH_S} s is usual."
     )
     if receiver.local is None:
-        return [f"  4. Edit the flag {FLAG}: {effect}. {every}"]
+        return [f"{begin}Edit the flag {FLAG}: {effect}. {every}"]
     return [
-        f"  4. Enable the flag at {receiver.host}/feature_flags/{FLAG} and save: {effect}.",
-        f"     {every}",
+        f"{begin}Switch the flag on or off at {receiver.host}/feature_flags/{FLAG}: {effect}.",
+        f"{' ' * len(begin)}{every}",
     ]

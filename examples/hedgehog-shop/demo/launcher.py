@@ -83,10 +83,12 @@ def _demo(console: Console, stack: ExitStack, folder: Path, options: Options) ->
     if options.script:
         _script(console, Visit(host, receiver, _visitor(stack, folder, host, receiver, shop_url)))
         return
+    seconds, person = time.monotonic() - began, ""
     if shop_url is None and receiver.local is not None:
-        visitor = _visitor(stack, folder, host, receiver, None)
-        _script(console, Visit(host, receiver, visitor))
-    console.print(guide(host, receiver, shop_url, time.monotonic() - began), soft_wrap=True)
+        visit = Visit(host, receiver, _visitor(stack, folder, host, receiver, None))
+        _script(console, visit)
+        person = visit.person
+    console.print(guide(host, receiver, shop_url, seconds, person), soft_wrap=True)
     while not host.process.ended():
         time.sleep(_LOOK_S)
     raise DemoError("The host ended by itself.")
