@@ -632,3 +632,15 @@ def test_a_client_that_has_gone_gets_nothing() -> None:
     peer.seconds += 99
     peer.protocol.tick(peer.now)
     assert peer.frames() == []
+
+
+def test_a_mutation_tells_how_many_stood_in_line_before_it() -> None:
+    peer = connected()
+    lengths = []
+    for number in range(3):
+        peer.mutate(number, n=number)
+    for number in range(3):
+        lengths.append(peer.take(RunMutation).call.queue_length)
+        peer.protocol.mutation_finished(Success(b"null", (), 10 + number), peer.now)
+        peer.frames()
+    assert lengths == [0, 1, 2]

@@ -125,6 +125,7 @@ def _function(run: RunRecord, path: str = "", component: str = "") -> v2.Functio
         type=run.kind,
         cached=run.cached if run.kind == "query" else None,
         request_id=run.request_id,
+        mutation_queue_length=run.queue_length if mutates else None,
         mutation_retry_count=run.retries if mutates else None,
         component_path=within or msgspec.UNSET,
     )

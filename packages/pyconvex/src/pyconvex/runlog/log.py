@@ -15,6 +15,7 @@ import contextlib
 import logging
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,7 @@ class RunLog:
     async def sweep(self) -> None:
         """Drop segments that are too many or too old; counts what lanes lose by it."""
         in_thread = asyncio.get_running_loop().run_in_executor
+        lost_in_all: Counter[str] = Counter()
         for segment in await in_thread(None, self._writer.expired):
             for lane, kinds in list(self._lanes.items()):
                 cursor = self._cursors.get(lane)
@@ -192,15 +194,17 @@ class RunLog:
                 after = cursor.position
                 lost = await in_thread(None, self._count, kinds, after, segment)
                 self._cursors.lose(lane, position(segment + 1, 0), lost)
-                if lost:
-                    _LOG.error(
-                        "Lane %s lost %d entries of the run log that it had not delivered: the log "
-                        "is full, or they are too old.",
-                        lane,
-                        lost,
-                    )
-                    self.on_lost(lane, lost)
+                lost_in_all[lane] += lost
             await in_thread(None, self._writer.remove, segment)
+        for lane, lost in lost_in_all.items():
+            if lost:
+                _LOG.error(
+                    "Lane %s lost %d entries of the run log that it had not delivered: the log is "
+                    "full, or they are too old.",
+                    lane,
+                    lost,
+                )
+                self.on_lost(lane, lost)
 
     def _count(self, kinds: frozenset[str], after: Position, segment: int) -> int:
         reader = RunLogReader(self.folder, kinds, last_segment=segment)

@@ -66,6 +66,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     occ: Occ | None = None
     #: Attempts of the same call before this one.
     retries: int = 0
+    #: Mutations of the same WebSocket session that stood in line before it; None for other calls.
+    queue_length: int | None = None
     #: The HTTP status that an HTTP action answered with; 0 for other functions, and while it had
     #: not answered.
     status: int = 0

@@ -84,6 +84,8 @@ class FunctionCall(msgspec.Struct, frozen=True, kw_only=True):
     trace: TraceContext = NO_TRACE
     #: Attempts of it before this one.
     attempt: int = 0
+    #: Mutations of the same WebSocket session that stood in line before it; None for other calls.
+    queue_length: int | None = None
 
     @property
     def job_id(self) -> str:

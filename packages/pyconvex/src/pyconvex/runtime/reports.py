@@ -103,6 +103,7 @@ class RunReports:
             report=finished.report,
             told_lines=told_lines,
             retries=retries,
+            queue_length=call.queue_length,
             status=status,
         )
 

@@ -369,6 +369,9 @@ class SyncProtocol:
         if len(self._mutations) >= MAX_QUEUED:
             return self._close(CLOSE_TRY_AGAIN, "TooManyConcurrentMutations")
         call = self._call("mutation", message)
+        if isinstance(call, FunctionCall):
+            before = len(self._mutations) + (self._running is not None)
+            call = msgspec.structs.replace(call, queue_length=before)
         self._mutations.append(_Waiting(message.request_id, call, self._caller))
         self._run_next_mutation(now)
 
