@@ -6,6 +6,7 @@ follows from its entry alone, so that an entry that is delivered again is the sa
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -100,13 +101,17 @@ def _of_run(
         ts_ms=ts_ms,
         text=text,
         request_id=run.request_id,
-        trace_id=trace_id_of(run.request_id),
+        trace_id=_trace_id(run.request_id),
         execution_id=run.execution_id,
         user_id=run.report.user_id,
         session_id=run.report.session_id,
         exception=exception,
         run=run,
     )
+
+
+#: All lines of a run follow each other.
+_trace_id = lru_cache(maxsize=64)(trace_id_of)
 
 
 def _of_host(entry: RunEntry) -> StreamEvent | None:

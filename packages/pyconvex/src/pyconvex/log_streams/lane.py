@@ -24,6 +24,10 @@ from pyconvex.runlog.entries import RunEntry
 IMPORT_PATH = "pyconvex.log_streams.lane:StreamLane"
 
 
+#: Events kept from their admission to their first encoding: more than a lane has in hand.
+MAX_MADE = 4096
+
+
 class StreamSettings(msgspec.Struct, frozen=True):
     """All that a stream's lane needs to know."""
 
@@ -65,6 +69,10 @@ class StreamLane(LooseRunLogLane):
 
     uncounted = frozenset({topics.entry_kind(topics.LOG_STREAM_EGRESS)})
 
+    def __init__(self) -> None:
+        #: Events that were made to be admitted and not yet encoded, by their ids.
+        self._made: dict[str, StreamEvent] = {}
+
     def configure(self, settings: bytes) -> None:
         self._settings = given = msgspec.json.decode(settings, type=StreamSettings)
         kind = sinks().get(given.stream_type)
@@ -83,10 +91,16 @@ class StreamLane(LooseRunLogLane):
             self._sink.note(entry)
             return False
         event = self._event(entry)
-        return event is not None and self._sink.admit(event)
+        if event is None or not self._sink.admit(event):
+            return False
+        if len(self._made) >= MAX_MADE:
+            self._made.clear()
+        self._made[event.id] = event
+        return True
 
     def encode(self, entries: Sequence[RunEntry], env: Mapping[str, str]) -> Request | None:
-        events = [event for entry in entries if (event := self._event(entry)) is not None]
+        found = (self._made.pop(entry.id, None) or self._event(entry) for entry in entries)
+        events = [e for e in found if e is not None and e.topic in self._topics]
         given = self._settings
         return self._sink.encode(events, given.config, given.deployment) if events else None
 
