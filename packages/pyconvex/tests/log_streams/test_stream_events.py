@@ -72,6 +72,11 @@ def test_what_goes_beside_the_events_of_a_run() -> None:
     assert [e.id for e in events(record())] == [e.id for e in events(record())]
 
 
+def test_a_call_that_came_with_a_trace_keeps_it() -> None:
+    (event,) = events(record(trace_id="0af7651916cd43dd8448eb211c80319c"), {"log"})
+    assert event.trace_id == "0af7651916cd43dd8448eb211c80319c"
+
+
 def test_a_query_is_cached_or_not_and_a_mutation_is_neither() -> None:
     cached = events(record(kind="query", cached=True, report=Report()), {"execution"})[0]
     told = wire(cached)

@@ -101,7 +101,7 @@ def _of_run(
         ts_ms=ts_ms,
         text=text,
         request_id=run.request_id,
-        trace_id=_trace_id(run.request_id),
+        trace_id=run.trace_id or _trace_id(run.request_id),
         execution_id=run.execution_id,
         user_id=run.report.user_id,
         session_id=run.report.session_id,
