@@ -39,6 +39,8 @@ HEADERS = {
     "cache-control": "no-store",
 }
 _PREVIEW_PROPERTIES = 4
+# What stands beside each event anyway, or is no secret worth the room.
+_BESIDE = ("distinct_id", "token")
 # What says most about the events that SDKs send by themselves.
 _TELLING = (
     "$exception_types",
@@ -140,7 +142,7 @@ def _by_day(entries: Iterable[Entry]) -> list[tuple[str, list[Entry]]]:
 
 def _preview(properties: dict[str, Any]) -> list[tuple[str, str]]:
     """The caller's own properties, or those that tell most, short enough for one line."""
-    own = [name for name in properties if not name.startswith("$") and name != "token"]
+    own = [name for name in properties if not name.startswith("$") and name not in _BESIDE]
     telling = [name for name in _TELLING if properties.get(name) not in (None, "", [])]
     return [(name, _short(properties[name])) for name in (telling + own)[:_PREVIEW_PROPERTIES]]
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from demo.receiver import FLAG
 from demo.timeline import Expected, wait_for
+from opened_shop import Opened
 from playwright.sync_api import Browser
-from shopper import PRODUCT, Place, Shopper, mail
+from shopper import PRODUCT, Shopper, mail
 
 from posthog_local.testing import PostHogLocal
 
@@ -23,17 +24,23 @@ Opens = Callable[[], Shopper]
 
 
 @pytest.fixture
-def opens(chrome: Browser, place: Place) -> Iterator[Opens]:
+def opens(browser: Browser, opened: Opened) -> Iterator[Opens]:
     """A browser that has been nowhere, each time."""
-    opened: list[Shopper] = []
+    shoppers: list[Shopper] = []
 
     def open_one() -> Shopper:
-        opened.append(Shopper(chrome, place.shop, place.local.project_token))
-        return opened[-1]
+        shoppers.append(Shopper(browser, opened.url, opened.receiver.token))
+        return shoppers[-1]
 
     yield open_one
-    for shopper in opened:
+    for shopper in shoppers:
         shopper.leaves()
+
+
+@pytest.fixture
+def local(opened: Opened) -> PostHogLocal:
+    assert opened.receiver.local is not None
+    return opened.receiver.local
 
 
 def events_of(local: PostHogLocal, person: str) -> list[dict[str, Any]]:
@@ -58,21 +65,21 @@ def bucket(person: str) -> float:
     return int(hashlib.sha1(f"{FLAG}.{person}".encode()).hexdigest()[:15], 16) / (16**15 - 1)
 
 
-def test_what_happened_before_identify_is_on_the_person(place: Place, opens: Opens) -> None:
+def test_what_happened_before_identify_is_on_the_person(local: PostHogLocal, opens: Opens) -> None:
     shopper = opens()
     # The page can't reach PostHog at first, so that it hears of the person from functions.
-    captured = re.compile(re.escape(place.local.url) + r"/(i/v0/)?e/")
+    captured = re.compile(re.escape(local.url) + r"/(i/v0/)?e/")
     shopper.page.route(captured, lambda route: route.abort())
     anonymous = shopper.visit()
     early = shopper.joins("Early")
     shopper.choose_plan("Hedge club")
-    arrive(place.local, early, "signed_up", "plan_changed")
-    before = place.local.person(early)
+    arrive(local, early, "signed_up", "plan_changed")
+    before = local.person(early)
     assert before is not None
-    assert (before["distinct_ids"], place.local.person(anonymous)) == ([early], None)
+    assert (before["distinct_ids"], local.person(anonymous)) == ([early], None)
     shopper.page.unroute(captured)  # posthog-js tries again by itself
-    events = arrive(place.local, early, "$pageview", "$pageview", "$identify", "$identify")
-    after = place.local.person(early)
+    events = arrive(local, early, "$pageview", "$pageview", "$identify", "$identify")
+    after = local.person(early)
     assert after is not None
     assert after["id"] == before["id"]
     assert set(after["distinct_ids"]) == {anonymous, early}
@@ -80,15 +87,17 @@ def test_what_happened_before_identify_is_on_the_person(place: Place, opens: Ope
     assert after["properties"]["plan"] == "club"
     assert {one["distinct_id"] for one in events if one["event"] == "$pageview"} >= {anonymous}
     # In the order in which it happened, whatever came first; and nothing twice.
-    told = [entry.get("event") for entry in place.local.timeline(early)]
+    told = [entry.get("event") for entry in local.timeline(early)]
     named = [name for name in told if name in ("$pageview", "signed_up", "plan_changed")]
     assert named[0] == "$pageview"
     assert [name for name in named if name != "$pageview"] == ["signed_up", "plan_changed"]
     assert len({one["uuid"] for one in events}) == len(events)
-    assert place.local.warnings() == []
+    assert local.warnings() == []
 
 
-def test_a_second_user_on_the_same_browser_is_another_person(place: Place, opens: Opens) -> None:
+def test_a_second_user_on_the_same_browser_is_another_person(
+    local: PostHogLocal, opens: Opens
+) -> None:
     shopper = opens()
     shopper.visit()
     first = shopper.joins("First")
@@ -102,9 +111,9 @@ def test_a_second_user_on_the_same_browser_is_another_person(place: Place, opens
     shopper.put_into_cart(PRODUCT)
     shopper.choose_plan("Hedge club")
 
-    of_first = arrive(place.local, first, "signed_up", "added_to_cart", "$identify")
-    of_second = arrive(place.local, second, "signed_up", "plan_changed", "$identify", "$identify")
-    one, other = place.local.person(first), place.local.person(second)
+    of_first = arrive(local, first, "signed_up", "added_to_cart", "$identify")
+    of_second = arrive(local, second, "signed_up", "plan_changed", "$identify", "$identify")
+    one, other = local.person(first), local.person(second)
     assert one is not None
     assert other is not None
     assert one["id"] != other["id"]
@@ -121,10 +130,10 @@ def test_a_second_user_on_the_same_browser_is_another_person(place: Place, opens
     assert first_session not in sessions_in(of_second)
     assert not {event["uuid"] for event in of_first} & {event["uuid"] for event in of_second}
     assert {event["distinct_id"] for event in of_second} == {between, second}
-    assert place.local.warnings() == []
+    assert local.warnings() == []
 
 
-def test_a_flag_of_one_user_is_not_left_to_the_next(place: Place, opens: Opens) -> None:
+def test_a_flag_of_one_user_is_not_left_to_the_next(local: PostHogLocal, opens: Opens) -> None:
     shopper = opens()
     shopper.visit()
     people = {}
@@ -133,7 +142,7 @@ def test_a_flag_of_one_user_is_not_left_to_the_next(place: Place, opens: Opens) 
         shopper.signs_out()
     inside, outside = sorted(people, key=lambda name: bucket(people[name]))
     rollout = 50 * (bucket(people[inside]) + bucket(people[outside]))
-    place.local.set_flag(FLAG, rollout=rollout, variants={"variant-a": 100, "variant-b": 0})
+    local.set_flag(FLAG, rollout=rollout, variants={"variant-a": 100, "variant-b": 0})
     try:
         assert shopper.signs_in(inside) == people[inside]
         shopper.sees_price(PRODUCT, 80)
@@ -147,14 +156,14 @@ def test_a_flag_of_one_user_is_not_left_to_the_next(place: Place, opens: Opens) 
         shopper.put_into_cart(PRODUCT)
         shown = shopper.page.evaluate("location.pathname")
     finally:
-        place.local.set_flag(FLAG, active=False, variants={"variant-a": 100, "variant-b": 0})
-    ours = arrive(place.local, people[inside], "added_to_cart", "$feature_flag_called")
-    others = arrive(place.local, people[outside], "added_to_cart", "$feature_flag_called")
+        local.set_flag(FLAG, active=False, variants={"variant-a": 100, "variant-b": 0})
+    ours = arrive(local, people[inside], "added_to_cart", "$feature_flag_called")
+    others = arrive(local, people[outside], "added_to_cart", "$feature_flag_called")
     assert answers(ours) >= {"variant-a"}
     assert "variant-a" not in answers(others)
     # So does what the page has captured since it was told the flags of this user.
     viewed = {"$pathname": shown, "distinct_id": people[outside]}
-    view = place.local.wait_for_event("$pageview", properties=viewed, timeout=PATIENCE_S)
+    view = local.wait_for_event("$pageview", properties=viewed, timeout=PATIENCE_S)
     assert view["properties"].get(f"$feature/{FLAG}") in (None, False)
     # And what nobody's browser has captured in between knows the flag of nobody.
     for event in (*ours, *others):
@@ -171,7 +180,7 @@ def answers(events: list[dict[str, Any]]) -> set[Any]:
     return {one["$feature_flag_response"] for one in called if one["$feature_flag"] == FLAG}
 
 
-def test_two_browsers_of_one_user_are_one_person(place: Place, opens: Opens) -> None:
+def test_two_browsers_of_one_user_are_one_person(local: PostHogLocal, opens: Opens) -> None:
     laptop, phone = opens(), opens()
     on_laptop = laptop.visit()
     user = laptop.joins("Both")
@@ -181,8 +190,8 @@ def test_two_browsers_of_one_user_are_one_person(place: Place, opens: Opens) -> 
     phone.put_into_cart(PRODUCT)
     laptop.choose_plan("Hedge club")
 
-    events = arrive(place.local, user, "added_to_cart", "plan_changed", *["$identify"] * 3)
-    person = place.local.person(user)
+    events = arrive(local, user, "added_to_cart", "plan_changed", *["$identify"] * 3)
+    person = local.person(user)
     assert person is not None
     assert set(person["distinct_ids"]) == {on_laptop, on_phone, user}
     assert [one["event"] for one in events].count("signed_up") == 1
@@ -190,10 +199,12 @@ def test_two_browsers_of_one_user_are_one_person(place: Place, opens: Opens) -> 
     assert sessions_in(events, "added_to_cart") == {phone.session}
     assert sessions_in(events, "plan_changed", "signed_up") == {laptop.session}
     assert sessions_in(events, "$pageview") == {laptop.session, phone.session}
-    assert place.local.warnings() == []
+    assert local.warnings() == []
 
 
-def test_two_sessions_of_one_user_each_keep_what_is_theirs(place: Place, opens: Opens) -> None:
+def test_two_sessions_of_one_user_each_keep_what_is_theirs(
+    local: PostHogLocal, opens: Opens
+) -> None:
     shopper = opens()
     shopper.visit()
     user = shopper.joins("Twice")
@@ -209,7 +220,7 @@ def test_two_sessions_of_one_user_each_keep_what_is_theirs(place: Place, opens: 
     shopper.pay("works")
 
     events = arrive(
-        place.local, user, "$exception", "$exception", "added_to_cart", "added_to_cart",
+        local, user, "$exception", "$exception", "added_to_cart", "added_to_cart",
         "plan_changed", "order_placed",
     )  # fmt: skip
     assert sessions_in(events, "signed_up", "plan_changed") == {sessions[0]}
@@ -219,9 +230,9 @@ def test_two_sessions_of_one_user_each_keep_what_is_theirs(place: Place, opens: 
         assert [one["properties"]["$session_id"], other["properties"]["$session_id"]] == sessions
     assert sessions_in(events, "$pageview") == set(sessions)
     shopper.page.goto("about:blank")  # posthog-js sends what it has recorded
-    replays = recordings_of(place.local, user, 2)
+    replays = recordings_of(local, user, 2)
     assert [each["session_id"] for each in replays] == sessions
-    person = place.local.person(user)
+    person = local.person(user)
     assert person is not None
     assert user in person["distinct_ids"]
 

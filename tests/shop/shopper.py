@@ -7,14 +7,10 @@ asked of posthog-js is read from where it keeps it, as its next page load would.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
-from demo.host import Host
 from demo.visitors.browser import BrowserVisitor
 from playwright.sync_api import Browser, expect
-
-from posthog_local.testing import PostHogLocal
 
 PASSWORD = "a hedge of hawthorn"
 PRODUCT = "Winter house"
@@ -35,15 +31,6 @@ _AGE = """
         document.cookie = key + "=" + encodeURIComponent(older(text)) + "; path=/";
     }
 """
-
-
-@dataclass(frozen=True)
-class Place:
-    """The shop as it runs, and who may say what arrived."""
-
-    shop: str
-    host: Host
-    local: PostHogLocal
 
 
 class Shopper(BrowserVisitor):
