@@ -29,7 +29,10 @@ def test_pages_are_accessible(shop: Shop, chrome: Browser, scheme: Any, size: st
         assert (tab.serious(), tab.overflows()) == ([], False)
         if (scheme, size) == ("light", "desk"):
             tab.keep_picture("logs")
-        for path in ("log_streams", "log_streams/new/webhook", "log_streams/new/file"):
+        for path in (
+            *("functions", "tables", "tables/orders", "schedules", "variables", "tables/nothing"),
+            *("log_streams", "log_streams/new/webhook", "log_streams/new/file"),
+        ):
             page.goto(f"/dashboard/{path}")
             assert (path, tab.serious(), tab.overflows()) == (path, [], False)
         page.get_by_role("button", name="Add").click()

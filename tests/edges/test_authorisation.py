@@ -163,7 +163,9 @@ OPEN_PAGES = {"/dashboard/sign_in", "/dashboard/sign_in/{link}", "/dashboard/ass
 def pages_of_the_dashboard() -> list[tuple[str, str]]:
     """Every page and form of the dashboard, from itself."""
     nothing: Any = object()
-    dashboard = Dashboard(Sessions(), nothing, nothing, log_streams=nothing, deployment="any")
+    dashboard = Dashboard(
+        Sessions(), nothing, nothing, log_streams=nothing, queries=nothing, deployment="any"
+    )
     return sorted(
         (route.path, method)
         for route in dashboard.routes

@@ -54,6 +54,11 @@ async def note(ctx: MutationCtx, text: str) -> None:
     print(text)
 
 
+@mutation
+async def remind(ctx: MutationCtx, text: str) -> None:
+    await ctx.scheduler.run_after(3600, note, text=text)
+
+
 class OutOfStock(Exception):
     pass
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyconvex.dashboard.runs import Filter, by_request, chosen, trace_of
+from pyconvex.dashboard.runs import Filter, by_request, chosen
 from pyconvex.runlog import LogLine, Occ, Report, RunRecord
 
 LINES = tuple(
@@ -50,7 +50,7 @@ def test_function_text_request_and_user() -> None:
     found = record(lines=LINES, component="shop", user_id="ada", error="Uncaught KeyError: 'x'")
     for wanted in (
         *({"function": "ORDERS:pl"}, {"function": "shop/orders"}, {"text": "a WARN l"}),
-        *({"text": "keyerror"}, {"request": "r1"}, {"request": trace_of(found)}, {"user": "ada"}),
+        *({"text": "keyerror"}, {"request": "r1"}, {"request": found.trace}, {"user": "ada"}),
     ):
         assert chosen(found, Filter.of(wanted)) is not None, wanted
     for wanted in (

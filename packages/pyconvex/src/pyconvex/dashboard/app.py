@@ -15,8 +15,9 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
-from pyconvex.dashboard import logs, streams
+from pyconvex.dashboard import contents, logs, streams
 from pyconvex.dashboard.door import Door, Visit
+from pyconvex.dashboard.questions import Questions, RunsQueries
 from pyconvex.dashboard.render import HEADERS, Renderer
 from pyconvex.dashboard.sessions import Sessions
 from pyconvex.dashboard.signin import SignInPages
@@ -37,8 +38,9 @@ _ASSETS = {
 class Dashboard:
     """Answers below `/dashboard`.
 
-    `recent` are the executions that the logs page follows; what else is given has pages. `cookie`
-    and `origin` are the `Door`'s; `deployment` is the name that the pages show.
+    `recent` are the executions that the logs page follows; what else is given has pages, and
+    `queries` is who is asked for what is in the deployment. `cookie` and `origin` are the `Door`'s;
+    `deployment` is the name that the pages show.
     """
 
     def __init__(
@@ -48,12 +50,17 @@ class Dashboard:
         recent: RecentRuns,
         *,
         log_streams: LogStreamOperations | None = None,
+        queries: RunsQueries | None = None,
         deployment: str,
         cookie: str = "pyconvex",
         origin: str | None = None,
     ) -> None:
         self._door = door = Door(sessions, cookie=cookie, origin=origin)
-        sections = (logs.SECTION, *((streams.SECTION,) if log_streams is not None else ()))
+        sections = [
+            logs.SECTION,
+            *([streams.SECTION] if log_streams is not None else []),
+            *(contents.SECTIONS if queries is not None else []),
+        ]
         self._renderer = renderer = Renderer(deployment=deployment, sections=sections)
         self.routes: list[Route] = [
             Route("/dashboard", door.inside(self.home), methods=["GET"]),
@@ -63,6 +70,8 @@ class Dashboard:
         ]
         if log_streams is not None:
             self.routes += streams.StreamPages(log_streams, door, renderer).routes()
+        if queries is not None:
+            self.routes += contents.ContentPages(Questions(queries), door, renderer).routes()
         self._router = Router(self.routes, default=self._missing)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -7,6 +7,7 @@ addresses that are not the dashboard's own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,7 +42,7 @@ class Section(msgspec.Struct, frozen=True):
 class Renderer:
     """Renders templates by name, for one deployment."""
 
-    def __init__(self, *, deployment: str, sections: tuple[Section, ...]) -> None:
+    def __init__(self, *, deployment: str, sections: Sequence[Section]) -> None:
         self._environment = jinja2.Environment(
             loader=jinja2.PackageLoader("pyconvex.dashboard"),
             autoescape=True,

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from pyconvex.runlog import ExceptionReport, LogLine, RunRecord
-from pyconvex.runlog.traces import trace_id_of
 
 #: What can be asked for, and how people read it. Each includes what follows.
 LEVELS = {
@@ -91,13 +90,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def user(self) -> str:
-        """Whose call it was, "" where nobody looked."""
-        return self.record.report.user_id or ""
+        """Whose run it was, "" where nobody looked."""
+        return self.record.person or ""
 
     @property
     def trace(self) -> str:
         """The trace of its request."""
-        return trace_of(self.record)
+        return self.record.trace
 
 
 class RequestRuns(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,9 +108,9 @@ class RequestRuns(msgspec.Struct, frozen=True, kw_only=True):
 
 def chosen(record: RunRecord, wanted: Filter) -> Run | None:
     """The execution with the lines that are wanted; None when the filter leaves it out."""
-    if wanted.request not in ("", record.request_id, trace_of(record)):
+    if wanted.request not in ("", record.request_id, record.trace):
         return None
-    if wanted.user not in ("", record.report.user_id or ""):
+    if wanted.user not in ("", record.person or ""):
         return None
     if wanted.function.lower() not in function_name(record.path, record.component).lower():
         return None
@@ -142,11 +141,6 @@ def function_name(path: str, component: str) -> str:
     ('orders:place', 'posthog/lib:capture')
     """
     return f"{component}/{path}" if component else path
-
-
-def trace_of(record: RunRecord) -> str:
-    """The trace that a run belongs to."""
-    return trace_id_of(record.request_id)
 
 
 def _says(record: RunRecord, lines: tuple[LogLine, ...], text: str) -> bool:

@@ -258,6 +258,7 @@ class Server:
                 authenticator,
                 self._run_log.recent,
                 log_streams=self.log_streams,
+                queries=host,
                 deployment=self.settings.name,
                 cookie=f"pyconvex_{listener.getsockname()[1]}",
                 origin=self.settings.cloud_origin,

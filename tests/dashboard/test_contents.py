@@ -1,0 +1,69 @@
+"""The pages that only show: functions, tables and documents, schedules, names of variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+from dashboard_browsing import PATIENCE_S, Shop
+
+CANARY = "canary-value-of-a-variable"
+
+
+@pytest.fixture
+def visitor(shop: Shop) -> Iterator[httpx2.Client]:
+    """Somebody who is signed in."""
+    with httpx2.Client(
+        base_url=shop.url, headers={"origin": shop.url}, timeout=PATIENCE_S
+    ) as client:
+        link = shop.link().rpartition("/")[2]
+        assert client.post("/dashboard/sign_in", data={"link": link}).status_code == 303
+        yield client
+
+
+def test_functions_with_kind_visibility_and_arguments(visitor: httpx2.Client) -> None:
+    page = visitor.get("/dashboard/functions").text
+    place = re.search(r"<tr><td class=\"mono\">orders:place</td>.*?</tr>", page)
+    assert place is not None
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", place[0])
+    assert cells == ["orders:place", "mutation", "everybody", "amount?, item"]
+    assert re.search(r"orders:note</td><td>mutation</td><td>the app itself</td>", page)
+
+
+def test_documents_page_by_page(shop: Shop, visitor: httpx2.Client) -> None:
+    assert 'href="/dashboard/tables/orders"' in visitor.get("/dashboard/tables").text
+    for number in range(60):
+        shop.call("orders:place", item="mug", amount=number)
+    first = visitor.get("/dashboard/tables/orders").text
+    assert first.count("<tr>") == 51
+    older = re.search(r'href="([^"]+)">Older<', first)
+    assert older is not None
+    second = visitor.get(older[1].replace("&amp;", "&")).text
+    assert second.count("<tr>") >= 11
+    assert "Newest" in second
+    shown = set(re.findall(r"[0-9a-hjkmnp-tv-z]{31,37}", first))
+    assert not shown & set(re.findall(r"[0-9a-hjkmnp-tv-z]{31,37}", second))
+
+
+def test_what_is_not_there_is_said(visitor: httpx2.Client) -> None:
+    for path in ("tables/_secrets", "tables/orders?component=nowhere", "tables/orders?cursor=x"):
+        page = visitor.get(f"/dashboard/{path}")
+        assert (page.status_code, "No answer" in page.text) == (404, True), path
+
+
+def test_schedules(shop: Shop, visitor: httpx2.Client) -> None:
+    shop.call("orders:remind", text="<b>call</b>")
+    page = visitor.get("/dashboard/schedules").text
+    assert "count the shelf" in page
+    assert re.search(r"orders.py:note</td>.*?<td>pending</td>", page, re.S)
+
+
+def test_variables_by_name_alone(shop: Shop, visitor: httpx2.Client) -> None:
+    assert "No variable is set." in visitor.get("/dashboard/variables").text
+    changes = [{"name": "SHOP_KEY", "value": CANARY}]
+    shop.admin("POST", "/api/update_environment_variables", {"changes": changes})
+    for path in ("variables", "logs", "functions", "schedules", "log_streams"):
+        page = visitor.get(f"/dashboard/{path}").text
+        assert ("SHOP_KEY" in page, CANARY in page) == (path == "variables", False)
