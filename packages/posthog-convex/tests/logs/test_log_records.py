@@ -17,6 +17,7 @@ from posthog_convex.logs import (
     LogRecord,
     Resource,
     Severity,
+    as_printed,
     logs_body,
     logs_headers,
     parse_event,
@@ -25,6 +26,7 @@ from posthog_convex.logs import (
 )
 from posthog_convex.logs.events import NoEvent
 from posthog_convex.logs.record import MAX_BODY
+from pyconvex import runlog
 from pyconvex.runlog import traces
 
 FUNCTION = {
@@ -210,6 +212,21 @@ def test_traces_are_those_of_the_host(request_id: str) -> None:
         return
     if request_id:
         assert trace_id_of(request_id) == traces.trace_id_of(request_id)
+
+
+@given(st.text())
+def test_a_text_reads_as_it_was_printed(text: str) -> None:
+    line = runlog.LogLine("LOG", text, 0.0)
+    assert as_printed(line.shown()) == text
+
+
+@pytest.mark.parametrize("message", ["'a' 'b'", "'a", "{ a: 'b' }", "42", "", r"'a\' 'b'", "'"])
+def test_what_is_no_single_text_stays(message: str) -> None:
+    assert as_printed(message) == message
+
+
+def test_javascripts_escapes() -> None:
+    assert as_printed(r"'a\nb\x1b\\n'") == "a\nb\x1b" + r"\n"
 
 
 SHOP = Resource(Deployment("happy-otter-1", "prod", None, None, None, "aws-us-east-1"))

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import socket
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from posthog_convex.receive.answers import Accepted, Later, Reply, TooMuch, verd
 from posthog_convex.receive.forwarder import Forwarder
 from posthog_convex.receive.outlets import ErrorsOutlet, LogsOutlet, Outgoing
 from posthog_convex.receive.pace import Pace
+from posthog_convex.receive.sending import Sender
 from posthog_convex.receive.spool import Spool
 
 TOKEN = "phc_canary"
@@ -225,3 +228,43 @@ def test_no_secret_is_in_what_leaves(spool: Spool) -> None:
     for request in posthog.requests:
         assert SECRET.encode() not in gzip.decompress(request.body)
         assert TOKEN not in request.url
+
+
+def test_a_peer_that_never_answers_is_given_up_in_time() -> None:
+    async def ask() -> Reply | str:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            port = silent.getsockname()[1]
+            sender = Sender(deadline_s=0.2)
+            try:
+                return await sender.send(Outgoing(f"http://127.0.0.1:{port}/", (), b"{}", 1))
+            finally:
+                await sender.aclose()
+
+    assert asyncio.run(ask()) == "no answer within 0.2 s"
+
+
+def test_a_mishap_of_the_disk_stops_nothing_for_good(spool: Spool) -> None:
+    posthog, pauses = PostHog(), list[float]()
+    keep(spool, console(1))
+    read, broken = spool.read, iter([sqlite3.OperationalError("disk I/O error")])
+
+    def fails_once(*arguments: Any) -> Any:
+        for error in broken:
+            raise error
+        return read(*arguments)
+
+    spool.read = fails_once  # type: ignore[method-assign]  # the disk, for a moment
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    async def work() -> None:
+        outlet = LogsOutlet(TO, None)
+        forwarder = Forwarder(outlet, spool, posthog.send, sleep=sleep, chance=lambda: 0.0)
+        running = asyncio.ensure_future(forwarder.run())
+        while not posthog.taken:
+            await asyncio.sleep(0.01)
+        running.cancel()
+
+    asyncio.run(work())
+    assert pauses == [5.0]

@@ -132,7 +132,7 @@ def test_lines_and_errors_arrive(local: PostHogLocal, tmp_path: Path) -> None:
     assert issue["name"] == "TypeError"
     (error,) = local.events(event="$exception")
     assert error["properties"]["$trace_id"] == trace_id_of("0011223344556677")
-    (line,) = [one for one in logs if one["body"] == "'hello'"]
+    (line,) = [one for one in logs if one["body"] == "hello"]
     assert line["trace_id"] == trace_id_of("0011223344556677")
     assert line["service_name"] == "happy-otter-123"
     assert line["distinct_id"] is None

@@ -215,6 +215,7 @@ class TestLogs:
         assert said["sessionId"] == {"stringValue": "s1"}
         assert said["convex.request_id"] == {"stringValue": "a1b2c3d4e5f60718"}
         assert shown["traceId"] == "b1e7cde893efc62d38832d7e07c7291e"
+        assert len(bytes.fromhex(shown["spanId"])) == 8
 
     def test_a_run_that_did_not_look_is_nobodys(self) -> None:
         for shown in self.records(*lines_of(record(None, (LogLine("LOG", "a", 1.0),)))):
@@ -294,6 +295,12 @@ class TestErrors:
         assert said["convex_function"] == "shop:buy"
         assert said["convex_run_reason"] == "webSocket"
         assert said["$trace_id"] == "b1e7cde893efc62d38832d7e07c7291e"
+        assert len(bytes.fromhex(said["$span_id"])) == 8
+
+    def test_a_trace_that_came_with_the_call_is_that_trace(self) -> None:
+        run = failed(trace_id="0af7651916cd43dd8448eb211c80319c")
+        (event,) = sent(PostHogErrorTrackingSink(), *errors_of(run))
+        assert event["properties"]["$trace_id"] == "0af7651916cd43dd8448eb211c80319c"
 
     def test_nobodys_errors_make_no_person(self) -> None:
         (event,) = sent(PostHogErrorTrackingSink(), *errors_of(failed()))

@@ -194,6 +194,9 @@ def test_what_functions_print_and_raise_is_linked_joined_and_there_once(
         (issue,) = local.issues()
         assert issue["occurrences"] == 1
         assert local.warnings() == []
+        told = json.dumps([local.logs(), local.events()])
+        for secret in (app.admin_key, app.admin_key.partition("|")[2], local.project_token):
+            assert secret not in told
 
     deployed(scenario)
 

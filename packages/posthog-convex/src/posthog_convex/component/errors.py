@@ -14,7 +14,6 @@ from posthog_convex.events import Event, Stamp
 from posthog_convex.exceptions import About, Description, Entry
 from posthog_convex.exceptions.frames import filename_of
 from pyconvex.runlog import ExceptionReport, Frame, RunRecord
-from pyconvex.runlog.traces import trace_id_of
 
 
 def uncaught(error: ExceptionReport, run: RunRecord) -> Event:
@@ -50,7 +49,8 @@ def about_run(event: Event, run: RunRecord, data: bytes | None = None) -> Event:
         request_id=run.request_id,
         component=run.component,
         run_reason=run.reason,
-        trace_id=trace_id_of(run.request_id),
+        trace_id=run.trace,
+        span_id=run.span_id,
         data=None if data is None else data.decode(),
     )
     made = event | {"properties": about.properties() | event["properties"]}

@@ -24,6 +24,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     component: str | None = None
     run_reason: str | None = None
     trace_id: str = ""
+    #: The span that the run is.
+    span_id: str = ""
     deployment: str = ""
     deployment_type: str | None = None
     #: The data of a `ConvexError` as JSON text.
@@ -45,6 +47,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
             "convex_deployment_type": self.deployment_type,
             "convex_error_data": _data(self.data),
             "$trace_id": self.trace_id,
+            "$span_id": self.span_id,
         }
         return {name: value for name, value in named.items() if value not in (None, "")}
 

@@ -6,6 +6,7 @@ the event knew it, so nothing lands on a person by accident.
 """
 
 from posthog_convex.logs.events import Deployment, Event, Function, Link, parse_event
+from posthog_convex.logs.messages import as_printed
 from posthog_convex.logs.record import LogRecord, Severity
 from posthog_convex.logs.records import in_order, record_of
 from posthog_convex.logs.request import (
@@ -27,6 +28,7 @@ __all__ = [
     "LogRecord",
     "Resource",
     "Severity",
+    "as_printed",
     "in_order",
     "logs_body",
     "logs_headers",

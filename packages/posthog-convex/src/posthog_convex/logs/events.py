@@ -99,6 +99,8 @@ class Link(msgspec.Struct, frozen=True):
     #: The line's own time in milliseconds since 1970, where it differs from the event's.
     ts_ms: float | None = None
     trace_id: str = ""
+    #: The span that the run is.
+    span_id: str = ""
     execution_id: str = ""
     #: Whose run it was; None also when the run did not look.
     distinct_id: str | None = None

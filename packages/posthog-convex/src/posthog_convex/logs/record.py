@@ -41,6 +41,7 @@ class LogRecord(msgspec.Struct, frozen=True, kw_only=True):
     body: str
     attributes: Mapping[str, Scalar] = {}
     trace_id: str = ""
+    span_id: str = ""
 
     def as_otlp(self) -> dict[str, Any]:
         """The record in OTLP's JSON.
@@ -59,6 +60,8 @@ class LogRecord(msgspec.Struct, frozen=True, kw_only=True):
         }
         if self.trace_id:
             made["traceId"] = self.trace_id
+        if self.span_id:
+            made["spanId"] = self.span_id
         return made
 
 

@@ -48,6 +48,7 @@ def record_of(event: Event, rest: Mapping[str, Any], link: Link) -> LogRecord:
         body=_body(event, rest),
         attributes=dict(_attributes(event, rest, link)),
         trace_id=link.trace_id or trace_id_of(request_id),
+        span_id=link.span_id,
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from posthog_convex import events
 from posthog_convex.destination import Destination
@@ -21,6 +22,7 @@ from posthog_convex.logs import (
     Link,
     LogRecord,
     Resource,
+    as_printed,
     in_order,
     logs_body,
     logs_headers,
@@ -70,6 +72,8 @@ class LogsOutlet:
         groups: dict[Deployment, list[LogRecord]] = {}
         for row in rows:
             event, rest = parse_event(row.body)
+            if event.topic == "console" and event.message is not None:
+                event = replace(event, message=as_printed(event.message))
             made = record_of(event, rest, Link())
             groups.setdefault(event.convex or Deployment(), []).append(made)
         body = logs_body(

@@ -102,6 +102,7 @@ def record(event: StreamEvent) -> LogRecord:
             id=event.id,
             ts_ms=event.ts_ms,
             trace_id=event.trace_id,
+            span_id="" if event.run is None else event.run.span_id,
             execution_id=event.execution_id,
             distinct_id=event.user_id,
             session_id=event.session_id,
