@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, sync_playwright
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "examples" / "hedgehog-shop")]
 
+from demo import streams  # noqa: E402
 from demo.host import hosting  # noqa: E402
 from demo.options import parse  # noqa: E402
 from demo.receiver import receiving  # noqa: E402
@@ -43,6 +44,7 @@ def opened(npm_packages: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
     with ExitStack() as stack:
         receiver = stack.enter_context(receiving(options))
         host = stack.enter_context(hosting(options, receiver, folder))
+        streams.set_up(host, receiver)
         url = stack.enter_context(open_shop(options, host, receiver, folder))
         yield Opened(receiver, host, url)
 

@@ -99,11 +99,13 @@ def test_everything_is_there_in_order_and_nothing_twice(visited: Visited) -> Non
         ("$pageview", product),
         ("added_to_cart", ""),
         ("$pageview", cart),
+        ("log", ""),
         ("order_placed", ""),
         ("$pageview", shelf),
         ("$pageview", product),
         ("added_to_cart", ""),
         ("$pageview", cart),
+        ("log", ""),
         ("$exception", ""),
         ("$pageview", shelf),
     ]
@@ -186,6 +188,17 @@ def test_the_failed_payment_has_its_properties_and_its_line(visited: Visited) ->
     assert raised["in_app"]
     [issue] = visited.local.issues()
     assert (issue["name"], issue["occurrences"]) == ("PaymentError", 1)
+
+
+def test_a_line_of_a_function_is_hers_and_on_the_trace_of_the_error(visited: Visited) -> None:
+    first, second = visited.named("log")
+    assert [line["body"] for line in (first, second)] == [
+        "Charging 100 € to a card that says 'works'",
+        "Charging 100 € to a card that says 'declined'",
+    ]
+    [error] = visited.named("$exception")
+    [line] = visited.local.logs(trace_id=error["properties"]["$trace_id"])
+    assert (line["body"], line["session_id"]) == (second["body"], session_of(visited))
 
 
 def test_the_visit_was_recorded(visited: Visited) -> None:
