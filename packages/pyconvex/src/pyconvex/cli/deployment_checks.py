@@ -146,6 +146,8 @@ def _queue(queue: Mapping[str, Any]) -> Finding:
 
 def _lane(lane: Mapping[str, Any]) -> Finding:
     about = f"lane {lane['component']}/{lane['lane']}"
+    if lane.get("title"):  # none from a server of an earlier version
+        about = f"log stream {lane['title']}"
     text = f"{lane['state']}; sent {lane['sent']}, failed {lane['failed']}"
     if lane["in_hand"]:
         text += f", in hand {lane['in_hand']}"

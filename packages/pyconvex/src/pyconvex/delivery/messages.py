@@ -31,6 +31,8 @@ class LooseLane(msgspec.Struct, frozen=True, array_like=True):
     lane: str
     #: What its class makes of it; secrets among it.
     settings: bytes
+    #: What people read of it, such as "webhook".
+    title: str = ""
 
 
 class LaneStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +59,8 @@ class LaneStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_error: str | None = None
     #: Bytes of requests that were accepted, of lanes that count them.
     sent_bytes: int = 0
+    #: What people read of a loose lane.
+    title: str = ""
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True, tag=True):

@@ -311,6 +311,7 @@ class LooseRunner(RunLogRunner):
         self.lane = loose.key.rpartition(":")[2]
         self._loose = lane
         self._settings = loose.settings
+        self._title = loose.title
         self._sent_bytes = 0
         #: Whether what is frozen counts.
         self._counts = True
@@ -327,7 +328,12 @@ class LooseRunner(RunLogRunner):
         self._stirred.set()
 
     def status(self) -> LaneStatus:
-        return msgspec.structs.replace(super().status(), sent_bytes=self._sent_bytes)
+        return msgspec.structs.replace(
+            super().status(), sent_bytes=self._sent_bytes, title=self._title
+        )
+
+    def log(self, level: str, text: str) -> None:
+        self._world.post(Log("log streams", self._title or self.lane, level, text))
 
     async def _transmit(self, request: Request) -> Response:
         return await self._loose.send(request, self._world.transport)

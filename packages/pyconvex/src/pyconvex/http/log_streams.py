@@ -16,8 +16,6 @@ from pyconvex.http.exchange import Request, RequestError, Response, json
 
 #: Settings of one stream are a few lines.
 _MAX_BODY_BYTES = 256 * 1024
-_V1 = "/api/v1"
-_OWN = "/api/pyconvex"
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -60,14 +58,14 @@ class LogStreamRoutes:
     def routes(self) -> dict[str, dict[str, Endpoint]]:
         """The endpoints by path and method."""
         return {
-            f"{_V1}/create_log_stream": {"POST": self.create},
-            f"{_V1}/update_log_stream/{{id}}": {"POST": self.update},
-            f"{_V1}/delete_log_stream/{{id}}": {"POST": self.delete},
-            f"{_V1}/rotate_webhook_secret/{{id}}": {"POST": self.rotate_secret},
-            f"{_V1}/list_log_streams": {"GET": self.list},
-            f"{_V1}/get_log_stream/{{id}}": {"GET": self.get},
-            f"{_OWN}/log_streams": {"GET": self.overview},
-            f"{_OWN}/test_log_stream/{{id}}": {"POST": self.test},
+            "/api/v1/create_log_stream": {"POST": self.create},
+            "/api/v1/update_log_stream/{id}": {"POST": self.update},
+            "/api/v1/delete_log_stream/{id}": {"POST": self.delete},
+            "/api/v1/rotate_webhook_secret/{id}": {"POST": self.rotate_secret},
+            "/api/v1/list_log_streams": {"GET": self.list},
+            "/api/v1/get_log_stream/{id}": {"GET": self.get},
+            "/api/pyconvex/log_streams": {"GET": self.overview},
+            "/api/pyconvex/test_log_stream/{id}": {"POST": self.test},
         }
 
     async def create(self, request: Request) -> Response:

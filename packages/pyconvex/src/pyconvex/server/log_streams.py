@@ -249,7 +249,8 @@ class LogStreams:
         settings = StreamSettings(
             stream.id, stream.stream_type, stream.config, stream.topics, self._deployment
         )
-        return LooseLane(lane_key(stream.id), IMPORT_PATH, msgspec.json.encode(settings))
+        encoded = msgspec.json.encode(settings)
+        return LooseLane(lane_key(stream.id), IMPORT_PATH, encoded, stream.stream_type)
 
     def _begin_to_verify(self, stream: StreamRecord) -> None:
         if (task := self._verifying.pop(stream.id, None)) is not None:
