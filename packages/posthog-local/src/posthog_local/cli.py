@@ -67,6 +67,11 @@ def main() -> None:
     show_default=True,
     help="Drop the oldest when the stored data grows beyond; 0 knows no limit.",
 )
+@click.option(
+    "--warehouse",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of Parquet files, a folder a table, for SQL beside events.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Say what started as one line of JSON.")
 def start(
     host: str,
@@ -80,6 +85,7 @@ def start(
     posthog_js: Path | None,
     keep_days: float,
     max_mb: int,
+    warehouse: Path | None,
     as_json: bool,
 ) -> None:
     """Start the server and keep it running until Ctrl-C."""
@@ -99,6 +105,7 @@ def start(
         allow_remote=allow_remote,
         posthog_js=posthog_js,
         limits=Limits(keep_days=keep_days or None, max_bytes=max_mb * 1_000_000 or None),
+        warehouse=warehouse,
     )
     try:
         run(settings, _say_json if as_json else _say)

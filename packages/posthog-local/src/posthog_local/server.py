@@ -65,6 +65,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allow_remote: bool = False
     posthog_js: Path | None = None
     limits: Limits = Limits()
+    #: A folder of Parquet files with tables for SQL; it need not be there yet.
+    warehouse: Path | None = None
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +108,7 @@ async def _serve(
         store.changes.close()
         faults.remove()
 
-    analyst = Analyst(store, folder.path)
+    analyst = Analyst(store, folder.path, settings.warehouse)
     background = [
         asyncio.create_task(_sweep(store, settings.limits)),
         asyncio.create_task(_follow(analyst)),

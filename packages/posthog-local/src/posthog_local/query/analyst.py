@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from posthog_local.query.tablefolder import TableFolder
 from posthog_local.query.warehouse import TIMEOUT_S, Answer, Portion, Position, Warehouse
 from posthog_local.store.store import Store
 
@@ -20,9 +21,11 @@ from posthog_local.store.store import Store
 class Analyst:
     """Asks the warehouse without holding up the event loop: catches up, then answers."""
 
-    def __init__(self, store: Store, folder: Path) -> None:
+    def __init__(self, store: Store, folder: Path, beside: Path | None = None) -> None:
         self._store = store
         self._folder = folder
+        #: Tables beside events, if there is a folder of them.
+        self.beside = None if beside is None else TableFolder(beside)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="warehouse")
         self._turn = asyncio.Lock()
         self._warehouse: Warehouse | None = None
@@ -61,7 +64,9 @@ class Analyst:
     async def _caught_up(self) -> Warehouse:
         loop = asyncio.get_running_loop()
         if self._warehouse is None:
-            self._warehouse = await loop.run_in_executor(self._thread, _opened, self._folder)
+            self._warehouse = await loop.run_in_executor(
+                self._thread, _opened, self._folder, self.beside
+            )
         warehouse = self._warehouse
         portion = await self._portion(warehouse, warehouse.position)
         while True:
@@ -78,8 +83,8 @@ class Analyst:
         return await self._store.read(lambda view: warehouse.portion(view, after))
 
 
-def _opened(folder: Path) -> Warehouse:
+def _opened(folder: Path, beside: TableFolder | None) -> Warehouse:
     """The warehouse, and the translator with it: else the second question waited for that."""
-    warehouse = Warehouse(folder)
+    warehouse = Warehouse(folder, None if beside is None else beside.folder)
     import_module("posthog_local.query.dialect").translate("SELECT count() FROM events")
     return warehouse

@@ -6,6 +6,7 @@ does. The API and the console show the same.
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -15,6 +16,7 @@ import msgspec
 
 from posthog_local.query.analyst import Analyst
 from posthog_local.query.refusal import QueryRefused
+from posthog_local.query.tablefolder import NO_TABLES, BesideTables
 
 _MISSING = (
     "SQL needs the extra `sql`, which is not installed: pip install 'posthog-local[sql]',"
@@ -53,8 +55,17 @@ async def answer(analyst: Analyst, text: str, values: Mapping[str, Any] | None =
         from posthog_local.query.dialect import translate
     except ImportError as error:
         raise QueryRefused(_MISSING) from error
-    translation = translate(text, values)
-    found = await analyst.ask(translation.sql)
+    beside = tables_beside(analyst)
+    translation = translate(text, values, beside)
+    try:
+        found = await analyst.ask(translation.sql)
+    except QueryRefused:
+        now = tables_beside(analyst)
+        if now == beside:
+            raise
+        # The files were replaced by newer ones between our looking and reading.
+        translation = translate(text, values, now)
+        found = await analyst.ask(translation.sql)
     kept = found.rows[: translation.limit]
     pairs = zip(found.columns, found.types, strict=True)
     return Result(
@@ -68,6 +79,11 @@ async def answer(analyst: Analyst, text: str, values: Mapping[str, Any] | None =
     )
 
 
+def tables_beside(analyst: Analyst) -> BesideTables:
+    """The tables beside events that are there now."""
+    return NO_TABLES if analyst.beside is None else analyst.beside.look()
+
+
 def _plain(value: object) -> Any:
     """A value as JSON knows it."""
     if isinstance(value, datetime):
@@ -78,6 +94,8 @@ def _plain(value: object) -> Any:
         return value
     if isinstance(value, date):
         return value.isoformat()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
     return str(value)

@@ -17,6 +17,7 @@ from sqlglot.dialects.clickhouse import ClickHouse
 from sqlglot.errors import SqlglotError
 
 from posthog_local.query.refusal import QueryRefused
+from posthog_local.query.tablefolder import NO_TABLES, PREFIX, BesideTables
 
 TABLES = {
     "events": "uuid, event, timestamp, distinct_id, properties, person_id, created_at, …",
@@ -99,20 +100,31 @@ class Translation(msgspec.Struct, frozen=True, kw_only=True):
     offset: int
 
 
-def translate(text: str, values: Mapping[str, Any] | None = None) -> Translation:
-    """The query for DuckDB; `values` fill placeholders like `{name}`. May raise `QueryRefused`."""
+def translate(
+    text: str, values: Mapping[str, Any] | None = None, beside: BesideTables = NO_TABLES
+) -> Translation:
+    """The query for DuckDB; `values` fill placeholders like `{name}`. May raise `QueryRefused`.
+
+    Tables `beside` events are read from their files. One that has the name of a table of ours is
+    called `warehouse.name`, and every other may be.
+    """
     query = _parsed(text, values or {})
     named = {cte.alias.lower() for cte in query.find_all(exp.CTE)}
     _name_columns(query)
-    _check_tables(query, named)
+    _check_tables(query, named, beside)
     _translate_properties(query)
     query = cast("exp.Query", query.transform(_function))
     with_person = _mentions_person(query)
     for table in query.find_all(exp.Table):
-        if table.name.lower() in TABLES and table.name.lower() not in named:
-            alias = table.alias or table.name
-            name = _view_of(table.name.lower(), with_person)
-            table.replace(exp.alias_(exp.to_table(name), alias, table=True))
+        if table.name.lower() in named and not table.db:
+            continue
+        name, alias = table.name.lower(), table.alias or table.name
+        if name in TABLES and not table.db:
+            source = exp.to_table(_view_of(name, with_person))
+        else:
+            files = exp.Literal.string(beside.files[name][1])
+            source = exp.Table(this=exp.Anonymous(this="read_parquet", expressions=[files]))
+        table.replace(exp.alias_(source, alias, table=True))
     limit, offset = _bound(query)
     try:
         return Translation(sql=query.sql("duckdb"), limit=limit, offset=offset)
@@ -177,12 +189,34 @@ def _name_columns(query: exp.Query) -> None:
         select.set("expressions", named)
 
 
-def _check_tables(query: exp.Query, named: set[str]) -> None:
+def _check_tables(query: exp.Query, named: set[str], beside: BesideTables) -> None:
+    there = ", ".join([*TABLES, *(_called(name) for name in beside.names)])
     for table in query.find_all(exp.Table):
-        if not isinstance(table.this, exp.Identifier) or table.args.get("db"):
-            raise QueryRefused(f"{table.sql(PostHogSQL)} is no table; there are {_list(TABLES)}")
-        if table.name.lower() not in TABLES and table.name.lower() not in named:
-            raise QueryRefused(f"there is no table {table.name!r}; there are {_list(TABLES)}")
+        known = table.name.lower()
+        if not isinstance(table.this, exp.Identifier) or table.catalog:
+            raise QueryRefused(f"{table.sql(PostHogSQL)} is no table; there are {there}")
+        if table.db and table.db.lower() != PREFIX:
+            raise QueryRefused(f"there is no table {table.sql(PostHogSQL)}; there are {there}")
+        if known in beside.delta and known not in named:
+            raise QueryRefused(
+                f"{table.name} is a Delta table, and only folders of plain Parquet files are read:"
+                " have the sync write one"
+            )
+        if table.db and known in beside.files:
+            _drop_prefix(query, table)
+        elif table.db or not (known in TABLES or known in named or known in beside.files):
+            raise QueryRefused(f"there is no table {table.name!r}; there are {there}")
+
+
+def _called(name: str) -> str:
+    return f"{PREFIX}.{name}" if name.lower() in TABLES else name
+
+
+def _drop_prefix(query: exp.Query, table: exp.Table) -> None:
+    """Columns may repeat the whole name of their table; the translation goes by the last part."""
+    for column in query.find_all(exp.Column):
+        if column.db.lower() == PREFIX and column.table.lower() == table.name.lower():
+            column.set("db", None)
 
 
 def _translate_properties(query: exp.Query) -> None:
@@ -315,7 +349,3 @@ def _number(query: exp.Query, clause: str, default: int) -> int:
     if not isinstance(value, exp.Literal) or value.is_string or not value.name.isdigit():
         raise QueryRefused(f"{clause.upper()} takes a whole number")
     return int(value.name)
-
-
-def _list(names: Mapping[str, str]) -> str:
-    return ", ".join(names)

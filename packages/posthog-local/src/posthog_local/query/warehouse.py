@@ -2,7 +2,8 @@
 
 Owns that file: the copy, how it catches up by row number, and the connection that queries run on.
 SQLite stays the truth: the file is deleted and made again when it does not fit. Invariant: a query
-sees every event that was durable when it was asked, and can reach nothing but these tables.
+sees every event that was durable when it was asked, and can reach nothing but these tables and the
+folder of tables beside them.
 """
 
 from __future__ import annotations
@@ -133,15 +134,16 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 class Warehouse:
     """The open copy. One thread at a time takes portions and asks; any may read portions."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, beside: Path | None = None) -> None:
         try:
             import duckdb
         except ImportError as error:
             raise QueryRefused(_MISSING) from error
         self._error: type[Exception] = duckdb.Error
-        self._scratch = folder / "sql"
+        self._scratch = folder.resolve() / "sql"
         self._scratch.mkdir(exist_ok=True)
-        self._connection = _opened(duckdb, folder / "posthog.duckdb", self._scratch)
+        reached = [self._scratch] if beside is None else [self._scratch, beside]
+        self._connection = _opened(duckdb, folder / "posthog.duckdb", reached)
         row = self._connection.execute("SELECT epoch, seq, version, log_seq FROM copied").fetchone()
         assert row is not None
         self._first_seq = self._first_log_seq = 0
@@ -294,24 +296,24 @@ def _lines(file: Path) -> str:
     )
 
 
-def _opened(duckdb: Any, file: Path, scratch: Path) -> DuckDB:
+def _opened(duckdb: Any, file: Path, reached: Sequence[Path]) -> DuckDB:
     """The file, with what fits this release; one of another release or a damaged one goes."""
     with contextlib.suppress(duckdb.Error):
-        connection: DuckDB = _connected(duckdb, file, scratch)
+        connection: DuckDB = _connected(duckdb, file, reached)
         with contextlib.suppress(duckdb.Error):
             if connection.execute("SELECT layout FROM copied").fetchone() == (_LAYOUT,):
                 return connection
         connection.close()
     for one in (file, file.with_suffix(".duckdb.wal")):
         one.unlink(missing_ok=True)
-    connection = _connected(duckdb, file, scratch)
+    connection = _connected(duckdb, file, reached)
     connection.execute(_TABLES)
     connection.execute("INSERT INTO copied VALUES (?, '', 0, -1, 0)", [_LAYOUT])
     return connection
 
 
-def _connected(duckdb: Any, file: Path, scratch: Path) -> DuckDB:
-    """No extension is ever fetched, and no file but our own lines is reached."""
+def _connected(duckdb: Any, file: Path, reached: Sequence[Path]) -> DuckDB:
+    """No extension is ever fetched, and no file is reached but our own lines and those beside."""
     connection: DuckDB = duckdb.connect(
         str(file),
         config={
@@ -323,8 +325,8 @@ def _connected(duckdb: Any, file: Path, scratch: Path) -> DuckDB:
         },
     )
     connection.execute("SET TimeZone = 'UTC'")
-    place = str(scratch).replace("'", "''")
-    connection.execute(f"SET allowed_directories = ['{place}/']")
+    places = ", ".join("'" + str(one.resolve()).replace("'", "''") + "/'" for one in reached)
+    connection.execute(f"SET allowed_directories = [{places}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from posthog_local.query import funnels
 from posthog_local.query.analyst import Analyst
-from posthog_local.query.console import answer
+from posthog_local.query.console import answer, tables_beside
 from posthog_local.query.funnels import MAX_STEPS, MIN_STEPS, Funnel, Step, steps_of
 from posthog_local.query.refusal import QueryRefused
 from posthog_local.query.trends import MATHS, Interval, Line, Trend, intervals, lines_of, sql_of
@@ -81,6 +81,7 @@ class InsightPages:
             took_ms=round((time.perf_counter() - started) * 1000),
             shape=shape,
             shapes=_SHAPES,
+            beside=tables_beside(self._analyst).names,
         )
 
     async def trends(self, request: Request) -> Response:
