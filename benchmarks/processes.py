@@ -26,7 +26,7 @@ def tree(pid: int) -> list[int]:
 
 
 def kinds(server: int) -> dict[str, list[int]]:
-    """The processes of our host by kind: server, template, isolates, lanes."""
+    """The processes of our host by kind: server, template, isolates, lanes, exports."""
     found: dict[str, list[int]] = defaultdict(list)
     for pid in tree(server):
         try:
@@ -35,6 +35,8 @@ def kinds(server: int) -> dict[str, list[int]]:
             continue  # it has ended meanwhile
         if pid == server:
             found["server"].append(pid)
+        elif b"pyconvex.export" in command:
+            found["exports"].append(pid)
         elif b"pyconvex.delivery" in command:
             found["lanes"].append(pid)
         elif b"pyconvex.runtime.template" in command:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from data_life import Life
-from export_world import Consumer, ExportWorld, kept
+from export_world import SECRET, Consumer, ExportWorld, kept
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from pyconvex.export.answers import Answers
+from pyconvex.export.cursor import SyncCursor, seal
 from pyconvex.export.data_sync import PageLimits
+from pyconvex.storage import retention
+from pyconvex.values import Int64
 
 
 @pytest.fixture
@@ -118,4 +124,154 @@ def test_a_smaller_page_may_be_asked_for(world: ExportWorld) -> None:
     consumer = Consumer(world, page_size=4)
     consumer.settle()
     assert [len(page["values"]) for page in consumer.pages] == [4, 4, 2]
+    assert consumer.state == world.state
+
+
+# Selections, replaced tables, cursors
+
+
+def choosing(*tables: str, columns: str = '"included"') -> bytes:
+    chosen = "".join(f',"{table}":{columns}' for table in tables)
+    return b'{"_other":"excluded","":{"_other":"excluded"%b}}' % chosen.encode()
+
+
+def test_a_selection_may_change_from_page_to_page(world: ExportWorld) -> None:
+    for table in ("a", "b"):
+        world.write(lambda db, table=table: [db.insert(table, {"n": 1.0}) for _ in range(3)])
+    consumer = Consumer(world, selection=choosing("a"))
+    consumer.settle()
+    assert set(consumer.state) == {("", "a")}
+    consumer.selection = choosing("a", "b")
+    consumer.settle()
+    assert consumer.pages[-1]["truncates"] == [{"component": "", "table": "b"}]
+    assert consumer.state == world.state
+    consumer.selection = choosing("b")
+    world.insert("a", {"n": 2.0})
+    world.insert("b", {"n": 2.0})
+    consumer.settle()
+    assert consumer.pages[-1]["truncates"] == [], "a table that is not asked for just ends"
+    assert consumer.state["", "b"] == world.state["", "b"]
+    consumer.selection = choosing("a", "b")
+    consumer.settle()
+    assert consumer.state == world.state
+
+
+def test_columns_that_are_not_selected_stay(world: ExportWorld) -> None:
+    columns = '{"_other":"included","ssn":"excluded"}'
+    consumer = Consumer(world, selection=choosing("a", columns=columns))
+    id = world.insert("a", {"name": "Ann", "ssn": "canary", "deep": {"ssn": "inner"}})
+    consumer.settle()
+    world.write(lambda db: db.patch(id, {"name": "Anna"}))
+    consumer.settle()
+    assert "canary" not in str(consumer.pages)
+    assert consumer.state["", "a"][id]["deep"] == {"ssn": "inner"}
+    assert set(consumer.state["", "a"][id]) == {"_id", "_creationTime", "name", "deep"}
+
+
+def test_a_table_that_was_dropped_and_one_that_took_its_name(world: ExportWorld) -> None:
+    world.insert("a", {"n": 1.0})
+    world.insert("b", {"n": 1.0})
+    consumer = Consumer(world, tell_dropped=True)
+    plain = Consumer(world)
+    consumer.settle()
+    plain.settle()
+    world.drop("a")
+    consumer.settle()
+    plain.settle()
+    assert consumer.pages[-1]["dropped"] == [{"component": "", "table": "a"}]
+    assert "dropped" not in plain.pages[-1]
+    assert consumer.state == world.state
+    again = world.insert("a", {"n": 2.0})
+    consumer.settle()
+    assert consumer.pages[-1]["truncates"] == [{"component": "", "table": "a"}]
+    assert set(consumer.state["", "a"]) == {again}
+    while world.store.sweep():
+        pass
+    assert consumer.state == world.state, "what is swept is the old one's"
+
+
+def test_tables_of_the_system_and_of_what_is_not_deployed_stay(world: ExportWorld) -> None:
+    world.insert("a", {"n": 1.0})
+    world.insert("left", {"n": 1.0}, component="gone")
+    world.transact(lambda tx: tx.namespace("", system=True).insert("_secrets", {"a": "canary"}))
+    consumer = Consumer(world)
+    consumer.settle()
+    assert set(consumer.state) == {("", "a")}
+    assert "canary" not in str(consumer.pages)
+
+
+def test_a_cursor_is_good_for_as_long_as_the_changes_behind_it(tmp_path: Path) -> None:
+    now = [10**18]
+    world = ExportWorld(tmp_path / "data", clock_ns=lambda: now[0])
+    world.insert("a", {"n": 1.0})
+    quiet, busy = Consumer(world), Consumer(world)
+    quiet.settle()
+    busy.settle()
+    now[0] += retention.REVISION_RETENTION_NS + 10**9
+    while world.store.sweep():
+        pass
+    quiet.settle()  # nothing has happened since: nothing is forgotten
+    world.insert("a", {"n": 2.0})
+    busy.settle()
+    assert busy.state == world.state
+    world.insert("a", {"n": 3.0})
+    now[0] += retention.REVISION_RETENTION_NS + 10**9
+    while world.store.sweep():
+        pass
+    head, _ = busy.ask()
+    assert (head.status, head.code) == (400, "DataSyncCursorExpired")
+    anew = Consumer(world)
+    anew.settle()
+    assert anew.state == world.state
+    world.close()
+
+
+def test_only_cursors_of_this_deployment_open(world: ExportWorld, tmp_path: Path) -> None:
+    world.insert("a", {"n": 1.0})
+    consumer = Consumer(world)
+    consumer.settle()
+    good = consumer.cursor
+    assert good is not None
+    other = Answers(world.store.database, b"o" * 32)
+    assert consumer.ask(other)[0].code == "InvalidDataSyncCursor"
+    other.close()
+    for bad in ("", "x", good[:-1], good + "A", good[5:], "ä" + good, good.swapcase()):
+        consumer.cursor = bad
+        assert consumer.ask()[0].code == "InvalidDataSyncCursor", bad
+    ahead = seal(SECRET, SyncCursor("s", world.store.visible_ts + 1))
+    consumer.cursor = ahead
+    assert consumer.ask()[0].code == "InvalidDataSyncCursor"
+
+
+def test_a_page_that_comes_again_does_no_harm(world: ExportWorld) -> None:
+    ids = [world.insert("a", {"n": float(n)}) for n in range(5)]
+    consumer = Consumer(world, page_size=3)
+    consumer.step()
+    cursor = consumer.cursor
+    consumer.settle()
+    world.write(lambda db: db.delete(ids[0]))
+    world.write(lambda db: db.patch(ids[1], {"n": 9.0}))
+    consumer.cursor, consumer.ts = cursor, {}  # the cursor was lost, the rows were not
+    consumer.settle()
+    assert consumer.state == world.state
+
+
+def test_every_value_comes_as_export_json_has_it(world: ExportWorld) -> None:
+    edges: dict[str, Any] = {
+        "ints": [Int64(0), Int64(2**53 + 1), Int64(2**63 - 1), Int64(-(2**63))],
+        "floats": [0.0, -0.0, 123.0, 1e300, 5e-324, math.inf, -math.inf],
+        "bytes": [b"", b"\xff\0"],
+        "text": ["", "\0", "ä€😀", '{"$integer":"AAAAAAAAAAA="}', '"},{"$float":"'],
+        "none": None,
+        "deep": [{"a": {"b": [Int64(1), True, {}]}}],
+    }
+    world.insert("a", edges)
+    consumer = Consumer(world)
+    consumer.settle()
+    [read] = consumer.state["", "a"].values()
+    assert read["ints"] == [0, 2**53 + 1, 2**63 - 1, -(2**63)]
+    assert [type(each) for each in read["ints"]] == [int] * 4
+    assert [str(each) for each in read["floats"][:3]] == ["0.0", "-0.0", "123.0"]
+    assert read["floats"][5] == {"$float": "AAAAAAAA8H8="}
+    assert read["bytes"] == [{"$bytes": ""}, {"$bytes": "/wA="}]
     assert consumer.state == world.state

@@ -113,7 +113,7 @@ class Reader:
         """Versions in commit order behind `after`; None when some of them are already forgotten."""
         first = self._rows("SELECT revisions_from FROM head", ())[0][0]
         place = after.ts + after.seq
-        if place + 1 < first:
+        if after.ts + 1 < first:
             return None
         sql = (
             "SELECT place - seq, seq, tablet, id, doc, prev_ts FROM revisions"

@@ -57,15 +57,16 @@ def _sweep_replays(db: apsw.Connection, before_ts: int) -> bool:
 
 
 def _sweep_revisions(db: apsw.Connection, before_ts: int) -> bool:
-    last = db.execute(
-        "SELECT max(place) FROM"
-        " (SELECT place FROM revisions WHERE place < ? ORDER BY place LIMIT ?)",
+    rows = db.execute(
+        "SELECT place, place - seq FROM revisions WHERE place < ? ORDER BY place LIMIT ?",
         (before_ts, SWEEP_ROWS),
-    ).get
-    if last is None:
+    ).fetchall()
+    if not rows:
         return False
-    db.execute("DELETE FROM revisions WHERE place <= ?", (last,))
-    db.execute("UPDATE head SET revisions_from = max(revisions_from, ?)", (last + 1,))
+    place, ts = rows[-1]
+    db.execute("DELETE FROM revisions WHERE place <= ?", (place,))
+    # Who has everything of that commit needs nothing of what went, also not of its later rows.
+    db.execute("UPDATE head SET revisions_from = max(revisions_from, ?)", (ts + 1,))
     return True
 
 
