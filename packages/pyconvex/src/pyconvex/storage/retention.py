@@ -57,13 +57,14 @@ def _sweep_replays(db: apsw.Connection, before_ts: int) -> bool:
 
 
 def _sweep_revisions(db: apsw.Connection, before_ts: int) -> bool:
-    rows = db.execute(
-        "SELECT place, place - seq FROM revisions WHERE place < ? ORDER BY place LIMIT ?",
+    place = db.execute(
+        "SELECT max(place) FROM"
+        " (SELECT place FROM revisions WHERE place < ? ORDER BY place LIMIT ?)",
         (before_ts, SWEEP_ROWS),
-    ).fetchall()
-    if not rows:
+    ).get
+    if place is None:
         return False
-    place, ts = rows[-1]
+    ts = db.execute("SELECT place - seq FROM revisions WHERE place = ?", (place,)).get
     db.execute("DELETE FROM revisions WHERE place <= ?", (place,))
     # Who has everything of that commit needs nothing of what went, also not of its later rows.
     db.execute("UPDATE head SET revisions_from = max(revisions_from, ?)", (ts + 1,))
