@@ -6,6 +6,7 @@ Owns their life, and questions to PostHog Local about one trace.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
 import threading
 import time
@@ -32,6 +33,7 @@ HERE = Path(__file__).parent
 PATIENCE_S = 30.0
 
 T = TypeVar("T")
+_numbers = itertools.count(1)
 
 
 class Deployment:
@@ -44,7 +46,6 @@ class Deployment:
         self._env = env
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self.requests = 0
         self.server: Server
 
     def __enter__(self) -> Deployment:
@@ -107,8 +108,8 @@ class Deployment:
         self, kind: Any, path: str, args: Mapping[str, Any] | None = None, **more: Any
     ) -> tuple[str, Outcome]:
         """The same, to run several at once."""
-        self.requests += 1
-        request_id = f"request-{self.requests}"
+        # No two in one PostHog Local: traces follow from them.
+        request_id = self.last_request_id = f"request-{next(_numbers)}"
         host = self.server._deployer._host
         call = FunctionCall(
             kind=kind,

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from conftest import HERE, Deployment, Traces
+from conftest import HERE, Deployment, Traces, tree
 from model_server import ModelServer
 
 from posthog_local.testing import PostHogLocal
@@ -76,6 +76,26 @@ def test_the_hosts_lane_runs_only_where_a_token_is_set(tmp_path: Path) -> None:
         deployed.call("action", "by_hand:captured")
         deployed.set_env(POSTHOG_PROJECT_TOKEN="phc_x", POSTHOG_HOST="http://127.0.0.1:1")
         deployed.until(lambda: [s.lane for s in deployed.lanes()] == ["AiSpanLane"])
+
+
+OWN_PROVIDER = """
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+
+trace.set_tracer_provider(TracerProvider(resource=Resource({"service.name": "mine"})))
+"""
+
+
+def test_a_provider_that_the_app_sets_itself_stays(local: PostHogLocal, tmp_path: Path) -> None:
+    app = folder(tmp_path, own=OWN_PROVIDER, by_hand=BY_HAND)
+    token, host = local.project_token, local.url
+    with Deployment(
+        app, tmp_path / "data", POSTHOG_PROJECT_TOKEN=token, POSTHOG_HOST=host
+    ) as deployed:
+        events = Traces(local).of(deployed.call("query", "by_hand:rank", {"text": "abc"}), 3)
+    assert tree(events).splitlines()[:2] == ["$ai_trace by_hand:rank", "  $ai_span rank"]
+    assert events[1]["properties"]["service.name"] == "mine"
 
 
 class Collector:

@@ -41,7 +41,7 @@ def test_a_call_of_a_model_is_a_generation_of_its_caller_below_its_function(
     assert "say hello there" in json.dumps(call["$ai_input"])
     assert "$ai_is_error" not in call
     run = events[0]["properties"]
-    assert run["convex.request_id"] == f"request-{deployment.requests}"
+    assert run["convex.request_id"] == deployment.last_request_id
     assert (run["convex.kind"], run["convex.attempt"]) == ("action", 0)
     assert run["$ai_latency"] >= call["$ai_latency"]
 

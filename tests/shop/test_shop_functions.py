@@ -145,3 +145,21 @@ def test_carts_and_orders_are_their_owners_own() -> None:
         assert (await t.query("cart:mine"))["entries"] == []
 
     run(scenario)
+
+
+def test_an_answer_of_the_support_grows_in_its_document() -> None:
+    async def scenario(t: ConvexTest, posthog: PostHogTest) -> None:
+        caller = await ada(t)
+        with pytest.raises(ConvexError):
+            await t.mutation("chat:ask", text="Who am I?")
+        await caller.mutation("chat:ask", text="How much is the Leaf bed?")
+        question, waiting = await caller.query("chat:mine")
+        assert (question.author, waiting.author) == ("customer", "support")
+        assert (waiting.state, waiting.text) == ("writing", "")
+        await t.drain()
+        _, answer = await caller.query("chat:mine")
+        assert answer.state == "done"
+        assert answer.text.strip() == "Leaf bed is 20 €: A sack of beech leaves, shaken twice."
+        assert await t.query("chat:mine") == []
+
+    run(scenario)

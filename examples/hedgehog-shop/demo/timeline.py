@@ -29,6 +29,9 @@ BY_ITSELF = frozenset(
     {"$$heatmap", "$autocapture", "$dead_click", "$pageleave", "$rageclick", "$set", "$web_vitals"}
 )
 EXPOSURE = "$feature_flag_called"
+#: The steps of a trace: its step of the visit draws them as a tree.
+_WITHIN_TRACES = frozenset({"$ai_span"})
+_UNCOUNTED = BY_ITSELF | _WITHIN_TRACES
 #: Who sent an entry, in a word.
 _SOURCES = {
     "web": "browser",
@@ -89,7 +92,7 @@ def check(entries: Sequence[Entry], expected: Sequence[Expected]) -> None:
     """
     _check_once(entries)
     sometime = {one.name for one in expected if one.step == 0}
-    seen = [name_of(entry) for entry in entries if name_of(entry) not in sometime | BY_ITSELF]
+    seen = [name_of(entry) for entry in entries if name_of(entry) not in sometime | _UNCOUNTED]
     steps = [
         sorted(one.name for one in expected if one.step == step)
         for step in sorted({one.step for one in expected} - {0})
@@ -135,7 +138,7 @@ def table(person: str, entries: Sequence[Entry]) -> Table:
     drawn.add_column("from", no_wrap=True)
     drawn.add_column("with", overflow="fold", ratio=1)
     for entry in entries:
-        if name_of(entry) in BY_ITSELF:
+        if name_of(entry) in _UNCOUNTED:
             continue
         drawn.add_row(entry["at"][11:23], name_of(entry), _source(entry), Text(_told(entry)))
     return drawn
@@ -143,6 +146,8 @@ def table(person: str, entries: Sequence[Entry]) -> Table:
 
 def _source(entry: Entry) -> str:
     """Who sent it, in a word."""
+    if name_of(entry).startswith("$ai_"):
+        return "functions"
     source = str(entry.get("source") or "")
     return _SOURCES.get(source, source)
 
@@ -158,6 +163,11 @@ def _told(entry: Entry) -> str:
             return f"{types[0]} {_json(_own(properties))}"
         case "$feature_flag_called":
             told = {properties["$feature_flag"]: properties["$feature_flag_response"]}
+        case "$ai_trace":
+            return str(properties.get("$ai_span_name", ""))
+        case "$ai_generation":
+            tokens = (properties.get("$ai_input_tokens"), properties.get("$ai_output_tokens"))
+            return f"{properties.get('$ai_model')}, {tokens[0]} + {tokens[1]} tokens"
         case "replay":
             return f"{entry['duration_s']:.0f} s, {entry['clicks']} clicks"
         case "log" | "console":

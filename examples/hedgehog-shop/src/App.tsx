@@ -9,6 +9,7 @@ import { Welcome } from "./components/Welcome";
 import { Link, usePath } from "./navigation";
 import { Account } from "./pages/Account";
 import { Basket } from "./pages/Basket";
+import { Help } from "./pages/Help";
 import { ProductPage } from "./pages/ProductPage";
 import { Shelf } from "./pages/Shelf";
 import { SignIn } from "./pages/SignIn";
@@ -50,6 +51,7 @@ function Header() {
         <Link to="/cart">
           Cart {things > 0 && <span className="count">{things}</span>}
         </Link>
+        <Link to="/help">Help</Link>
         {me ? <Link to="/account">{me.name}</Link> : <Link to="/sign-in">Sign in</Link>}
       </nav>
     </header>
@@ -66,6 +68,8 @@ function Page() {
       return <Shelf />;
     case "/cart":
       return <Basket />;
+    case "/help":
+      return <Help />;
     case "/account":
       return <Account />;
     case "/sign-in":

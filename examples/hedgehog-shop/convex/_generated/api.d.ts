@@ -60,6 +60,23 @@ export declare const api: {
       null
     >;
   };
+  chat: {
+    ask: FunctionReference<
+      "mutation",
+      "public",
+      {
+        session_id?: string | null;
+        text: string;
+      },
+      Id<"messages">
+    >;
+    mine: FunctionReference<
+      "query",
+      "public",
+      {},
+      Array<Doc<"messages">>
+    >;
+  };
   orders: {
     checkout: FunctionReference<
       "action",
@@ -192,6 +209,47 @@ export declare const internal: {
         email: string;
       },
       Record<string, any>
+    >;
+  };
+  chat: {
+    answer: FunctionReference<
+      "action",
+      "internal",
+      {
+        answer_id: Id<"messages">;
+        question: string;
+        session_id?: string | null;
+        user_id: Id<"users">;
+      },
+      null
+    >;
+    orders_of: FunctionReference<
+      "query",
+      "internal",
+      {
+        user_id: Id<"users">;
+      },
+      Array<number>
+    >;
+    shelf: FunctionReference<
+      "query",
+      "internal",
+      {},
+      Array<{
+        about: string;
+        name: string;
+        price: number;
+      }>
+    >;
+    write: FunctionReference<
+      "mutation",
+      "internal",
+      {
+        answer_id: Id<"messages">;
+        state: "writing" | "done" | "failed";
+        text: string;
+      },
+      null
     >;
   };
   orders: {

@@ -132,6 +132,24 @@ export type DataModel = {
     searchIndexes: {};
     vectorIndexes: {};
   };
+  messages: {
+    document: {
+      _creationTime: number;
+      _id: Id<"messages">;
+      author: "customer" | "support";
+      state: "writing" | "done" | "failed";
+      text: string;
+      user_id: Id<"users">;
+    };
+    fieldPaths: "_creationTime" | "_id" | "author" | "state" | "text" | "user_id";
+    indexes: {
+      by_creation_time: ["_creationTime"];
+      by_id: ["_id"];
+      by_user: ["user_id", "_creationTime"];
+    };
+    searchIndexes: {};
+    vectorIndexes: {};
+  };
   orders: {
     document: {
       _creationTime: number;

@@ -10,7 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from demo.steps import be_declined, be_recorded, browse, buy, edit_the_flag, sign_up, upgrade
+from demo.steps import (
+    ask_support,
+    be_declined,
+    be_recorded,
+    browse,
+    buy,
+    edit_the_flag,
+    sign_up,
+    upgrade,
+)
 from demo.visit import Visit
 
 
@@ -27,6 +36,7 @@ STEPS: tuple[Step, ...] = (
     Step(sign_up.run),
     Step(upgrade.run),
     Step(buy.run),
+    Step(ask_support.run),
     Step(be_declined.run),
     Step(edit_the_flag.run, needs_local=True),
     Step(be_recorded.run, needs_local=True, needs_page=True),

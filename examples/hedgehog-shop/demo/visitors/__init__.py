@@ -41,6 +41,9 @@ class Visitor(Protocol):
     def fail_to_pay(self, card: str) -> str:
         """Try to pay with a card that is declined; what the shop says then."""
 
+    def ask_support(self, question: str) -> str:
+        """Ask the shop's support; its answer, once it is whole."""
+
     def sees_price(self, product: str, price: int) -> None:
         """Wait, with the shelf open, until a product has this price."""
 

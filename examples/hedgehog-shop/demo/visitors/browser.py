@@ -116,6 +116,14 @@ class BrowserVisitor:
         expect(alert).to_be_visible()
         return alert.inner_text()
 
+    def ask_support(self, question: str) -> str:
+        self._menu("Help")
+        self.page.get_by_label("Your question").fill(question)
+        self.page.get_by_role("button", name="Ask", exact=True).click()
+        answer = self.page.locator(".talk .support").last
+        expect(answer).to_have_attribute("data-state", "done")
+        return answer.inner_text().removeprefix("Support:").strip()
+
     def sees_price(self, product: str, price: int) -> None:
         if not self.page.locator(".shelf").is_visible():
             self._menu("Shelf")

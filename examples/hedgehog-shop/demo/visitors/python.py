@@ -64,6 +64,13 @@ class PythonVisitor:
             raise DemoError(f"The payment should have been declined, but it gave {answer}.")
         return str(answer["data"]["message"])
 
+    def ask_support(self, question: str) -> str:
+        answer_id = self._call("mutation", "chat:ask", text=question)
+        answer = self._ask("await_answer", path="chat:mine", message=answer_id)
+        if "said" not in answer:
+            raise DemoError(f"The support did not answer: {answer.get('error')}")
+        return str(answer["said"]).strip()
+
     def sees_price(self, product: str, price: int) -> None:
         self._ask("watch", path="products:offers", product=product, price=price)
 

@@ -18,6 +18,8 @@ def answer(client: ConvexClient, command: dict[str, Any]) -> dict[str, Any]:
             return {"authenticated": True}
         case "watch":
             return watch(client, command)
+        case "await_answer":
+            return await_answer(client, command)
     try:
         value = getattr(client, command["kind"])(command["path"], command["args"])
     except ConvexError as error:
@@ -37,6 +39,19 @@ def watch(client: ConvexClient, command: dict[str, Any]) -> dict[str, Any]:
                 return {"seen": command["price"]}
     finally:
         offers.unsubscribe()
+    return {"error": "the subscription ended"}
+
+
+def await_answer(client: ConvexClient, command: dict[str, Any]) -> dict[str, Any]:
+    """Follow the conversation until an answer has grown to its end."""
+    conversation: Any = client.subscribe(command["path"], {})
+    try:
+        for messages in conversation:
+            for message in messages:
+                if message["_id"] == command["message"] and message["state"] != "writing":
+                    return {"said": message["text"]}
+    finally:
+        conversation.unsubscribe()
     return {"error": "the subscription ended"}
 
 

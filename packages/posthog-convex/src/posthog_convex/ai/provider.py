@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk import trace as sdk
@@ -21,8 +23,10 @@ from opentelemetry.sdk.trace import sampling
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
+from posthog_convex.ai import run_spans
 from posthog_convex.ai.content import GENERATIONS, operation
 from posthog_convex.ai.run_spans import began, current, ended
+from pyconvex.runlog.hooks import CallScope
 from pyconvex.runlog.otlp import SpanEvent, SpanFacts, encode_resource, encode_scope
 from pyconvex.runtime.purity.active import may_see_clock
 
@@ -42,9 +46,10 @@ def install() -> Any:
     existing = trace.get_tracer_provider()
     if isinstance(existing, sdk.TracerProvider):
         existing.add_span_processor(Collector())
+        run_spans.entering = _enter_trace
         provider = existing
     else:
-        provider = sdk.TracerProvider(
+        provider = _Provider(
             sampler=sampling.ALWAYS_ON,
             resource=_resource(),
             id_generator=RunIds(),
@@ -56,6 +61,19 @@ def install() -> Any:
         # When a span begins and ends is nothing that a query has looked at.
         may_see_clock(code.__code__)
     return provider
+
+
+def _enter_trace(scope: CallScope) -> Callable[[], None]:
+    """Have spans of another provider begin in a call's trace: it draws their ids itself."""
+    ids = trace.SpanContext(
+        int(scope.trace_id, 16),
+        int(scope.span_id, 16),
+        is_remote=False,
+        trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED),
+    )
+    within = trace.set_span_in_context(trace.NonRecordingSpan(ids))
+    token = context_api.attach(within)
+    return lambda: context_api.detach(token)
 
 
 class RunIds(IdGenerator):
@@ -80,6 +98,13 @@ class RunIds(IdGenerator):
 
     def is_trace_id_random(self) -> bool:
         return False
+
+
+class _Provider(sdk.TracerProvider):
+    """OpenTelemetry's, but that a fork is nothing to it: isolates are forked all the time."""
+
+    def _handle_fork(self) -> None:
+        self._tracers_lock = threading.Lock()
 
 
 class Collector(sdk.SpanProcessor):

@@ -11,7 +11,8 @@ stream that nobody reads to its end. What ends later adds nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import Any, Protocol
 
@@ -116,13 +117,14 @@ class RunSpans:
 class CallSpans:
     """One call, while it runs; `current()` in its context."""
 
-    __slots__ = ("began_ns", "run", "scope", "token")
+    __slots__ = ("began_ns", "leave_trace", "run", "scope", "token")
 
     def __init__(self, scope: CallScope, run: RunSpans) -> None:
         self.scope = scope
         self.run = run
         self.began_ns = scope.now_ns()
         self.token: Token[CallSpans | None] | None = None
+        self.leave_trace: Callable[[], None] | None = None
 
     def keep(self, span: SpanFacts, choices: Choices, texts: tuple[bytes, bytes]) -> None:
         """Report a finished span about AI that was made by hand."""
@@ -190,11 +192,17 @@ def current() -> CallSpans | None:
     return _call.get()
 
 
+#: What puts a call's span above the spans of a provider that isn't ours; None where ours does.
+entering: Callable[[CallScope], Callable[[], None]] | None = None
+
+
 def enter(scope: CallScope) -> None:
     """A call begins."""
     outer = _call.get() if scope.parent is not None else None
     call = CallSpans(scope, RunSpans() if outer is None else outer.run)
     call.token = _call.set(call)
+    if entering is not None:
+        call.leave_trace = entering(scope)
     scope.state = call
 
 
@@ -206,11 +214,12 @@ def leave(scope: CallScope, error: BaseException | None) -> None:
     try:
         call.left(error)
     finally:
+        if call.leave_trace is not None:
+            call.leave_trace()
         if call.token is not None:
-            try:
+            # One that was abandoned is closed by the collector, in whatever context that runs.
+            with suppress(ValueError):
                 _call.reset(call.token)
-            except ValueError:  # closed by the collector, in whatever context that runs
-                call.token = None
 
 
 def _keep(begun: _Open, *, still_open: bool = False) -> None:

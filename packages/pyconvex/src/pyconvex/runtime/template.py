@@ -7,6 +7,9 @@ with the server.
 
 from __future__ import annotations
 
+# Before the app: what libraries do after a fork must find that module's lock free again, and such
+# handlers run in the order in which they were made.
+import concurrent.futures.thread  # noqa: F401
 import contextlib
 import gc
 import os
