@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
-from dashboard_browsing import PATIENCE_S, Shop
+from dashboard_browsing import PATIENCE_S, Shop, Tab
+from playwright.sync_api import expect
 
 CANARY = "canary-value-of-a-variable"
 
@@ -67,3 +68,14 @@ def test_variables_by_name_alone(shop: Shop, visitor: httpx2.Client) -> None:
     for path in ("variables", "logs", "functions", "schedules", "log_streams"):
         page = visitor.get(f"/dashboard/{path}").text
         assert ("SHOP_KEY" in page, CANARY in page) == (path == "variables", False)
+
+
+@pytest.mark.browser
+def test_a_page_of_the_app_reads_nothing_of_the_dashboard(shop: Shop, tab: Tab) -> None:
+    tab.page.goto("/dashboard/variables")
+    expect(tab.page.locator("h1")).to_have_text("Variables")
+    tab.page.goto("/http/page")
+    expect(tab.page).to_have_title("kept out")
+    # Its session is there all the same.
+    tab.page.goto("/dashboard/variables")
+    expect(tab.page.locator("h1")).to_have_text("Variables")

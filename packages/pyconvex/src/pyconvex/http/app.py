@@ -26,6 +26,7 @@ from pyconvex.http.function_logs import FunctionLogRoutes
 from pyconvex.http.functions import FunctionRoutes
 from pyconvex.http.log_streams import LogStreamOperations, LogStreamRoutes
 from pyconvex.http.operations import OperationRoutes, Operator
+from pyconvex.http.sandbox import sandboxed
 from pyconvex.http.site import below_site
 from pyconvex.http.streaming_export import StreamingExportRoutes
 from pyconvex.identity import AuthenticationError, Authenticator
@@ -189,7 +190,8 @@ class _Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self._site is not None and _SITE.match(scope["path"]):
-            await self._site(below_site(scope), receive, send)
+            keep_apart = sandboxed(send) if self._dashboard is not None else send
+            await self._site(below_site(scope), receive, keep_apart)
         elif scope["type"] == "http" and self._dashboard and _DASHBOARD.match(scope["path"]):
             await self._dashboard(scope, receive, send)
         elif scope["type"] == "http":
