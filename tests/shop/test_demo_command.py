@@ -106,6 +106,7 @@ def test_without_node_a_python_client_is_the_visitor(tmp_path: Path) -> None:
     assert "the official Python client" in done.stdout
     for name in ("signed_up", "plan_changed", "order_placed", "$exception", "variant-a"):
         assert name in done.stdout
+    assert "users ⨝ orders ⨝ events = Ada, plan club, paid 100 €" in done.stdout
     assert "nothing twice" in done.stdout
 
 

@@ -7,6 +7,7 @@ changed in a project that is not ours.
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,6 +44,8 @@ class Receiver:
     refresh_s: int
     #: PostHog Local, to ask what arrived; None elsewhere.
     local: PostHogLocal | None
+    #: PostHog Local finds the shop's tables here, as Parquet files; None elsewhere.
+    tables: Path | None = None
 
 
 @contextmanager
@@ -54,11 +57,24 @@ def receiving(options: Options) -> Iterator[Receiver]:
     port = ports.choose("--posthog-port", options.posthog_port, POSTHOG_PORT)
     data = None if options.data is None else _folder(options.data / "posthog-local")
     try:
-        with posthog_local(data=data, arguments=["--port", str(port)]) as local:
-            _plant(local)
-            yield Receiver(local.url, local.project_token, local.secret_key, _REFRESH_S, local)
+        with _tables(options) as tables:
+            arguments = ["--port", str(port), "--warehouse", str(tables)]
+            with posthog_local(data=data, arguments=arguments) as local:
+                _plant(local)
+                token, key = local.project_token, local.secret_key
+                yield Receiver(local.url, token, key, _REFRESH_S, local, tables)
     except ServerDidNotStart as error:
         raise DemoError(f"PostHog Local did not start: {error}") from error
+
+
+@contextmanager
+def _tables(options: Options) -> Iterator[Path]:
+    """The folder for the shop's tables, kept as long as everything else is."""
+    if options.data is not None:
+        yield options.data / "tables"
+        return
+    with tempfile.TemporaryDirectory(prefix="hedgehog-tables-") as folder:
+        yield Path(folder) / "tables"
 
 
 def _plant(local: PostHogLocal) -> None:

@@ -17,6 +17,7 @@ from demo.steps import (
     browse,
     buy,
     edit_the_flag,
+    join_tables,
     sign_up,
     upgrade,
 )
@@ -39,5 +40,6 @@ STEPS: tuple[Step, ...] = (
     Step(ask_support.run),
     Step(be_declined.run),
     Step(edit_the_flag.run, needs_local=True),
+    Step(join_tables.run, needs_local=True),
     Step(be_recorded.run, needs_local=True, needs_page=True),
 )

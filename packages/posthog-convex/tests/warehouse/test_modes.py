@@ -173,3 +173,22 @@ def test_a_destination_belongs_to_one_deployment_and_mode(fake: FakeConvex, path
     with pytest.raises(SyncRefused, match="holds the tables of https://fake"):
         Driver(fake, destination, Settings(deployment="https://x"), QUIET).run()
     destination.close()
+
+
+def test_two_syncs_of_one_destination_do_not_mix(fake: FakeConvex, path: Path) -> None:
+    fake.commit((USERS, None, {"n": 1}))
+    settings = Settings(deployment="https://fake.convex.cloud")
+    files = [DuckDBFile(path), DuckDBFile(path)]
+    first, second = (Driver(fake, file, settings, QUIET) for file in files)
+    first.run()
+    second.run()
+    fake.commit((USERS, None, {"n": 2}))
+    with pytest.raises(SyncRefused, match="Another sync has written"):
+        first.run()
+    files[0].close()
+    assert_true(fake, path)
+    first.run()  # it looks again, and takes over
+    files[0].close()
+    progress = assert_true(fake, path)
+    assert progress is not None
+    assert progress.snapshot_ts == fake.ts

@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 from entries_of_runs import events, lines, record
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pyconvex.log_streams import (
     Config,
@@ -94,25 +92,6 @@ def test_a_late_batch_is_led_by_the_moment_and_signed_as_it_leaves(format: str) 
     assert [element["timestamp"] for element in elements] == [7_200_000, 1000, 1000]
     assert elements[0]["convex"] == elements[1]["convex"] == elements[2]["convex"]
     assert elements[0]["convex"]["deployment_name"] == "hedgehog"
-
-
-@given(
-    st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=4),
-    st.sampled_from(["json", "jsonl"]),
-    st.integers(0, 10**7),
-)
-def test_whatever_functions_print_arrives_whole_and_signed(
-    texts: list[str], format: str, age_ms: int
-) -> None:
-    sink = WebhookSink(lambda: 1000.0 + age_ms)
-    sent = posted(sink, {**WEBHOOK, "format": format}, *texts)
-    split = sent.body.split(b"\n")
-    elements = json.loads(sent.body) if format == "json" else [json.loads(line) for line in split]
-    if age_ms >= 60_000:
-        assert elements.pop(0)["topic"] == "verification"
-    assert [element["message"] for element in elements] == [
-        event.fields()["message"] for event in events(lines(texts), {"log"})
-    ]
 
 
 def test_settings_that_cant_be_are_refused_by_name() -> None:

@@ -71,25 +71,27 @@ class DuckDBFile:
         self.path = path
         self._notice = notice
         self._connection: duckdb.DuckDBPyConnection | None = None
+        #: The record that plans build on. None before the first.
+        self._record: str | None = None
 
     def load(self) -> Progress | None:
         if not self.path.exists():
             return None
-        query = f"SELECT record FROM {rows_sql.HOME}.progress"
-        found = self.connection().execute(query).fetchall()
-        return records.load(found[0][0]) if found else None
+        self._record = self._stored(self.connection())
+        return None if self._record is None else records.load(self._record)
 
     def apply(self, plan: Plan) -> None:
         connection = self.connection()
         connection.execute("BEGIN")
         try:
-            self._run(connection, plan)
+            record = self._run(connection, plan)
             self._notice("before commit")
             connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(Exception):
                 connection.execute("ROLLBACK")
             raise
+        self._record = record
         self._notice("after commit")
 
     def rest(self) -> None:
@@ -123,7 +125,14 @@ class DuckDBFile:
         found = self.connection().execute(f"COPY ({query}) TO '{name}' ({options})").fetchone()
         return 0 if found is None else int(found[0])
 
-    def _run(self, connection: duckdb.DuckDBPyConnection, plan: Plan) -> None:
+    def _run(self, connection: duckdb.DuckDBPyConnection, plan: Plan) -> str:
+        if self._stored(connection) != self._record:
+            raise SyncRefused(
+                "destination_taken",
+                f"Another sync has written to {self.path} since this one looked",
+                "Let one process at a time write a destination; end the other, then run it again.",
+                kept="What the other one wrote stands",
+            )
         for action in plan.actions:
             if isinstance(action, Append):
                 connection.register(rows_sql.BATCH, action.batch)
@@ -135,6 +144,11 @@ class DuckDBFile:
         record = records.write(plan.progress)
         connection.execute(f"DELETE FROM {rows_sql.HOME}.progress")
         connection.execute(f"INSERT INTO {rows_sql.HOME}.progress VALUES (?)", [record])
+        return record
+
+    def _stored(self, connection: duckdb.DuckDBPyConnection) -> str | None:
+        found = connection.execute(f"SELECT record FROM {rows_sql.HOME}.progress").fetchall()
+        return str(found[0][0]) if found else None
 
 
 def opened(path: Path, patience_s: float = 10.0) -> duckdb.DuckDBPyConnection:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from pyconvex.runlog.exceptions import ExceptionReport
 from pyconvex.runlog.lines import LogLine
-from pyconvex.runlog.record import HOST, RunRecord, decode_record, encode_record
+from pyconvex.runlog.record import RunRecord, decode_record, encode_record
 from pyconvex.runlog.report import Report, decode_value
 
 #: Every execution; its `value` is None, and all there is to know is in `run`.
@@ -134,7 +134,7 @@ def _numbered(record: RunRecord) -> Iterator[tuple[int, str, str, bytes]]:
     if report.exception:
         number += 1
         yield number, EXCEPTION, record.component, report.exception
-    if not record.going_on and record.kind != HOST:
+    if not record.going_on:
         yield number + 1, EXECUTION, record.component, _NIL
 
 

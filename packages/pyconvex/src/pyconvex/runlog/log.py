@@ -26,7 +26,7 @@ from pyconvex.runlog.cursors import Cursor, Cursors
 from pyconvex.runlog.entries import EXECUTION, unpack
 from pyconvex.runlog.reader import RunLogReader
 from pyconvex.runlog.recent import RecentRuns
-from pyconvex.runlog.record import HOST, RunRecord, encode_record
+from pyconvex.runlog.record import RunRecord, encode_record
 from pyconvex.runlog.report import Item, Report, encode_value
 from pyconvex.runlog.segments import MAX_BODY_BYTES, position
 from pyconvex.runlog.writer import Bounds, RunLogWriter
@@ -38,6 +38,8 @@ FOLDER = "runlog"
 #: only logged.
 SET_ASIDE = "set_aside.jsonl"
 MAX_SET_ASIDE_BYTES = 16 * 1024 * 1024
+#: The kind of records that are no run's: what the host tells of itself.
+HOST = "host"
 
 _LOG = logging.getLogger("pyconvex.runlog")
 #: More entries than a segment can hold.

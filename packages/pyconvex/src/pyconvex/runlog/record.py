@@ -11,9 +11,6 @@ import msgspec
 from pyconvex.runlog.report import Report
 from pyconvex.runlog.traces import span_id_of, trace_id_of
 
-#: The kind of records that are no run's: what the host tells of itself.
-HOST = "host"
-
 
 class Occ(msgspec.Struct, frozen=True, omit_defaults=True):
     """The conflict that an attempt of a mutation met."""
@@ -44,7 +41,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     request_id: str
     #: This execution's own.
     execution_id: str
-    #: "query", "mutation", "action" or "http_action"; `HOST` for what is no execution.
+    #: "query", "mutation", "action" or "http_action".
     kind: str
     path: str
     component: str = ""
