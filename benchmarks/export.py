@@ -12,7 +12,7 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -38,6 +38,8 @@ NOTES = [
     "they share two cores with it.",
 ]
 LINES = "application/x-ndjson"
+#: Accounts that mutations change.
+ACCOUNTS = 500
 #: Documents that one filling transaction inserts.
 BATCH = 2_000
 
@@ -162,14 +164,15 @@ def _rate(pages: Iterator[tuple[int, int]], count: int) -> float:
     return rows / (time.perf_counter() - began)
 
 
-def _mutations(place: Place, seconds: float) -> Measured:
-    requests = host.deposits(place)
+def _mutations(place: Place, requests: Sequence[bytes], seconds: float) -> Measured:
     random = Random(3)
     load = Load(1, seconds)
     return asyncio.run(measure(place.port, load, lambda: random.choice(requests), b'"balance"'))
 
 
-def _beside_an_export(place: Place, seconds: float) -> tuple[Measured, float]:
+def _beside_an_export(
+    place: Place, requests: Sequence[bytes], seconds: float
+) -> tuple[Measured, float]:
     """Mutations while exports run one after the other; and the rows a second of those."""
     ended, seen = threading.Event(), [0]
 
@@ -183,7 +186,7 @@ def _beside_an_export(place: Place, seconds: float) -> tuple[Measured, float]:
     thread = threading.Thread(target=export)
     thread.start()
     began = time.perf_counter()
-    measured = _mutations(place, seconds)
+    measured = _mutations(place, requests, seconds)
     rate = seen[0] / (time.perf_counter() - began)
     ended.set()
     thread.join()
@@ -192,7 +195,7 @@ def _beside_an_export(place: Place, seconds: float) -> tuple[Measured, float]:
 
 def main() -> None:
     quick = options(__doc__).parse_args().quick
-    count, rounds, seconds = (40_000, 1, 2.0) if quick else (1_000_000, 3, 10.0)
+    count, rounds, seconds = (20_000, 1, 1.5) if quick else (1_000_000, 3, 10.0)
     about = machine.describe()
     rates: dict[str, list[float]] = {}
     with running(_server(count)) as place:
@@ -208,8 +211,9 @@ def main() -> None:
                 rates.setdefault(name, []).append(_rate(pages, rows))
         cpu_us = (_cpu(place) - cpu_before) * 1e6 / (rounds * (2 * count + count // 2))
         memory = processes.pss_mb(_children(place))
-        alone = _mutations(place, seconds)
-        beside, meanwhile = _beside_an_export(place, seconds)
+        requests = host.deposits(place, ACCOUNTS)
+        alone = _mutations(place, requests, seconds)
+        beside, meanwhile = _beside_an_export(place, requests, seconds)
     cases = [Case(n, "rows/s", True, {OURS: Figure.of(found)}) for n, found in rates.items()]
     cases += [
         Case("processor time of server and export process", "µs a row", False, _one(cpu_us)),

@@ -44,24 +44,33 @@ def reads(place: Place) -> list[bytes]:
     return _requests(place, "/api/query", "accounts:read", lambda id_: {"account": id_})
 
 
-def deposits(place: Place) -> list[bytes]:
+def deposits(place: Place, accounts: int = ACCOUNTS) -> list[bytes]:
     """Fill the running host, and deposit into each account."""
     return _requests(
-        place, "/api/mutation", "accounts:deposit", lambda id_: {"account": id_, **DEPOSIT}
+        place,
+        "/api/mutation",
+        "accounts:deposit",
+        lambda id_: {"account": id_, **DEPOSIT},
+        accounts,
     )
 
 
 def _requests(
-    place: Place, route: str, path: str, arguments: Callable[[str], dict[str, Any]]
+    place: Place,
+    route: str,
+    path: str,
+    arguments: Callable[[str], dict[str, Any]],
+    accounts: int = ACCOUNTS,
 ) -> list[bytes]:
     return [
-        request("POST", route, place.host, _body(path, arguments(id_))) for id_ in _filled(place)
+        request("POST", route, place.host, _body(path, arguments(id_)))
+        for id_ in _filled(place, accounts)
     ]
 
 
-def _filled(place: Place) -> list[str]:
+def _filled(place: Place, accounts: int) -> list[str]:
     ids: list[str] = []
-    for start in range(0, ACCOUNTS, FILL_BATCH):
+    for start in range(0, accounts, FILL_BATCH):
         rows = [account_row(number) for number in range(start, start + FILL_BATCH)]
         fields = [{k: v for k, v in row.items() if k != "id"} for row in rows]
         ids += _call(place, "accounts:fill", {"rows": fields})

@@ -10,6 +10,7 @@ Started by the server as `python -m pyconvex.export.process <socket fd> <server 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -20,6 +21,9 @@ from pyconvex.export.answers import Answers
 from pyconvex.export.messages import Configure, Head, decode_request, encode
 from pyconvex.runtime.channel import BlockingChannel
 from pyconvex.runtime.parent import die_with
+
+#: Whoever exports can wait; calls of clients can't.
+NICENESS = 10
 
 
 def serve(sock: socket.socket) -> None:
@@ -48,6 +52,7 @@ def main() -> None:
     die_with(parent)
     # Ctrl-C reaches the whole terminal; the server decides when this ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(NICENESS)
     with contextlib.suppress(ConnectionError):  # the server is gone
         serve(socket.socket(fileno=fd))
 

@@ -25,7 +25,10 @@ from pyconvex.values.encoding import FLOAT64_LAYOUT, INT64_LAYOUT
 Rewrite = Callable[[bytes], bytes]
 
 _TAG = b'{"$'
-_NUMBERS = re.compile(rb'\{"\$(integer|float)":"([A-Za-z0-9+/]{11}=)"\}')
+_INTEGER = b'{"$integer":"'
+#: Of the base 64 of an Int64, and with what closes the tag behind it.
+_DIGITS, _DIGITS_AND_END = 12, 14
+_NEGATIVE_ZERO = b'{"$float":"AAAAAAAAAIA="}'
 _ANY_TAG = re.compile(rb'\{"\$(integer|float|bytes)":"([A-Za-z0-9+/=]*)"\}')
 _CLEAN_NAMES = {"nan": b'"NaN"', "inf": b'"Infinity"', "-inf": b'"-Infinity"'}
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -42,7 +45,12 @@ def as_export(doc: bytes) -> bytes:
     >>> as_export(b'{"n":{"$integer":"BwAAAAAAAAA="},"s":"{\\\\"$integer"}')
     b'{"n":7,"s":"{\\\\"$integer"}'
     """
-    return doc if _TAG not in doc else _NUMBERS.sub(_export_number, doc)
+    if _TAG not in doc:
+        return doc
+    if _INTEGER in doc:
+        first, *rest = doc.split(_INTEGER)
+        doc = first + b"".join([_with_integer(part) for part in rest])
+    return doc.replace(_NEGATIVE_ZERO, b"-0.0")
 
 
 def as_clean(doc: bytes) -> bytes:
@@ -93,11 +101,10 @@ def quoted(text: str) -> bytes:
     return msgspec.json.encode(text)
 
 
-def _export_number(found: re.Match[bytes]) -> bytes:
-    raw = binascii.a2b_base64(found[2])
-    if found[1] == b"integer":
-        return b"%d" % INT64_LAYOUT.unpack(raw)[0]
-    return b"-0.0" if FLOAT64_LAYOUT.unpack(raw)[0] == 0 else found[0]
+def _with_integer(part: bytes) -> bytes:
+    """What came behind the beginning of an Int64's tag, with the number itself."""
+    [number] = INT64_LAYOUT.unpack(binascii.a2b_base64(part[:_DIGITS]))
+    return b"%d%b" % (number, part[_DIGITS_AND_END:])
 
 
 def _clean(found: re.Match[bytes]) -> bytes:
