@@ -174,16 +174,34 @@ def test_ctrl_c_leaves_nothing(npm_packages: None, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_polite_kill_during_the_visit_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
+def test_a_polite_kill_during_the_visit_leaves_nothing(
+    ending: signal.Signals, tmp_path: Path
+) -> None:
     arguments = ["--script", "--without-browser", *FREE_PORTS]
     with started(*arguments, TMPDIR=str(tmp_path)) as process:
         assert process.stdout is not None
         read_until(process.stdout, "Somebody looks")
         children = descendants(process.pid)
-        process.terminate()
+        process.send_signal(ending)
         assert process.wait(60) == 130
     assert {pid for pid in children if is_running(pid)} == set()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.browser
+def test_ctrl_c_while_a_browser_makes_the_visit(
+    npm_packages: None, chromium: str, tmp_path: Path
+) -> None:
+    with started("--script", *FREE_PORTS, TMPDIR=str(tmp_path), CHROMIUM=chromium) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        read_until(process.stdout, "Somebody looks")
+        children = descendants(process.pid)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(60) == 130
+        assert process.stderr.read() == ""
+    assert {pid for pid in children if is_running(pid)} == set()
 
 
 @contextmanager

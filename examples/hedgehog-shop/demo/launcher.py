@@ -6,6 +6,7 @@ every step is checked, and the first that fails ends the demo with a sentence an
 
 from __future__ import annotations
 
+import logging
 import signal
 import tempfile
 import time
@@ -29,6 +30,8 @@ from demo.visitors import Visitor
 
 #: How wide a table is where nobody knows how wide the reader's window is.
 _PIPED_COLUMNS = 120
+#: What asks the demo to end.
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: Between two looks whether everything still runs, in seconds.
 _LOOK_S = 0.5
 
@@ -55,14 +58,18 @@ def main(arguments: Sequence[str]) -> int:
 
 @contextmanager
 def ending_on_signals() -> Iterator[None]:
-    """Ctrl-C and a polite kill end the demo once; while it ends, more of them change nothing."""
+    """Ctrl-C, a polite kill and a closed terminal end the demo once; while it ends, more of them
+    change nothing.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:
-        for one in (signal.SIGINT, signal.SIGTERM):
+        for one in _ENDING:
             signal.signal(one, signal.SIG_IGN)
+        # Ctrl-C ends the browser too, which its client would complain about.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         raise KeyboardInterrupt
 
-    before = {one: signal.signal(one, stop) for one in (signal.SIGINT, signal.SIGTERM)}
+    before = {one: signal.signal(one, stop) for one in _ENDING}
     try:
         yield
     finally:
