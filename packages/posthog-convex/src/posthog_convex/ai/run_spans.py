@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar, Token
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from posthog_convex.ai.choices import Choices, chosen, is_disabled, is_private
 from posthog_convex.ai.content import GENERATIONS, is_ai, operation, without_content
@@ -38,6 +38,7 @@ FUNCTION = "function"
 _RESOURCE = encode_resource({"service.name": "pyconvex", "telemetry.sdk.language": "python"})
 _SCOPE = encode_scope("pyconvex")
 _ALL = Choices()
+_Raised: TypeAlias = tuple[str, str] | None
 
 
 class OpenSpan(Protocol):
@@ -97,7 +98,7 @@ class RunSpans:
         #: Whether the run has ended: what comes now is too late.
         self.over = False
         #: The calls within the run that have ended, with when and what they raised.
-        self.calls: list[tuple[CallSpans, int, BaseException | None]] = []
+        self.calls: list[tuple[CallSpans, int, _Raised]] = []
         self._disabled: bool | None = None
         self._private: bool | None = None
 
@@ -147,7 +148,7 @@ class CallSpans:
         """The function ended."""
         run, scope = self.run, self.scope
         if scope.parent is not None:
-            run.calls.append((self, scope.now_ns(), error))
+            run.calls.append((self, scope.now_ns(), _told(error)))
             return
         for begun in list(run.open.values()):
             _keep(begun, still_open=True)
@@ -155,7 +156,7 @@ class CallSpans:
         for span_id in run.open:
             _owners.pop(span_id, None)
         if (run.kept or scope.trace.wanted) and not run.disabled(scope):
-            run.calls.append((self, scope.now_ns(), error))
+            run.calls.append((self, scope.now_ns(), _told(error)))
             for call, ended_ns, raised in run.calls:
                 facts = _function(call, ended_ns, raised)
                 _report(call, facts, _ALL, (_RESOURCE, _SCOPE))
@@ -313,7 +314,12 @@ def _with(
     )
 
 
-def _function(call: CallSpans, ended_ns: int, error: BaseException | None) -> SpanFacts:
+def _told(error: BaseException | None) -> _Raised:
+    """An error's type and message, without the error: its frames hold whatever they hold."""
+    return None if error is None else (type(error).__qualname__, str(error))
+
+
+def _function(call: CallSpans, ended_ns: int, error: _Raised) -> SpanFacts:
     scope = call.scope
     attributes: dict[str, Any] = {
         "gen_ai.operation.name": FUNCTION,
@@ -327,7 +333,7 @@ def _function(call: CallSpans, ended_ns: int, error: BaseException | None) -> Sp
         attributes["convex.component"] = scope.component
     events = []
     if error is not None:
-        told = {"exception.type": type(error).__qualname__, "exception.message": str(error)}
+        told = {"exception.type": error[0], "exception.message": error[1]}
         events.append(SpanEvent("exception", ended_ns, told))
     # A caller that keeps no spans is no place to hang one.
     above = scope.parent is not None or scope.trace.wanted or scope.trace.awaited

@@ -331,6 +331,7 @@ class Reporting:
             raise
         finally:
             self.tracing.leave(scope, error)
+            del error  # or this frame and its error would keep each other, and all that it hoards
 
     def trace_within(self) -> TraceContext:
         """Where something is that the action asks of others right now."""

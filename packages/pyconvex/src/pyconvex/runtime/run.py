@@ -254,6 +254,7 @@ class PureRun:
             raise
         finally:
             self.tracing.leave(frame.scope, error)
+            del error  # or this frame and its error would keep each other, and all that it hoards
 
     async def _handle(self, frame: Frame, callee: Callee, arguments: Any) -> bytes:
         namespace, depth, log = frame.namespace, frame.depth, frame.lines
