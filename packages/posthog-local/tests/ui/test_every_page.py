@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from posthog_local.browser.brought import brought_scripts
 from posthog_local.testing import PostHogLocal, running
@@ -60,6 +60,10 @@ _PAGES = {
 }
 
 
+_DESKTOP: ViewportSize = {"width": 1200, "height": 760}
+_PHONE: ViewportSize = {"width": 390, "height": 844}
+
+
 @pytest.fixture(scope="module")
 def shop() -> Iterator[PostHogLocal]:
     """A server with a little of everything."""
@@ -83,7 +87,7 @@ def test_a_page_has_nothing_serious(
     shop: PostHogLocal, chrome: Browser, name: str, scheme: Any
 ) -> None:
     path = _PAGES[name].replace("{issue}", shop.issues()[0]["id"])
-    page = chrome.new_page(color_scheme=scheme, viewport={"width": 1200, "height": 760})
+    page = chrome.new_page(color_scheme=scheme, viewport=_DESKTOP)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
@@ -92,13 +96,11 @@ def test_a_page_has_nothing_serious(
         if name == "replay" and brought_scripts() is not None:
             page.wait_for_selector("#stage[data-state=ready]")
         page.wait_for_load_state("load")
-        page.evaluate(_AXE.read_text())
-        found = page.evaluate("axe.run(document, {iframes: false})")["violations"]
-        serious = [
-            (one["id"], [node["html"] for node in one["nodes"]][:3])
-            for one in found
-            if one["impact"] in ("serious", "critical")
-        ]
+        serious = _serious(page)
+        if scheme == "light":
+            page.set_viewport_size(_PHONE)
+            serious += [*_serious(page), *_too_wide(page)]
+            page.set_viewport_size(_DESKTOP)
         assert serious == []
         assert errors == []
         if "SCREENSHOTS" in os.environ and scheme == "light":
@@ -107,6 +109,22 @@ def test_a_page_has_nothing_serious(
             page.screenshot(path=folder / f"posthog-local-{name}.png")
     finally:
         page.close()
+
+
+def _serious(page: Page) -> list[Any]:
+    page.evaluate(_AXE.read_text())
+    found = page.evaluate("axe.run(document, {iframes: false})")["violations"]
+    return [
+        (one["id"], [node["html"] for node in one["nodes"]][:3])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+def _too_wide(page: Page) -> list[str]:
+    root = "document.documentElement"
+    over = page.evaluate(f"{root}.scrollWidth - {root}.clientWidth")
+    return [f"{over} pixels wider than a phone"] if over > 0 else []
 
 
 def _post(local: PostHogLocal, path: str, body: object, **headers: str) -> None:
