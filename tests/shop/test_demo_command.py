@@ -233,7 +233,7 @@ def read_until(stream: IO[str], text: str) -> str:
     while text not in printed:
         ready, _, _ = select.select([stream], [], [], max(0, deadline - time.monotonic()))
         piece = os.read(stream.fileno(), 65536).decode() if ready else ""
-        assert piece, f"{text!r} was not printed: {printed}"
+        assert piece, f"{text!r} was not printed, within {PATIENCE_S} s or at all: {printed}"
         printed += piece
     return printed
 
@@ -274,7 +274,8 @@ def test_what_happened_is_kept_where_it_was_asked_to_be(tmp_path: Path) -> None:
             with urllib.request.urlopen(f"{url}/_local/persons") as answer:
                 assert len(json.load(answer)["persons"]) == visitors
         assert "nothing twice" in printed
-    assert {one.name for one in (tmp_path / "kept").iterdir()} == {"posthog-local", "pyconvex"}
+    kept = {one.name for one in (tmp_path / "kept").iterdir()}
+    assert kept == {"posthog-local", "pyconvex", "posthog-convex-sync.toml", "tables"}
 
 
 def test_an_old_python_gets_a_sentence(tmp_path: Path) -> None:

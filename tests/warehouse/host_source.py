@@ -16,7 +16,7 @@ from warehouse_worlds import untagged
 from posthog_convex.warehouse.retry import Answer
 from posthog_convex.warehouse.steps import Request
 from pyconvex.export.data_sync import PageLimits
-from pyconvex.export.messages import DataSync
+from pyconvex.export.messages import DataSync, SelectionText
 from pyconvex.values import Int64
 
 TABLES = [("", "users"), ("", "Users"), ("mail", "users"), ("mail/deep", "log")]
@@ -41,7 +41,7 @@ class HostSource:
         head, body = self.answers.answer(
             DataSync(
                 asked.get("cursor"),
-                None if selection is None else json.dumps(selection).encode(),
+                SelectionText(None if selection is None else json.dumps(selection).encode()),
                 "a-sync",
                 page_size=asked.get("pageSize"),
                 tell_dropped=asked.get("tellDropped", False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,10 @@ def run(visit: Visit) -> str:
 def _sync(visit: Visit, tables: Path) -> None:
     config = tables.with_name("posthog-convex-sync.toml")
     config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text(CONFIG.format(url=visit.host_url, tables=tables))
+    text = CONFIG.format(url=visit.host_url, tables=tables)
+    if config.exists() and config.read_text() != text:
+        shutil.rmtree(tables)  # of a start on another port, which the sync takes for another host
+    config.write_text(text)
     done = subprocess.run(
         tool("posthog-convex", "sync", "run", "--config", str(config)),
         env={**os.environ, "CONVEX_DEPLOY_KEY": visit.admin_key},

@@ -76,6 +76,8 @@ class JobsMachine(RuleBasedStateMachine):
 
     @rule(home=st.sampled_from(HOMES), delay=delays, size=sizes, canceled=st.booleans())
     def schedule(self, home: str, delay: float, size: int, canceled: bool) -> None:
+        if sum(model.size for model in self.model.values()) > 4_000_000:
+            size = min(size, 5_000)  # the invariants read all of it in one transaction
         due_ms = self.now_ms + delay
         arguments = codec.encode({"text": "x" * size})
         job = jobs.NewJob(home, "lib:run", "action", arguments, due_ms)

@@ -32,6 +32,7 @@ def carry_context() -> None:
 def _starting(start: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:
     @wraps(start)
     def started(self: threading.Thread) -> None:
+        __tracebackhide__ = True  # a refused thread is its starter's, not ours
         if current() is not None and not getattr(self, "_posthog_ai_carries", False):
             run, context = self.run, copy_context()
             self.run = lambda: context.run(run)  # type: ignore[method-assign]
@@ -46,6 +47,7 @@ def _submitting(submit: Callable[..., Any]) -> Callable[..., Any]:
     def submitted(
         self: ThreadPoolExecutor, work: Callable[..., Any], /, *args: Any, **named: Any
     ) -> Any:
+        __tracebackhide__ = True
         if current() is None:
             return submit(self, work, *args, **named)
         return submit(self, copy_context().run, work, *args, **named)

@@ -75,7 +75,7 @@ def _author_frame(frame: FrameType | None) -> FrameType | None:
         if name.startswith(_HOST):
             if packaged is not None:
                 break
-        elif not _is_stdlib(frame):
+        elif not _is_stdlib(frame) and _HIDDEN not in frame.f_code.co_varnames:
             packaged = packaged or frame
             if not _is_packaged(frame):
                 own = own or frame
@@ -103,6 +103,8 @@ def _is_packaged(frame: FrameType) -> bool:
 _HOST = "pyconvex."
 _PURITY = __name__.rpartition(".")[0] + "."
 _STDLIB = sysconfig.get_paths()["stdlib"] + "/"
+#: The variable by which a wrapper says, also to pytest, that its line explains nothing.
+_HIDDEN = "__tracebackhide__"
 #: Imports, source lines for tracebacks, debuggers.
 _MACHINERY = {"inspect", "linecache", "bdb", "pdb", "zipimport"}
 _MACHINERY_PREFIXES = ("importlib.", "pydevd", "_pydev", "debugpy.")
