@@ -88,7 +88,7 @@ BODY = json.dumps({"path": "shop:say", "args": {}, "format": "json"}).encode()
 
 def main() -> None:
     quick = options(__doc__).parse_args().quick
-    seconds, rounds = (1.0, 2) if quick else (2.0, 15)
+    seconds, rounds = (1.0, 2) if quick else (2.0, 7)
     about = machine.describe()
     cases = []
     with running(_receiver()) as receiver, running(_host()) as place:
