@@ -189,6 +189,7 @@ def test_a_polite_kill_during_the_visit_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long  # beside the rest of the suite the browser does not come to its first page
 @pytest.mark.browser
 def test_ctrl_c_while_a_browser_makes_the_visit(
     npm_packages: None, chromium: str, tmp_path: Path
