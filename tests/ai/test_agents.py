@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from conftest import Deployment, Traces, tree
 from model_server import COMPLETION_TOKENS
+from traced import Deployment, Traces, tree
 
 
 def test_a_run_of_an_agent_is_one_trace(deployment: Deployment, traces: Traces) -> None:

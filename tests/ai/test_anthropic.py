@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from conftest import Deployment, Traces, tree
 from model_server import COMPLETION_TOKENS, PROMPT_TOKENS
+from traced import Deployment, Traces, tree
 
 
 def test_a_message_is_a_generation(deployment: Deployment, traces: Traces) -> None:

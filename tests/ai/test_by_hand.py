@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import Deployment, Traces, tree
+from traced import Deployment, Traces, tree
 
 from pyconvex.runlog.traces import trace_id_of
 

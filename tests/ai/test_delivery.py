@@ -13,8 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from conftest import HERE, Deployment, Traces, tree
 from model_server import ModelServer
+from traced import HERE, Deployment, Traces, tree
 
 from posthog_local.testing import PostHogLocal
 from pyconvex.runlog.traces import TraceContext, span_id_of

@@ -8,8 +8,8 @@ import time
 from typing import Any
 
 import pytest
-from conftest import PATIENCE_S, Deployment, Traces, tree
 from model_server import COMPLETION_TOKENS, PROMPT_TOKENS, ModelServer
+from traced import PATIENCE_S, Deployment, Traces, tree
 
 from posthog_local.testing import PostHogLocal
 from pyconvex.runlog.traces import TraceContext, trace_id_of

@@ -207,6 +207,66 @@ def test_ctrl_c_while_a_browser_makes_the_visit(npm_packages: None, chromium: st
     assert {pid for pid in children if is_running(pid)} == set()
 
 
+def test_what_a_killed_demo_started_ends_by_itself(npm_packages: None, tmp_path: Path) -> None:
+    with started(*FREE_PORTS, TMPDIR=str(tmp_path)) as process:
+        assert process.stdout is not None
+        read_until(process.stdout, "Ctrl-C stops everything.")
+        children = descendants(process.pid)
+        assert len(children) >= 3, "PostHog Local, the host, and its isolates"
+        process.kill()
+        process.wait()
+        wait_until_ended(children)
+
+
+@pytest.mark.browser
+def test_a_killed_visit_leaves_no_browser(npm_packages: None, chromium: str) -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="demo-") as folder,
+        started("--script", *FREE_PORTS, TMPDIR=folder, CHROMIUM=chromium) as process,
+    ):
+        assert process.stdout is not None
+        read_until(process.stdout, "Somebody looks")
+        children = descendants(process.pid)
+        process.kill()
+        process.wait()
+        wait_until_ended(children)
+
+
+def wait_until_ended(processes: set[int]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while left := {pid for pid in processes if is_running(pid)}:
+        assert time.monotonic() < deadline, [command_of(pid) for pid in left]
+        time.sleep(0.1)
+
+
+def command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return f"{pid}, which has ended"
+
+
+def test_a_shop_that_can_not_be_deployed_ends_the_demo_with_the_reason(tmp_path: Path) -> None:
+    copy = tmp_path / "shop"
+    for folder in ("convex", "demo"):
+        shutil.copytree(SHOP / folder, copy / folder)
+    with (copy / "convex" / "cart.py").open("a") as cart:
+        cart.write("\nraise LookupError('a mistake of somebody who tries')\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "demo", "--script", "--without-browser", *FREE_PORTS],
+        cwd=copy,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 1
+    assert "The demo stopped: The shop could not be deployed." in done.stderr
+    assert "a mistake of somebody who tries" in done.stderr
+    assert "cart.py" in done.stderr
+    assert "did not show" not in done.stderr
+
+
 @contextmanager
 def started(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """The demo in a process group of its own, as in a terminal."""

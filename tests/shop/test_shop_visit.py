@@ -8,7 +8,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from demo.steps import be_declined, be_recorded, browse, buy, edit_the_flag, sign_up, upgrade
+from demo.steps import (
+    ask_support,
+    be_declined,
+    be_recorded,
+    browse,
+    buy,
+    edit_the_flag,
+    sign_up,
+    upgrade,
+)
 from demo.timeline import BY_ITSELF, Expected, name_of, wait_for
 from demo.visit import Visit
 from demo.visitors.browser import BrowserVisitor
@@ -54,7 +63,7 @@ def visited(opened: Opened, browser: Browser) -> Visited:
 
     go(browse)
     anonymous = visit.person
-    for step in (sign_up, upgrade, buy, be_declined):
+    for step in (sign_up, upgrade, buy, ask_support, be_declined):
         go(step)
     prices.append(shown_price(visitor))
     go(edit_the_flag)
@@ -96,6 +105,7 @@ def test_everything_is_there_in_order_and_nothing_twice(visited: Visited) -> Non
             *[("$pageview", shelf), ("$pageview", product), ("added_to_cart", "")],
             *[("$pageview", cart), ("log", ""), ("order_placed", "")],
         ],
+        [("$pageview", "/help"), ("$ai_trace", ""), *2 * [("$ai_generation", "")]],
         [
             *[("$pageview", shelf), ("$pageview", product), ("added_to_cart", "")],
             *[("$pageview", cart), ("log", ""), ("$exception", "")],
@@ -200,6 +210,18 @@ def test_a_line_of_a_function_is_hers_and_on_the_trace_of_the_error(visited: Vis
     [error] = visited.named("$exception")
     [line] = visited.local.logs(trace_id=error["properties"]["$trace_id"])
     assert (line["body"], line["session_id"]) == (second["body"], session_of(visited))
+
+
+def test_the_answer_of_the_support_is_one_trace_of_hers(visited: Visited) -> None:
+    [run] = visited.named("$ai_trace")
+    generations = visited.named("$ai_generation")
+    assert run["properties"]["$ai_span_name"] == "chat:answer"
+    traces = {one["properties"]["$ai_trace_id"] for one in (run, *generations)}
+    assert traces == {run["properties"]["$ai_trace_id"]}
+    whole = [e for e in visited.local.events() if e["properties"].get("$ai_trace_id") in traces]
+    assert {event["distinct_id"] for event in whole} == {visited.person}
+    tools = {e["properties"]["$ai_span_name"] for e in whole if e["event"] == "$ai_span"}
+    assert any("look_at_the_shelf" in name for name in tools), tools
 
 
 def test_the_visit_was_recorded(visited: Visited) -> None:

@@ -7,9 +7,10 @@ gives a host, the shop is deployed and has something to sell.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import click
 from demo import ports
 from demo.failure import DemoError
 from demo.options import HOST_PORT, Options
-from demo.processes import PATIENCE_S, JsonLines, running, tool
+from demo.processes import PATIENCE_S, JsonLines, Line, running, tool
 from demo.receiver import Receiver
 from pyconvex.cli import env_local
 from pyconvex.cli.deployment import Deployment
@@ -72,21 +73,28 @@ def hosting(options: Options, receiver: Receiver, folder: Path) -> Iterator[Host
     data = folder / "pyconvex" if options.data is None else options.data / "pyconvex"
     watch = "--no-watch" if options.script else "--watch"
     command = tool(
-        "pyconvex", "dev", "--json", "--port", str(port), "--data", str(data), watch,
-        "--functions", str(SHOP / "convex"),
+        "pyconvex", "dev", "--json", "--end-with-stdin", "--port", str(port), "--data", str(data),
+        watch, "--functions", str(SHOP / "convex"),
     )  # fmt: skip
     with running("The host", command, folder) as process:
         url = str(process.expect("its address", lambda line: "url" in line)["url"])
         key = env_local.read(folder)[env_local.KEY_VARIABLE]
         deployment = Deployment(url, key)
-        _set_variables(deployment, receiver)
-        deployed = process.expect("the deployed shop", lambda line: "deployed" in line)
+        told = _set_variables(deployment, receiver)
+        deployed = process.expect("the deployed shop", partial(_is_deployed, told))
         _run(deployment, "products:stock", {})
         yield Host(url, key, int(deployed["deployed"]), folder, process)
 
 
-def _set_variables(deployment: Deployment, receiver: Receiver) -> None:
-    """What a person would do with `pyconvex env set`, in one request."""
+def _is_deployed(told: Collection[str], line: Line) -> bool:
+    """Whether the host says so; a problem that no variable of `told` solves ends the wait."""
+    if "problem" in line and not set(line.get("waits_for") or [""]) <= set(told):
+        raise DemoError("The shop could not be deployed.")  # what the host said follows
+    return "deployed" in line
+
+
+def _set_variables(deployment: Deployment, receiver: Receiver) -> list[str]:
+    """What a person would do with `pyconvex env set`, in one request; the names that are set."""
     variables = {
         "POSTHOG_PROJECT_TOKEN": receiver.token,
         "POSTHOG_HOST": receiver.host,
@@ -98,6 +106,7 @@ def _set_variables(deployment: Deployment, receiver: Receiver) -> None:
         deployment.post("/api/update_environment_variables", {"changes": changes})
     except click.ClickException as error:
         raise DemoError(f"The host did not take its variables: {error.message}") from error
+    return [name for name, value in variables.items() if value is not None]
 
 
 def _run(

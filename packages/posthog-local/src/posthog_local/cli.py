@@ -7,8 +7,11 @@ solve ends with a sentence and status 2, without a traceback.
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -73,6 +76,11 @@ def main() -> None:
     help="Folder of Parquet files, a folder a table, for SQL beside events.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Say what started as one line of JSON.")
+@click.option(
+    "--end-with-stdin",
+    is_flag=True,
+    help="End when standard input does: for a program that starts this, and may be killed.",
+)
 def start(
     host: str,
     port: int,
@@ -87,6 +95,7 @@ def start(
     max_mb: int,
     warehouse: Path | None,
     as_json: bool,
+    end_with_stdin: bool,
 ) -> None:
     """Start the server and keep it running until Ctrl-C."""
     from posthog_local.http.server import CannotListen
@@ -107,11 +116,20 @@ def start(
         limits=Limits(keep_days=keep_days or None, max_bytes=max_mb * 1_000_000 or None),
         warehouse=warehouse,
     )
+    if end_with_stdin:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
         run(settings, _say_json if as_json else _say)
     except (FolderError, UnknownFormat, CannotListen) as error:
         click.echo(f"posthog-local: {error}.", err=True)
         sys.exit(2)
+
+
+def _end_with_stdin() -> None:
+    """Ask this process to stop, in order, once whoever holds the other end of its input is gone."""
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _say_json(started: object) -> None:

@@ -61,9 +61,10 @@ class PostHogLocal:
         place = ["--temp"] if self._data is None else ["--data", str(self._data)]
         self._process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "posthog_local", "start", "--json"),
+                *(sys.executable, "-m", "posthog_local", "start", "--json", "--end-with-stdin"),
                 *("--port", str(self._port), *place, *self._arguments),
             ],
+            stdin=subprocess.PIPE,  # ends when this process does, however that comes
             stdout=subprocess.PIPE,
             stderr=self._log,
         )
@@ -285,8 +286,9 @@ class PostHogLocal:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 @contextmanager

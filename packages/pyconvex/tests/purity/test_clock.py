@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import time_machine
-from conftest import NOW_MS
+from guarded import NOW_MS
 
 from pyconvex.runtime import purity
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any
 
-from conftest import Call
+from guarded import Call
 
 from pyconvex.runtime import purity
 

@@ -10,8 +10,10 @@ import asyncio
 import gc
 import json
 import logging
+import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -97,6 +99,11 @@ _SITE_PORT = click.option(
     help="Write TypeScript types into _generated at every deploy.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Tell what happens as JSON lines.")
+@click.option(
+    "--end-with-stdin",
+    is_flag=True,
+    help="End when standard input does: for a program that starts this, and may be killed.",
+)
 def dev(
     functions: Path,
     data: Path,
@@ -108,6 +115,7 @@ def dev(
     watch: bool,
     types: bool,
     as_json: bool,
+    end_with_stdin: bool,
 ) -> None:
     """Run the functions folder and deploy it again when it changes.
 
@@ -128,6 +136,8 @@ def dev(
         watch=watch,
         deployment_type="dev",
     )
+    if end_with_stdin:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
     _run(_dev(settings, Report(as_json), types=types))
 
 
@@ -231,10 +241,11 @@ class Report:
         click.echo(json.dumps(facts) if self.as_json else text)
         sys.stdout.flush()
 
-    def problem(self, text: str) -> None:
+    def problem(self, text: str, **facts: Any) -> None:
         """Something that the developer must mend."""
         if self.as_json:
-            click.echo(json.dumps({"problem": text}))
+            click.echo(json.dumps({"problem": text, **facts}))
+            sys.stdout.flush()
         click.secho(text, fg="red", err=True)
 
 
@@ -363,7 +374,8 @@ async def _deploy(
     except MissingVariablesError as missing:
         if missing.names != told:
             them = "it" if len(missing.names) == 1 else "them"
-            report.problem(f"{missing}\nThe app is deployed as soon as you have set {them}.")
+            text = f"{missing}\nThe app is deployed as soon as you have set {them}."
+            report.problem(text, waits_for=missing.names)
         return missing.names
     except (SourceError, AppLoadError, DatabaseError, HostError) as error:
         report.problem(f"Not deployed: {error}")
@@ -444,6 +456,15 @@ def _contents(spec: AppSpec) -> str:
     if not routes:
         return text
     return f"{text} and {routes} HTTP {'route' if routes == 1 else 'routes'}"
+
+
+def _end_with_stdin() -> None:
+    """Ask this process to stop, in order, once whoever holds the other end of its input is gone."""
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    with open(os.devnull, "w") as nowhere:  # who would have read what it says is gone as well
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _stop_on_signals() -> asyncio.Event:
