@@ -25,6 +25,11 @@ async def open_orders(ctx: QueryCtx) -> int:
     return len(await ctx.db.query(Order).collect())
 
 
+@query
+async def who_am_i(ctx: QueryCtx) -> str | None:
+    return ctx.user_id
+
+
 @mutation
 async def place(ctx: MutationCtx, item: str, amount: int = 1) -> None:
     print(f"placing {amount} × {item}")

@@ -83,6 +83,67 @@ def test_tables_and_documents(deployed: Bench) -> None:
     assert document["text"] == "one"
 
 
+def chosen(bench: Bench, *conditions: tuple[str, str, Any], **more: Any) -> list[str]:
+    told = [{"field": field, "op": op, "value": value} for field, op, value in conditions]
+    asked = {"table": "notes", "conditions": told, **page(50), **more}
+    return [one["text"] for one in ask(bench, "pyconvex/documents:page", asked).value["page"]]
+
+
+def test_documents_that_conditions_choose(deployed: Bench) -> None:
+    deployed.mutate("lib:add", {"texts": ["a", "b", "Bee", "c"]})
+    assert chosen(deployed) == ["c", "Bee", "b", "a"]
+    assert chosen(deployed, order="asc") == ["a", "b", "Bee", "c"]
+    assert chosen(deployed, ("text", "eq", "b")) == ["b"]  # by its index
+    assert chosen(deployed, ("text", "neq", "b")) == ["c", "Bee", "a"]
+    assert chosen(deployed, ("text", "gte", "b"), ("text", "lt", "c")) == ["b"]
+    assert chosen(deployed, ("text", "contains", "B")) == ["Bee", "b"]
+    assert chosen(deployed, ("_creationTime", "gt", 0.0), ("text", "eq", "c")) == ["c"]
+    assert chosen(deployed, ("_creationTime", "eq", "0")) == []
+    assert chosen(deployed, ("nowhere.at", "set", None)) == []
+    assert chosen(deployed, ("nowhere.at", "unset", None), ("text", "eq", "c")) == ["c"]
+
+
+def test_a_choice_goes_on_where_its_page_stopped_looking(
+    deployed: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyconvex.runtime.system_queries.documents.MAX_LOOKED_AT", 3)
+    deployed.mutate("lib:add", {"texts": ["wanted", *"abcd"]})
+    condition = {"field": "text", "op": "contains", "value": "wanted"}
+    asked = {"table": "notes", "conditions": [condition], **page(50)}
+    first = ask(deployed, "pyconvex/documents:page", asked).value
+    assert (first["page"], first["isDone"]) == ([], False)
+    asked |= page(50, first["continueCursor"])
+    second = ask(deployed, "pyconvex/documents:page", asked).value
+    assert [one["text"] for one in second["page"]] == ["wanted"]
+
+
+def test_one_document(deployed: Bench) -> None:
+    deployed.mutate("lib:add", {"texts": ["a", "b"]})
+    [document] = ask(
+        deployed,
+        "pyconvex/documents:page",
+        {
+            "table": "notes",
+            "conditions": [{"field": "text", "op": "eq", "value": "a"}],
+            **page(50),
+        },
+    ).value["page"]
+    by_id = {"table": "notes", "id": document["_id"]}
+    assert ask(deployed, "pyconvex/documents:get", by_id).value == document
+    assert chosen(deployed, ("_id", "eq", document["_id"])) == ["a"]
+    assert chosen(deployed, ("_id", "eq", document["_id"]), ("text", "eq", "b")) == []
+    assert chosen(deployed, ("_id", "eq", "no id")) == []
+    for other in ({"table": "others", "id": document["_id"]}, {"table": "notes", "id": "x"}):
+        assert ask(deployed, "pyconvex/documents:get", other).value is None
+    refused = ask(deployed, "pyconvex/documents:get", {"table": "_queues", "id": "x"})
+    assert "There is no table '_queues' to show." in refused.error
+
+
+def test_conditions_that_are_none(deployed: Bench) -> None:
+    asked = {"table": "notes", "conditions": [{"field": "text", "op": "like"}], **page(5)}
+    assert "These are no conditions" in ask(deployed, "pyconvex/documents:page", asked).error
+
+
 @pytest.mark.parametrize("table", ["_modules", "_secrets", "_tables"])
 def test_the_hosts_own_tables_are_not_shown(deployed: Bench, table: str) -> None:
     shown = ask(deployed, "cli/tableData:default", {"table": table, **page(1)})

@@ -6,7 +6,7 @@ identity may do. One invariant: secrets are compared in constant time and never 
 
 from pyconvex.auth.admin_key import AdminKey
 from pyconvex.auth.advice import advice
-from pyconvex.auth.deployment import DeploymentAuthenticator
+from pyconvex.auth.deployment import DeploymentAuthenticator, user_to_act_as
 from pyconvex.auth.fetching import HttpFetch
 from pyconvex.auth.header import AdminCredential, BearerToken, parse_authorization
 from pyconvex.auth.keyring import Keyring
@@ -23,4 +23,5 @@ __all__ = [
     "Trust",
     "advice",
     "parse_authorization",
+    "user_to_act_as",
 ]

@@ -1,8 +1,8 @@
 """The deployment's dashboard: pages for whoever runs it, below `/dashboard`.
 
-Owns sign-in, the pages and their look. Never calls a function of the app and changes nothing by
-itself: what a page does goes through what the server hands in. One invariant: but for signing in
-and the style, nothing is shown to somebody without a session.
+Owns sign-in, the pages and their look. Changes nothing by itself: what a page does, running a
+function of the app included, goes through what the server hands in. One invariant: but for signing
+in and the style, nothing is shown to somebody without a session.
 """
 
 from pyconvex.dashboard.app import Dashboard

@@ -8,6 +8,7 @@ scripts and signing in are open.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from importlib import resources
 
 from starlette.requests import Request
@@ -15,14 +16,14 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
-from pyconvex.dashboard import contents, logs, streams
+from pyconvex.dashboard import calls, contents, documents, logs, streams
 from pyconvex.dashboard.door import Door, Visit
-from pyconvex.dashboard.questions import Questions, RunsQueries
+from pyconvex.dashboard.questions import Questions
 from pyconvex.dashboard.render import HEADERS, Renderer
 from pyconvex.dashboard.sessions import Sessions
 from pyconvex.dashboard.signin import SignInPages
 from pyconvex.dashboard.streamlist import LogStreamOperations
-from pyconvex.identity import Authenticator
+from pyconvex.identity import Authenticator, User
 from pyconvex.runlog.recent import RecentRuns
 
 _LOG = logging.getLogger(__name__)
@@ -33,14 +34,16 @@ _ASSETS = {
     "streams.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
+_SECTIONS = (contents.FUNCTIONS, documents.TABLES, contents.SCHEDULES, contents.VARIABLES)
 
 
 class Dashboard:
     """Answers below `/dashboard`.
 
     `recent` are the executions that the logs page follows; what else is given has pages, and
-    `queries` is who is asked for what is in the deployment. `cookie` and `origin` are the `Door`'s;
-    `deployment` is the name that the pages show.
+    `host` is who is asked for what is in the deployment, and runs functions, in the name of users
+    whom `acts_as` makes of an identity. `cookie` and `origin` are the `Door`'s; `deployment` is the
+    name that the pages show.
     """
 
     def __init__(
@@ -50,7 +53,8 @@ class Dashboard:
         recent: RecentRuns,
         *,
         log_streams: LogStreamOperations | None = None,
-        queries: RunsQueries | None = None,
+        host: calls.RunsFunctions | None = None,
+        acts_as: Callable[[bytes], User] | None = None,
         deployment: str,
         cookie: str = "pyconvex",
         origin: str | None = None,
@@ -59,7 +63,7 @@ class Dashboard:
         sections = [
             logs.SECTION,
             *([streams.SECTION] if log_streams is not None else []),
-            *(contents.SECTIONS if queries is not None else []),
+            *(_SECTIONS if host is not None else []),
         ]
         self._renderer = renderer = Renderer(deployment=deployment, sections=sections)
         self.routes: list[Route] = [
@@ -70,8 +74,11 @@ class Dashboard:
         ]
         if log_streams is not None:
             self.routes += streams.StreamPages(log_streams, door, renderer).routes()
-        if queries is not None:
-            self.routes += contents.ContentPages(Questions(queries), door, renderer).routes()
+        if host is not None:
+            self.routes += contents.ContentPages(Questions(host), door, renderer).routes()
+            self.routes += documents.DocumentPages(Questions(host), door, renderer).routes()
+        if host is not None and acts_as is not None:
+            self.routes += calls.CallPages(host, acts_as, recent, door, renderer).routes()
         self._router = Router(self.routes, default=self._missing)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -11,8 +11,6 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import msgspec
-
 from pyconvex.identity import Admin
 from pyconvex.runtime.calls import Failure, FunctionCall, Outcome, canonical_path
 from pyconvex.values import codec
@@ -46,7 +44,7 @@ class Questions:
             FunctionCall(
                 kind="query",
                 path=canonical_path(f"_system/{path}"),
-                args=msgspec.json.encode(dict(arguments or {})),
+                args=codec.encode(dict(arguments or {})),
                 identity=Admin(),
                 request_id=secrets.token_hex(8),
                 origin="httpApi",
@@ -76,16 +74,3 @@ class Questions:
             component,
         )
         return page["page"], None if page["isDone"] else str(page["continueCursor"])
-
-
-def shown(value: object) -> str:
-    """A value as pages show it: text as it is, everything else as readable JSON.
-
-    >>> shown("a text"), shown(3.0), shown({"n": 3.5}), shown(None)
-    ('a text', '3', '{"n":3.5}', 'null')
-    """
-    if isinstance(value, str):
-        return value
-    if isinstance(value, float) and value.is_integer():
-        return f"{value:.0f}"
-    return codec.encode_as(value, "export_json").decode()

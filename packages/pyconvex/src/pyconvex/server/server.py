@@ -20,7 +20,14 @@ import uvicorn
 from starlette.types import ASGIApp
 
 import pyconvex
-from pyconvex.auth import DeploymentAuthenticator, HttpFetch, Keyring, TokenVerifier, advice
+from pyconvex.auth import (
+    DeploymentAuthenticator,
+    HttpFetch,
+    Keyring,
+    TokenVerifier,
+    advice,
+    user_to_act_as,
+)
 from pyconvex.dashboard import Dashboard, Sessions, sign_in_url
 from pyconvex.database import Committer
 from pyconvex.delivery.messages import LaneStatus
@@ -258,7 +265,8 @@ class Server:
                 authenticator,
                 self._run_log.recent,
                 log_streams=self.log_streams,
-                queries=host,
+                host=host,
+                acts_as=user_to_act_as,
                 deployment=self.settings.name,
                 cookie=f"pyconvex_{listener.getsockname()[1]}",
                 origin=self.settings.cloud_origin,

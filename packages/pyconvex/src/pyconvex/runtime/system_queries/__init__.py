@@ -12,14 +12,16 @@ from pyconvex.functions import FunctionCallError, RegisteredFunction
 from pyconvex.functions.schema import Schema
 from pyconvex.runtime.analysis import ComponentImage
 from pyconvex.runtime.calling import Callee
-from pyconvex.runtime.system_queries import cli, frontend
+from pyconvex.runtime.system_queries import cli, documents, frontend
 from pyconvex.runtime.system_queries.context import SystemCtx
 
 #: What the paths of these queries begin with; no module of an app can have such a path.
 PREFIX = "_system/"
 
 _QUERIES: dict[str, RegisteredFunction[..., Any]] = {
-    f"{PREFIX}{path}": query for path, query in (*cli.QUERIES.items(), *frontend.QUERIES.items())
+    f"{PREFIX}{path}": query
+    for queries in (cli.QUERIES, documents.QUERIES, frontend.QUERIES)
+    for path, query in queries.items()
 }
 
 
