@@ -14,16 +14,20 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from posthog.ai.otel import PostHogTraceExporter, is_ai_span
 
+from posthog_convex.ai.choices import Choices
 from posthog_convex.ai.content import is_ai
 from posthog_convex.ai.lane import AiSpanLane
 from posthog_convex.ai.provider import SdkSpan
+from posthog_convex.ai.run_spans import CallSpans, span_hex
 from posthog_local.testing import PostHogLocal
 from pyconvex.runlog import RunRecord
 from pyconvex.runlog.entries import RunEntry
-from pyconvex.runlog.otlp import SpanText, encode_span
-from pyconvex.runlog.report import decode_value, encode_value
+from pyconvex.runlog.otlp import pack_span
+from pyconvex.runlog.report import decode_value
 from pyconvex.runlog.traces import SPAN
 
+#: Stands for the call of the spans: nothing is asked of it here.
+CALL: CallSpans = None  # type: ignore[assignment]
 #: Where both exporters' events differ by nature: when they came, and their place in the store.
 _OF_RECEIVING = {"seq", "received_at", "received_us", "cursor", "id"}
 
@@ -90,17 +94,21 @@ def _value(chance: random.Random) -> Any:
 def send_ours(local: PostHogLocal, spans: Sequence[ReadableSpan]) -> None:
     entries = []
     for number, span in enumerate(spans):
-        found = SdkSpan(span)
-        if not is_ai(found.name, found.attributes):
+        context, above = span.get_span_context(), span.parent
+        assert context is not None
+        parent = 0 if above is None else above.span_id
+        found = SdkSpan(span, context.trace_id, context.span_id, parent, CALL, Choices(), 0)
+        name, attributes, began_ns, ended_ns = found.read()
+        if not is_ai(name, attributes):
             continue
-        facts = found.facts(found.parent_id, *found.times_ns, found.attributes)
-        text = SpanText(*found.texts, encode_span(facts))
+        parent_id = span_hex(parent) if parent else ""
+        packed = pack_span(*found.texts, found.facts(parent_id, began_ns, ended_ns, attributes))
         entries.append(
             RunEntry(
                 kind=SPAN,
                 id=str(number),
                 component="",
-                value=decode_value(encode_value(text)),
+                value=decode_value(packed),
                 run=RunRecord(
                     ts_ms=0, began_ms=0, request_id="r", execution_id="e", kind="action", path="a:b"
                 ),

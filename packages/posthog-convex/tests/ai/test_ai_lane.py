@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import gzip
 import json
+from enum import IntEnum, StrEnum
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posthog_convex.ai import choices, content, lane
+from posthog_convex.ai.content import MAX_SPAN_BYTES, with_attributes
 from posthog_convex.ai.lane import AiSpanLane
 from pyconvex.delivery import Accepted, Refused, Response, Retry, TooLarge
 from pyconvex.runlog import Report, RunRecord
@@ -22,10 +24,11 @@ from pyconvex.runlog.otlp import (
     encode_resource,
     encode_scope,
     encode_span,
+    kept_span,
+    pack_span,
     request_body,
-    with_attributes,
 )
-from pyconvex.runlog.report import decode_value, encode_value
+from pyconvex.runlog.report import decode_value
 from pyconvex.runlog.traces import SPAN
 
 ENV = {"POSTHOG_PROJECT_TOKEN": " phc_canary ", "POSTHOG_HOST": "http://127.0.0.1:9"}
@@ -42,12 +45,12 @@ def entry(report: Report | None = None, **attributes: Any) -> RunEntry:
         end_ns=2,
         attributes=attributes or MESSAGES,
     )
-    text = SpanText(encode_resource({"service.name": "x"}), encode_scope("s"), encode_span(span))
+    packed = pack_span(encode_resource({"service.name": "x"}), encode_scope("s"), span)
     return RunEntry(
         kind=SPAN,
         id="1",
         component="",
-        value=decode_value(encode_value(text)),
+        value=decode_value(packed),
         run=RunRecord(
             ts_ms=0,
             began_ms=0,
@@ -115,8 +118,9 @@ def test_switched_off_nothing_is_sent() -> None:
 
 
 def test_what_somebody_else_calls_a_span_is_passed_over() -> None:
-    other = RunEntry(kind=SPAN, id="1", component="", value={"no": "span"}, run=entry().run)
-    assert not AiSpanLane().admit(other)
+    for value in ({"no": "span"}, [b"{}", b"{}", b"{}"], None):
+        other = RunEntry(kind=SPAN, id="1", component="", value=value, run=entry().run)
+        assert not AiSpanLane().admit(other)
     assert AiSpanLane().admit(entry())
 
 
@@ -136,24 +140,82 @@ def test_what_answers_mean(status: int, body: bytes, kind: type) -> None:
 
 
 Values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters())
+    | st.binary()
+    | st.dates()
+    | st.decimals(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=6,
 )
 
 
 @given(st.dictionaries(st.text(), Values, max_size=5), st.dictionaries(st.text(), st.integers()))
-def test_any_attributes_are_json_and_take_more(
-    attributes: dict[str, Any], more: dict[str, Any]
-) -> None:
-    facts = SpanFacts(
-        trace_id="", span_id="", parent_id="", name="n", start_ns=0, end_ns=0, attributes=attributes
+def test_any_attributes_are_packed_and_sent(attrs: dict[str, Any], more: dict[str, Any]) -> None:
+    bare = SpanFacts(
+        trace_id="", span_id="", parent_id="", name="n", start_ns=0, end_ns=0, attributes=attrs
     )
-    whole = with_attributes(encode_span(facts), more)
-    found = json.loads(whole)
-    assert [a["key"] for a in found["attributes"]] == [*attributes, *more]
-    body = json.loads(request_body([SpanText(b"{}", b"{}", whole)]))
+    facts = with_attributes(bare, more)
+    kept = kept_span(decode_value(pack_span(b"{}", b"{}", facts)))
+    assert kept is not None
+    assert set(kept.span.attributes) == {*attrs, *more}
+    text = encode_span(kept.span)
+    found = json.loads(text)
+    assert {a["key"] for a in found["attributes"]} == {*attrs, *more}
+    body = json.loads(request_body([SpanText(b"{}", b"{}", text)]))
     assert body["resourceSpans"][0]["scopeSpans"][0]["spans"] == [found]
+
+
+class Model(StrEnum):
+    SMALL = "small"
+
+
+class Size(IntEnum):
+    LARGE = 3
+
+
+class Named(str):
+    """Text with a class of its own."""
+
+
+class Weight(float):
+    """A number with a class of its own."""
+
+
+def test_values_arrive_as_what_they_stand_for() -> None:
+    various: dict[str, Any] = {
+        "gen_ai.text": Named("a"),
+        "gen_ai.model": Model.SMALL,
+        "gen_ai.size": Size.LARGE,
+        "gen_ai.weight": Weight(0.5),
+        "gen_ai.large": 1 << 63,
+        "gen_ai.list": (Named("b"), Size.LARGE),
+        "gen_ai.none": None,
+        "gen_ai.map": {"a": 1},
+    }
+    [span] = sent(entry(**various))
+    assert {a["key"].removeprefix("gen_ai."): a["value"] for a in span["attributes"]} == {
+        "text": {"stringValue": "a"},
+        "model": {"stringValue": "small"},
+        "size": {"intValue": "3"},
+        "weight": {"doubleValue": 0.5},
+        "large": {"stringValue": str(1 << 63)},
+        "list": {"arrayValue": {"values": [{"stringValue": "b"}, {"intValue": "3"}]}},
+        "none": {},
+        "map": {"kvlistValue": {"values": [{"key": "a", "value": {"intValue": "1"}}]}},
+    }
+
+
+def test_a_span_that_is_too_large_as_json_goes_without_what_was_said() -> None:
+    said = "\x00" * (MAX_SPAN_BYTES // 4)  # escaped, six characters each
+    [span] = sent(entry(**{"gen_ai.input.messages": said, "gen_ai.usage.input_tokens": 3}))
+    assert attributes_of(span) == {
+        "gen_ai.usage.input_tokens": "3",
+        "pyconvex.content_left_out": "too large",
+    }
 
 
 def test_text_that_is_no_unicode_is_sent_without_what_is_not() -> None:

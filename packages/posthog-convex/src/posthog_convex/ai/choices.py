@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from pyconvex.runlog.otlp import to_json
+from pyconvex.runlog.otlp import plain, to_json
 
 #: Set to 1, what was said to and by models is left out.
 PRIVACY_MODE = "POSTHOG_AI_PRIVACY_MODE"
@@ -57,7 +57,7 @@ def options(
             answer = await agent.run(question)
     """
     outer = _current.get()
-    added: dict[str, Any] = dict(properties or {})
+    added: dict[str, Any] = plain(properties or {})
     if distinct_id is not None:
         added["posthog.distinct_id"] = distinct_id
     if session_id is not None:
@@ -76,9 +76,8 @@ def options(
         _current.reset(token)
 
 
-def chosen() -> Choices:
-    """What holds here."""
-    return _current.get()
+#: What holds here.
+chosen: Callable[[], Choices] = _current.get
 
 
 def is_private(read: Callable[[str], str | None]) -> bool:

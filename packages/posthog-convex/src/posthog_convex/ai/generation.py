@@ -11,6 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import msgspec
+
 from posthog_convex.ai.choices import chosen
 from posthog_convex.ai.run_spans import current
 from pyconvex.runlog.otlp import (
@@ -18,10 +20,10 @@ from pyconvex.runlog.otlp import (
     STATUS_ERROR,
     SpanEvent,
     SpanFacts,
-    SpanText,
     encode_resource,
     encode_scope,
-    encode_span,
+    pack_span,
+    plain,
     to_json,
 )
 from pyconvex.runlog.traces import SPAN, parse_traceparent
@@ -110,7 +112,7 @@ async def capture_ai_generation(
         kind=CLIENT,
         status=0 if error is None else STATUS_ERROR,
         status_message="" if error is None else str(error),
-        attributes={**_given(told), **(properties or {})},
+        attributes={**_given(told), **plain(properties or {})},
         events=[] if error is None else [_failure(error, now_ns)],
     )
     if call is not None:
@@ -122,7 +124,7 @@ async def capture_ai_generation(
 
 def _report(ctx: ReportingCtx, span: SpanFacts) -> None:
     """Where no hook runs: in tests that call a function by itself."""
-    ctx.report(SPAN, SpanText(_RESOURCE, _SCOPE, encode_span(span)), durable=True)
+    ctx.report(SPAN, msgspec.Raw(pack_span(_RESOURCE, _SCOPE, span)), durable=True)
 
 
 def _given(told: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,15 +15,12 @@ from pyconvex.runlog.hooks import CallScope
 class AiHook:
     """Collects the AI spans of each run (`pyconvex.runlog.hooks.IsolateHook`)."""
 
-    def entered(self, scope: CallScope) -> None:
-        run_spans.enter(scope)
-
-    def left(self, scope: CallScope, error: BaseException | None) -> None:
-        run_spans.leave(scope, error)
+    entered = staticmethod(run_spans.enter)
+    left = staticmethod(run_spans.leave)
 
     def span_id(self, scope: CallScope) -> str:
         call = run_spans.current()
-        return "" if call is None else call.open_span_id(_open_span_id())
+        return "" if call is None else call.open_span_id(_open_span())
 
     def called(self, scope: CallScope) -> None:
         call: run_spans.CallSpans | None = scope.state
@@ -38,12 +35,12 @@ def hook() -> AiHook:
     return AiHook()
 
 
-def _open_span_id() -> str:
-    """The span that OpenTelemetry says is open here."""
+def _open_span() -> int:
+    """The span that OpenTelemetry says is open here; 0 for none."""
     import sys
 
     trace = sys.modules.get("opentelemetry.trace")
     if trace is None:
-        return ""
-    context = trace.get_current_span().get_span_context()
-    return f"{context.span_id:016x}" if context.is_valid else ""
+        return 0
+    found: int = trace.get_current_span().get_span_context().span_id
+    return found

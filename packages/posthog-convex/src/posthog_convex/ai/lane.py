@@ -14,23 +14,17 @@ import gzip
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from posthog_convex.ai.choices import is_disabled, is_private
-from posthog_convex.ai.content import is_content
+from posthog_convex.ai.content import MAX_SPAN_BYTES, too_large, with_attributes, without_content
 from posthog_convex.component.batches import QUOTA_PAUSE_S, USER_AGENT, classify_batch
 from posthog_convex.endpoints import AI_SPANS, normalise_host
 from pyconvex.delivery import Limits, Refused, Request, Response, Retry, RunLogLane, Verdict
 from pyconvex.runlog.entries import RunEntry
-from pyconvex.runlog.otlp import SpanText, request_body, span_text, with_attributes
+from pyconvex.runlog.otlp import SpanFacts, SpanText, encode_span, kept_span, request_body
 from pyconvex.runlog.traces import SPAN
 
 #: Attributes that say whose a span is.
-_PERSON = (
-    b'"posthog.distinct_id"',
-    b'"user.id"',
-    b'"ai.telemetry.metadata.posthog_distinct_id"',
-)
+_PERSON = ("posthog.distinct_id", "user.id", "ai.telemetry.metadata.posthog_distinct_id")
 
 
 class AiSpanLane(RunLogLane):
@@ -45,7 +39,7 @@ class AiSpanLane(RunLogLane):
     limits = Limits(max_rows=100, max_bytes=1_800_000)
 
     def admit(self, entry: RunEntry) -> bool:
-        return span_text(entry.value) is not None
+        return kept_span(entry.value) is not None
 
     def encode(self, entries: Sequence[RunEntry], env: Mapping[str, str]) -> Request | None:
         if is_disabled(env.get):
@@ -75,45 +69,22 @@ class AiSpanLane(RunLogLane):
 
 
 def _text(entry: RunEntry, *, private: bool) -> SpanText:
-    text = span_text(entry.value)
-    assert text is not None, "an entry that is none was not admitted"
-    span = without_content(text.span) if private else text.span
-    return SpanText(text.resource, text.scope, with_attributes(span, _of_run(span, entry)))
+    kept = kept_span(entry.value)
+    assert kept is not None, "an entry that is none was not admitted"
+    span = without_content(kept.span) if private else kept.span
+    span = with_attributes(span, _of_run(span, entry))
+    text = encode_span(span)
+    if len(text) > MAX_SPAN_BYTES:
+        text = encode_span(too_large(span))
+    return SpanText(kept.resource, kept.scope, text)
 
 
-def _of_run(span: bytes, entry: RunEntry) -> dict[str, Any]:
+def _of_run(span: SpanFacts, entry: RunEntry) -> dict[str, Any]:
     """What the call tells of whose the span is."""
     person, session_id = entry.run.person, entry.run.report.session_id
     found: dict[str, Any] = {}
-    if person is not None and not any(name in span for name in _PERSON):
+    if person is not None and not any(name in span.attributes for name in _PERSON):
         found["posthog.distinct_id"] = person
     if session_id is not None:
         found["$session_id"] = session_id
     return found
-
-
-class _Attribute(msgspec.Struct):
-    key: str
-    value: msgspec.Raw
-
-
-def without_content(span: bytes) -> bytes:
-    """An encoded span without what was said.
-
-    >>> without_content(b'{"name":"a","attributes":[{"key":"gen_ai.prompt","value":{}}]}')
-    b'{"name":"a","attributes":[]}'
-    """
-    fields = msgspec.json.decode(span, type=dict[str, msgspec.Raw])
-    attributes = msgspec.json.decode(fields.pop("attributes"), type=list[_Attribute])
-    events = fields.pop("events", None)
-    kept: dict[str, Any] = dict(fields)
-    if events is not None:
-        kept["events"] = [
-            {**event, "attributes": [a for a in event["attributes"] if not is_content(a["key"])]}
-            for event in msgspec.json.decode(events)
-            if not event["name"].startswith("gen_ai.")
-        ]
-    if "status" in kept:
-        kept["status"] = {"code": msgspec.json.decode(kept["status"])["code"]}
-    kept["attributes"] = [a for a in attributes if not is_content(a.key)]
-    return msgspec.json.encode(kept)

@@ -11,9 +11,9 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any
 
+import msgspec
 from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -24,8 +24,9 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from posthog_convex.ai import run_spans
+from posthog_convex.ai.choices import Choices, chosen
 from posthog_convex.ai.content import GENERATIONS, operation
-from posthog_convex.ai.run_spans import began, current, ended
+from posthog_convex.ai.run_spans import CallSpans, began, call_for, current, ended, span_hex
 from pyconvex.runlog.hooks import CallScope
 from pyconvex.runlog.otlp import SpanEvent, SpanFacts, encode_resource, encode_scope
 from pyconvex.runtime.purity.active import may_see_clock
@@ -111,14 +112,18 @@ class Collector(sdk.SpanProcessor):
     """Hands each span to the call in which it began."""
 
     def on_start(self, span: sdk.Span, parent_context: Context | None = None) -> None:
-        context = span.get_span_context()
-        if context is not None and not _is_told_otherwise(span):
-            began(f"{context.span_id:016x}", SdkSpan(span))
+        context, above = span.get_span_context(), span.parent
+        parent = 0 if above is None else above.span_id
+        call = call_for(parent)
+        if call is None or (superseded and _is_told_otherwise(span)):
+            return
+        id, began_ns = context.span_id, call.scope.now_ns()
+        began(SdkSpan(span, context.trace_id, id, parent, call, chosen(), began_ns))
 
     def on_end(self, span: sdk.ReadableSpan) -> None:
         context = span.get_span_context()
         if context is not None:
-            ended(f"{context.span_id:016x}")
+            ended(context.span_id)
 
     def shutdown(self) -> None:
         """Nothing to let go of."""
@@ -135,52 +140,49 @@ def _is_told_otherwise(span: sdk.Span) -> bool:
     return operation(span._attributes or {}) in GENERATIONS
 
 
-class SdkSpan:
+class SdkSpan(msgspec.Struct, gc=False):
     """A span of the SDK (`posthog_convex.ai.run_spans.OpenSpan`)."""
 
-    __slots__ = ("_span", "parent_id")
-
-    def __init__(self, span: sdk.ReadableSpan) -> None:
-        self._span = span
-        parent = span.parent
-        self.parent_id = "" if parent is None else f"{parent.span_id:016x}"
-
-    @property
-    def name(self) -> str:
-        return self._span.name
-
-    @property
-    def attributes(self) -> Mapping[str, Any]:
-        return self._span._attributes or {}  # `attributes` wraps it anew at each look
-
-    @property
-    def times_ns(self) -> tuple[int, int]:
-        began_ns = self._span.start_time or 0
-        return began_ns, self._span.end_time or began_ns
+    span: sdk.ReadableSpan
+    trace: int
+    id: int
+    parent: int
+    call: CallSpans
+    choices: Choices
+    began_ns: int
 
     @property
     def texts(self) -> tuple[bytes, bytes]:
-        return _resource_text(self._span.resource), _scope_text(self._span.instrumentation_scope)
+        return _texts(self.span.resource, self.span.instrumentation_scope)
+
+    def read(self) -> tuple[str, dict[str, Any], int, int]:
+        span = self.span
+        began_ns = span.start_time or 0
+        # The SDK's own mapping takes a lock and a call of Python for each key.
+        attributes: Any = span._attributes
+        copied = attributes.copy() if attributes else {}
+        return span.name, copied, began_ns, span.end_time or began_ns
 
     def facts(
         self, parent_id: str, start_ns: int, end_ns: int, attributes: Mapping[str, Any]
     ) -> SpanFacts:
-        span, context, status = self._span, self._span.get_span_context(), self._span.status
-        assert context is not None
+        span, status = self.span, self.span.status
+        code: Any = status.status_code
+        kind: Any = span.kind
         return SpanFacts(
-            trace_id=f"{context.trace_id:032x}",
-            span_id=f"{context.span_id:016x}",
+            trace_id=self.trace.to_bytes(16, "big").hex(),
+            span_id=span_hex(self.id),
             parent_id=parent_id,
             name=span.name,
             start_ns=start_ns,
             end_ns=end_ns,
             # The SDK counts kinds from 0, OTLP from 1.
-            kind=span.kind.value + 1,
-            status=status.status_code.value,
+            kind=kind._value_ + 1,
+            status=code._value_,
             status_message=status.description or "",
             attributes=attributes,
             events=[
-                SpanEvent(event.name, event.timestamp, event.attributes or {})
+                SpanEvent(event.name, event.timestamp, dict(event.attributes or {}))
                 for event in span.events
             ]
             if span._events
@@ -206,19 +208,20 @@ def _sdk_version() -> str:
     return str(__version__)
 
 
-#: Resources that were met, and their texts: to hash one is to encode it.
-_resources: dict[int, tuple[Resource, bytes]] = {}
+#: Resources and scopes that were met, by identity, with their texts: to hash one is to encode it.
+_met: dict[tuple[int, int], tuple[Resource, InstrumentationScope | None, tuple[bytes, bytes]]] = {}
+#: A function that asks for a tracer of its own each time makes a scope each time.
+_MOST_MET = 256
 
 
-def _resource_text(resource: Resource) -> bytes:
-    met = _resources.get(id(resource))
+def _texts(resource: Resource, scope: InstrumentationScope | None) -> tuple[bytes, bytes]:
+    met = _met.get((id(resource), id(scope)))
     if met is None:
-        met = _resources[id(resource)] = (resource, encode_resource(resource.attributes))
-    return met[1]
-
-
-@lru_cache(maxsize=256)
-def _scope_text(scope: InstrumentationScope | None) -> bytes:
-    if scope is None:
-        return encode_scope("")
-    return encode_scope(scope.name, scope.version)
+        if len(_met) >= _MOST_MET:
+            _met.clear()
+        texts = (
+            encode_resource(resource.attributes),
+            encode_scope("") if scope is None else encode_scope(scope.name, scope.version),
+        )
+        met = _met[id(resource), id(scope)] = (resource, scope, texts)
+    return met[2]

@@ -12,26 +12,30 @@ stream that nobody reads to its end. What ends later adds nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import Any, Protocol, TypeAlias
 
-from posthog_convex.ai.choices import Choices, chosen, is_disabled, is_private
-from posthog_convex.ai.content import GENERATIONS, is_ai, operation, without_content
+from posthog_convex.ai.choices import Choices, is_disabled, is_private
+from posthog_convex.ai.content import (
+    GENERATIONS,
+    MAX_SPAN_BYTES,
+    is_ai,
+    operation,
+    too_large,
+    with_attributes,
+    without_content,
+)
 from pyconvex.runlog.hooks import CallScope
 from pyconvex.runlog.otlp import (
     STATUS_ERROR,
     SpanEvent,
     SpanFacts,
-    SpanText,
     encode_resource,
     encode_scope,
-    encode_span,
+    pack_span,
 )
 from pyconvex.runlog.traces import SPAN
 
-#: A larger span goes without what was said: the report's limit for one item is 1 MiB.
-MAX_SPAN_BYTES = 900_000
 #: What a call's own span is called among operations.
 FUNCTION = "function"
 
@@ -42,77 +46,65 @@ _Raised: TypeAlias = tuple[str, str] | None
 
 
 class OpenSpan(Protocol):
-    """A span of whatever library, read when it ends."""
+    """A span of whatever library, from where it began to where it is read."""
+
+    @property
+    def id(self) -> int:
+        """Its id."""
+
+    @property
+    def parent(self) -> int:
+        """The span above it; 0 for none."""
+
+    @property
+    def call(self) -> CallSpans:
+        """The call that it belongs to."""
+
+    @property
+    def choices(self) -> Choices:
+        """What held where it began."""
+
+    @property
+    def began_ns(self) -> int:
+        """When it began, by the call's clock."""
+
+    @property
+    def texts(self) -> tuple[bytes, bytes]:
+        """Resource and scope, encoded."""
+
+    def read(self) -> tuple[str, dict[str, Any], int, int]:
+        """What is known of it by now: name, attributes, when it began and ended; equal while it has
+        not ended.
+        """
 
     def facts(
         self, parent_id: str, start_ns: int, end_ns: int, attributes: Mapping[str, Any]
     ) -> SpanFacts:
         """The span as it is now, with these in place of its own."""
 
-    @property
-    def name(self) -> str:
-        """What it is called."""
-
-    @property
-    def attributes(self) -> Mapping[str, Any]:
-        """What is known of it by now."""
-
-    @property
-    def times_ns(self) -> tuple[int, int]:
-        """When it began and ended; equal while it has not ended."""
-
-    @property
-    def parent_id(self) -> str:
-        """The span above it; "" for none."""
-
-    @property
-    def texts(self) -> tuple[bytes, bytes]:
-        """Resource and scope, encoded."""
-
-
-class _Open:
-    """A span that has begun."""
-
-    __slots__ = ("call", "choices", "span", "start_ns")
-
-    def __init__(self, span: OpenSpan, call: CallSpans) -> None:
-        self.span = span
-        self.call = call
-        self.choices = chosen()
-        self.start_ns = call.scope.now_ns()
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether it is to be reported, by what is known of it now."""
-        return self.choices.tracing and is_ai(self.span.name, self.span.attributes)
-
 
 class RunSpans:
-    """What one run's calls share."""
+    """What one run's calls share; most runs have nothing to tell, and it costs them little."""
+
+    #: Whether the trace has a span about AI in this run, or below what it called.
+    kept = False
+    #: Whether the run has ended: what comes now is too late.
+    over = False
+    #: Whether the app traces nothing, and whether it leaves out what was said; None until there is
+    #: something to trace.
+    disabled: bool | None = None
+    private = False
 
     def __init__(self) -> None:
-        #: Spans by id that have begun and not ended.
-        self.open: dict[str, _Open] = {}
-        #: Whether the trace has a span about AI in this run, or below what it called.
-        self.kept = False
-        #: Whether the run has ended: what comes now is too late.
-        self.over = False
         #: The calls within the run that have ended, with when and what they raised.
         self.calls: list[tuple[CallSpans, int, _Raised]] = []
-        self._disabled: bool | None = None
-        self._private: bool | None = None
 
-    def disabled(self, scope: CallScope) -> bool:
-        """Whether the app traces nothing; read once, when there is something to trace."""
-        if self._disabled is None:
-            self._disabled = is_disabled(scope.env)
-        return self._disabled
-
-    def private(self, scope: CallScope) -> bool:
-        """Whether the app leaves out what was said."""
-        if self._private is None:
-            self._private = is_private(scope.env)
-        return self._private
+    def look(self, scope: CallScope) -> bool:
+        """Look at what the app has chosen; whether it traces anything."""
+        if self.disabled is None:
+            self.disabled = is_disabled(scope.env)
+            self.private = is_private(scope.env)
+        return not self.disabled
 
 
 class CallSpans:
@@ -129,17 +121,16 @@ class CallSpans:
 
     def keep(self, span: SpanFacts, choices: Choices, texts: tuple[bytes, bytes]) -> None:
         """Report a finished span about AI that was made by hand."""
-        if choices.tracing and not self.run.over and not self.run.disabled(self.scope):
+        if choices.tracing and not self.run.over and self.run.look(self.scope):
             _report(self, span, choices, texts)
 
-    def open_span_id(self, span_id: str) -> str:
+    def open_span_id(self, span: int) -> str:
         """The nearest span from this one upwards that will be kept; the call's own at the end."""
-        found = self.run.open.get(span_id)
+        found = _open.get(span)
         while found is not None:
-            if found.is_kept:
-                return span_id
-            span_id = found.span.parent_id
-            found = self.run.open.get(span_id)
+            if _is_kept(found):
+                return span_hex(found.id)
+            found = _open.get(found.parent)
         return self.scope.span_id if self.run.kept or self.scope.trace.wanted else ""
 
     # The call
@@ -150,47 +141,58 @@ class CallSpans:
         if scope.parent is not None:
             run.calls.append((self, scope.now_ns(), _told(error)))
             return
-        for begun in list(run.open.values()):
-            _keep(begun, still_open=True)
+        if _open:
+            self._close_open_spans()
         run.over = True
-        for span_id in run.open:
-            _owners.pop(span_id, None)
-        if (run.kept or scope.trace.wanted) and not run.disabled(scope):
+        if (run.kept or scope.trace.wanted) and run.look(scope):
             run.calls.append((self, scope.now_ns(), _told(error)))
             for call, ended_ns, raised in run.calls:
                 facts = _function(call, ended_ns, raised)
                 _report(call, facts, _ALL, (_RESOURCE, _SCOPE))
 
+    def _close_open_spans(self) -> None:
+        """Keep the run's spans that are still open."""
+        left = [span for span in list(_open.values()) if span.call.run is self.run]
+        for span in left:
+            _keep(span, still_open=True)
+        for span in left:
+            _open.pop(span.id, None)
+
 
 _call: ContextVar[CallSpans | None] = ContextVar("posthog_ai_call", default=None)
+#: The call whose code runs here.
+current: Callable[[], CallSpans | None] = _call.get
+#: The spans that are open in this process, of whatever run: one may end in another context than it
+#: began in.
+_open: dict[int, OpenSpan] = {}
 
 
-#: The calls of all spans that are open in this process; a span may end in another context.
-_owners: dict[str, CallSpans] = {}
+def call_for(parent: int) -> CallSpans | None:
+    """The call in which a span begins here: this context's, else that of its parent."""
+    call = current()
+    if call is None and parent in _open:
+        call = _open[parent].call
+    return None if call is None or call.run.over else call
 
 
-def began(span_id: str, span: OpenSpan) -> None:
-    """A span of a library began here: in the call of this context, else in that of its parent."""
-    call = _call.get() or _owners.get(span.parent_id)
-    if call is not None and not call.run.over:
-        call.run.open[span_id] = _Open(span, call)
-        _owners[span_id] = call
+def began(span: OpenSpan) -> None:
+    """A span of a library has begun."""
+    _open[span.id] = span
 
 
-def ended(span_id: str) -> None:
+def ended(id: int) -> None:
     """It ended, wherever that is."""
-    call = _owners.pop(span_id, None)
-    if call is None or call.run.over:
-        return
-    try:
-        _keep(call.run.open[span_id])
-    finally:
-        call.run.open.pop(span_id, None)
+    span = _open.get(id)
+    if span is not None:
+        try:
+            _keep(span)
+        finally:
+            _open.pop(id, None)
 
 
-def current() -> CallSpans | None:
-    """The call whose code runs here."""
-    return _call.get()
+def span_hex(id: int) -> str:
+    """A span's id as it is sent."""
+    return id.to_bytes(8, "big").hex()
 
 
 #: What puts a call's span above the spans of a provider that isn't ours; None where ours does.
@@ -218,100 +220,65 @@ def leave(scope: CallScope, error: BaseException | None) -> None:
         if call.leave_trace is not None:
             call.leave_trace()
         if call.token is not None:
-            # One that was abandoned is closed by the collector, in whatever context that runs.
-            with suppress(ValueError):
+            try:  # noqa: SIM105  # `suppress` costs more than all the rest
                 _call.reset(call.token)
+            except ValueError:
+                pass  # one that was abandoned is closed by the collector, in whatever context
 
 
-def _keep(begun: _Open, *, still_open: bool = False) -> None:
-    call, span = begun.call, begun.span
-    if not begun.is_kept or call.run.disabled(call.scope) or _seen_already(call.run, span):
+def _keep(span: OpenSpan, *, still_open: bool = False) -> None:
+    call, choices = span.call, span.choices
+    run, scope = call.run, call.scope
+    name, attributes, start_ns, end_ns = span.read()
+    if run.over or not choices.tracing or not is_ai(name, attributes):
         return
-    start_ns, end_ns = span.times_ns
+    if run.disabled is not False and not run.look(scope):
+        return
+    parent = span.parent
+    if parent in _open:
+        if _seen_already(_open[parent], attributes):
+            return
+        parent = _kept_above(parent)
     if start_ns == end_ns:  # the function's clock stands still, or the span is open
-        start_ns, end_ns = begun.start_ns, call.scope.now_ns()
-    attributes = span.attributes
+        start_ns, end_ns = span.began_ns, scope.now_ns()
     if still_open:
-        attributes = {**attributes, "pyconvex.open": True}
-    facts = span.facts(_parent(call, span.parent_id), start_ns, end_ns, attributes)
-    _report(call, facts, begun.choices, span.texts)
+        attributes["pyconvex.open"] = True
+    parent_id = span_hex(parent) if parent else scope.span_id
+    _report(call, span.facts(parent_id, start_ns, end_ns, attributes), choices, span.texts)
 
 
-def _parent(call: CallSpans, parent_id: str) -> str:
-    """The nearest span above that is about AI too, else the function call."""
-    above = call.run.open.get(parent_id)
-    while above is not None and not above.is_kept:
-        parent_id = above.span.parent_id
-        above = call.run.open.get(parent_id)
-    return parent_id or call.scope.span_id
+def _is_kept(span: OpenSpan) -> bool:
+    """Whether an open span is to be reported, by what is known of it now."""
+    name, attributes, _, _ = span.read()
+    return span.choices.tracing and is_ai(name, attributes)
 
 
-def _seen_already(run: RunSpans, span: OpenSpan) -> bool:
+def _kept_above(parent: int) -> int:
+    """The nearest span from here upwards that is about AI; 0 when that is the function call."""
+    found = _open.get(parent)
+    while found is not None and not _is_kept(found):
+        parent = found.parent
+        found = _open.get(parent)
+    return parent
+
+
+def _seen_already(above: OpenSpan, attributes: Mapping[str, Any]) -> bool:
     """Whether a library above tells of the same call of a model: an agent framework and the client
     that it uses may both be instrumented.
     """
-    above = run.open.get(span.parent_id)
-    if above is None or operation(span.attributes) not in GENERATIONS:
-        return False
-    return operation(above.span.attributes) in GENERATIONS
+    return operation(attributes) in GENERATIONS and operation(above.read()[1]) in GENERATIONS
 
 
-def _report(
-    call: CallSpans,
-    facts: SpanFacts,
-    choices: Choices,
-    texts: tuple[bytes, bytes],
-) -> None:
-    attributes: Mapping[str, Any] = facts.attributes
+def _report(call: CallSpans, span: SpanFacts, choices: Choices, texts: tuple[bytes, bytes]) -> None:
     if choices.attributes:
-        attributes = {**attributes, **choices.attributes}
-        facts = _with(facts, attributes)
-    if choices.privacy_mode or call.run.private(call.scope):
-        facts = _without_content(facts)
-    encoded = encode_span(facts)
-    if len(encoded) > MAX_SPAN_BYTES:
-        encoded = encode_span(_too_large(facts))
-    resource, scope = texts
-    report = call.scope.report
-    if not report(SPAN, SpanText(resource, scope, encoded), durable=True):
+        span = with_attributes(span, choices.attributes)
+    if choices.privacy_mode or call.run.private:
+        span = without_content(span)
+    report, packed = call.scope.report_packed, pack_span(*texts, span)
+    if len(packed) > MAX_SPAN_BYTES or not report(SPAN, packed, durable=True):
         # The run's report is full: what it took is worth more than what was said.
-        report(SPAN, SpanText(resource, scope, encode_span(_too_large(facts))), durable=True)
+        report(SPAN, pack_span(*texts, too_large(span)), durable=True)
     call.run.kept = True
-
-
-def _without_content(facts: SpanFacts) -> SpanFacts:
-    events = [
-        SpanEvent(event.name, event.time_ns, without_content(event.attributes))
-        for event in facts.events
-        if not event.name.startswith("gen_ai.")
-    ]
-    return _with(facts, without_content(facts.attributes), events, message="")
-
-
-def _too_large(facts: SpanFacts) -> SpanFacts:
-    bare = _without_content(facts)
-    return _with(bare, {**bare.attributes, "pyconvex.content_left_out": "too large"}, bare.events)
-
-
-def _with(
-    facts: SpanFacts,
-    attributes: Mapping[str, Any],
-    events: Any = None,
-    message: str | None = None,
-) -> SpanFacts:
-    return SpanFacts(
-        trace_id=facts.trace_id,
-        span_id=facts.span_id,
-        parent_id=facts.parent_id,
-        name=facts.name,
-        start_ns=facts.start_ns,
-        end_ns=facts.end_ns,
-        kind=facts.kind,
-        status=facts.status,
-        status_message=facts.status_message if message is None else message,
-        attributes=attributes,
-        events=facts.events if events is None else events,
-    )
 
 
 def _told(error: BaseException | None) -> _Raised:

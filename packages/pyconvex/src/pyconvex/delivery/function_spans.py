@@ -28,8 +28,8 @@ from pyconvex.runlog.otlp import (
     encode_resource,
     encode_scope,
     encode_span,
+    kept_span,
     request_body,
-    span_text,
 )
 from pyconvex.runlog.record import RunRecord
 from pyconvex.runlog.traces import SPAN, span_id_of
@@ -50,9 +50,8 @@ class FunctionSpanLane(RunLogLane):
         if entry.kind == EXECUTION:
             # What was answered from a result that was there is no execution.
             return not entry.run.cached
-        text = span_text(entry.value)
-        own = f'"spanId":"{entry.run.span_id}"'.encode()
-        return text is not None and own not in text.span
+        kept = kept_span(entry.value)
+        return kept is not None and kept.span.span_id != entry.run.span_id
 
     def encode(self, entries: Sequence[RunEntry], env: Mapping[str, str]) -> Request:
         name = env.get("OTEL_SERVICE_NAME", "").strip() or "pyconvex"
@@ -74,9 +73,9 @@ class FunctionSpanLane(RunLogLane):
 def _text_of(entry: RunEntry, resource: bytes) -> SpanText:
     if entry.kind == EXECUTION:
         return SpanText(resource, _SCOPE, encode_span(span_of(entry.run)))
-    text = span_text(entry.value)
-    assert text is not None, "an entry that is none was not admitted"
-    return SpanText(resource, text.scope, text.span)
+    kept = kept_span(entry.value)
+    assert kept is not None, "an entry that is none was not admitted"
+    return SpanText(resource, kept.scope, encode_span(kept.span))
 
 
 def span_of(run: RunRecord) -> SpanFacts:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Any, Final, Protocol
 
+from pyconvex.runlog.report import Items
 from pyconvex.runlog.traces import TraceContext, span_id_of, trace_id_of
 
 GROUP: Final = "pyconvex.isolate_hooks"
@@ -25,6 +26,7 @@ class CallScope:
     """One function call: its identity, its place in the trace, and its run's report."""
 
     __slots__ = (
+        "_items",
         "_span_id",
         "_trace_id",
         "attempt",
@@ -36,7 +38,6 @@ class CallScope:
         "now_ns",
         "parent",
         "path",
-        "report",
         "request_id",
         "state",
         "trace",
@@ -54,7 +55,7 @@ class CallScope:
         call: int,
         trace: TraceContext,
         parent: CallScope | None,
-        report: Callable[..., bool],
+        items: Items,
         env: Callable[[str], str | None],
         now_ns: Callable[[], int],
     ) -> None:
@@ -72,9 +73,7 @@ class CallScope:
         self.trace = trace
         #: The call that made this one within the same run.
         self.parent = parent
-        #: Adds an item to the run's report, like `ctx.report`: kind, value, and by name `durable`
-        #: and `each_caller`. False when there is no room for it.
-        self.report = report
+        self._items = items
         #: Reads a variable of the component; a read like the function's own, in queries too.
         self.env = env
         #: The time in nanoseconds since 1970, which goes on also where the function's stands still.
@@ -82,6 +81,12 @@ class CallScope:
         #: For the hook.
         self.state: Any = None
         self._trace_id = self._span_id = ""
+
+    def report_packed(self, kind: str, packed: bytes, *, durable: bool = False) -> bool:
+        """Add an item to the run's report, like `ctx.report`, of a value that is msgpack already;
+        False when there is no room for it.
+        """
+        return self._items.add_packed(kind, self.component, packed, durable=durable)
 
     @property
     def trace_id(self) -> str:

@@ -1,8 +1,8 @@
-"""Spans as OTLP's JSON.
+"""Spans: as a run's report holds them, and as OTLP's JSON.
 
-Owns the encoding of one span and of a request full of them. Never decides which spans are sent.
-One invariant: a span's attributes stand last in its text, so that more can be added without reading
-it again.
+Owns both forms of a span, and a request full of them. Never decides which spans are sent. One
+invariant: a function pays for packing plain values alone; what a collector reads is made where the
+span is sent.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ INTERNAL, SERVER, CLIENT = 1, 2, 3
 STATUS_ERROR = 2
 
 Attributes = Mapping[str, Any]
+#: OTLP's integers end here.
+_MAX_INT = (1 << 63) - 1
 
 
-class SpanEvent(msgspec.Struct, frozen=True):
+class SpanEvent(msgspec.Struct, frozen=True, array_like=True):
     """Something that happened within a span."""
 
     name: str
@@ -29,7 +31,7 @@ class SpanEvent(msgspec.Struct, frozen=True):
     attributes: Attributes
 
 
-class SpanFacts(msgspec.Struct, frozen=True, kw_only=True):
+class SpanFacts(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One finished span; ids are lower-case hex, `parent_id` is empty at the top of a trace."""
 
     trace_id: str
@@ -46,36 +48,90 @@ class SpanFacts(msgspec.Struct, frozen=True, kw_only=True):
     events: Sequence[SpanEvent] = ()
 
 
-class SpanText(msgspec.Struct, frozen=True, array_like=True):
-    """An encoded span with what stands above it in a request: resource and scope, encoded."""
+class KeptSpan(msgspec.Struct, frozen=True, array_like=True):
+    """A report item of the kind `SPAN`: a span below its resource and scope, which are encoded."""
+
+    resource: bytes
+    scope: bytes
+    span: SpanFacts
+
+
+class SpanText(msgspec.Struct, frozen=True):
+    """A span as JSON, and what stands above it in a request."""
 
     resource: bytes
     scope: bytes
     span: bytes
 
 
-def span_text(value: Any) -> SpanText | None:
-    """A report item of the kind `SPAN`; None for what somebody else may have called so."""
+def pack_span(resource: bytes, scope: bytes, span: SpanFacts) -> bytes:
+    """A `KeptSpan` as msgpack. Attributes may be anything: what is no plain data is kept as its
+    text.
+    """
     try:
-        return msgspec.convert(value, SpanText)
+        return _pack((resource, scope, span))
+    except (TypeError, ValueError, OverflowError):
+        return _pack((resource, scope, _plain_span(span)))
+
+
+def kept_span(value: Any) -> KeptSpan | None:
+    """The span of a report item; None for what somebody else may have called one."""
+    try:
+        return msgspec.convert(value, KeptSpan)
     except msgspec.ValidationError:
         return None
 
 
+def plain(value: Any) -> Any:
+    """A value as plain data; what is none becomes its text, and text loses what is not Unicode.
+
+    >>> plain({"at": 1 << 70, "who": frozenset({"ada"}), "said": ("a\\ud800b", None)})
+    {'at': '1180591620717411303424', 'who': "frozenset({'ada'})", 'said': ['a?b', None]}
+    """
+    match value:
+        case None | bool() | bytes():
+            return value
+        case str():
+            return str.encode(value, "utf-8", "replace").decode()
+        case int():
+            return int(value) if -_MAX_INT <= value <= _MAX_INT else str(int(value))
+        case float():
+            return float(value)
+        case Mapping():
+            return {plain(str(key)): plain(item) for key, item in value.items()}
+        case Sequence():
+            return [plain(item) for item in value]
+    return plain(str(value))
+
+
+def _plain_span(span: SpanFacts) -> SpanFacts:
+    return msgspec.structs.replace(
+        span,
+        name=plain(span.name),
+        status_message=plain(span.status_message),
+        attributes=plain(span.attributes),
+        events=[
+            SpanEvent(plain(event.name), event.time_ns, plain(event.attributes))
+            for event in span.events
+        ],
+    )
+
+
 def encode_span(span: SpanFacts) -> bytes:
     """The span's JSON."""
-    head: dict[str, Any] = {
+    found: dict[str, Any] = {
         "traceId": span.trace_id,
         "spanId": span.span_id,
         "name": span.name,
         "kind": span.kind,
         "startTimeUnixNano": str(span.start_ns),
         "endTimeUnixNano": str(span.end_ns),
+        "attributes": key_values(span.attributes),
     }
     if span.parent_id:
-        head["parentSpanId"] = span.parent_id
+        found["parentSpanId"] = span.parent_id
     if span.events:
-        head["events"] = [
+        found["events"] = [
             {
                 "name": event.name,
                 "timeUnixNano": str(event.time_ns),
@@ -87,22 +143,8 @@ def encode_span(span: SpanFacts) -> bytes:
         status: dict[str, Any] = {"code": span.status}
         if span.status_message:
             status["message"] = span.status_message
-        head["status"] = status
-    head["attributes"] = key_values(span.attributes)
-    return to_json(head)
-
-
-def with_attributes(span: bytes, more: Attributes) -> bytes:
-    """A span's JSON with these attributes too.
-
-    >>> with_attributes(b'{"name":"a","attributes":[]}', {"n": 1})
-    b'{"name":"a","attributes":[{"key":"n","value":{"intValue":"1"}}]}'
-    """
-    if not more:
-        return span
-    added = to_json(key_values(more))[1:-1]
-    comma = b"" if span.endswith(b"[]}") else b","
-    return span[:-2] + comma + added + b"]}"
+        found["status"] = status
+    return to_json(found)
 
 
 def encode_resource(attributes: Attributes) -> bytes:
@@ -116,9 +158,7 @@ def encode_scope(name: str, version: str | None = None) -> bytes:
 
 
 def request_body(spans: Iterable[SpanText]) -> bytes:
-    """An `ExportTraceServiceRequest`: spans one after the other that share resource and scope
-    stand together.
-    """
+    """An `ExportTraceServiceRequest`: spans that share resource and scope stand together."""
     groups: dict[tuple[bytes, bytes], list[bytes]] = {}
     for text in spans:
         groups.setdefault((text.resource, text.scope), []).append(text.span)
@@ -140,7 +180,7 @@ def to_json(value: Any) -> bytes:
     try:
         return _encode(value)
     except UnicodeEncodeError:
-        return _encode(_clean(value))
+        return _encode(plain(value))
 
 
 def _any_value(value: Any) -> dict[str, Any]:
@@ -150,7 +190,8 @@ def _any_value(value: Any) -> dict[str, Any]:
     if kind is bool:
         return {"boolValue": value}
     if kind is int:
-        return {"intValue": str(value)}
+        number = str(value)
+        return {"intValue" if -_MAX_INT <= value <= _MAX_INT else "stringValue": number}
     if kind is float:
         return {"doubleValue": value if math.isfinite(value) else str(value)}
     if kind is tuple or kind is list:
@@ -165,19 +206,9 @@ def _rare_value(value: Any) -> dict[str, Any]:
         case bytes():
             return {"bytesValue": base64.b64encode(value).decode()}
         case Mapping():
-            pairs = {str(key): item for key, item in value.items()}
-            return {"kvlistValue": {"values": key_values(pairs)}}
-        case Sequence() if not isinstance(value, str):
-            return _any_value(list(value))
-    return {"stringValue": str(value)}
-
-
-def _clean(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {_clean(key): _clean(item) for key, item in value.items()}
-    return [_clean(item) for item in value] if isinstance(value, list) else value
+            return {"kvlistValue": {"values": key_values(value)}}
+    return _any_value(plain(value))
 
 
 _encode = msgspec.json.Encoder().encode
+_pack = msgspec.msgpack.Encoder(enc_hook=plain).encode

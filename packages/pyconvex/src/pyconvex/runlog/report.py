@@ -20,7 +20,7 @@ MAX_ITEM_BYTES = 1024 * 1024
 MAX_ITEMS_BYTES = 4 * 1024 * 1024
 
 
-class Item(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+class Item(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """One piece of metadata.
 
     `kind` is a free word of whoever reports and whoever reads, such as "shop.exposure".
@@ -83,12 +83,19 @@ class Items:
         data.
         """
         encoded = encode_value(value)
-        full = len(self.items) >= MAX_ITEMS or self._bytes + len(encoded) > MAX_ITEMS_BYTES
-        if full or len(encoded) > MAX_ITEM_BYTES:
+        return self.add_packed(kind, component, encoded, durable=durable, each_caller=each_caller)
+
+    def add_packed(
+        self, kind: str, component: str, value: bytes, *, durable: bool, each_caller: bool = False
+    ) -> bool:
+        """The same of a value that is msgpack already."""
+        size = len(value)
+        full = len(self.items) >= MAX_ITEMS or self._bytes + size > MAX_ITEMS_BYTES
+        if full or size > MAX_ITEM_BYTES:
             self.dropped += 1
             return False
-        self._bytes += len(encoded)
-        self.items.append(Item(kind, component, encoded, durable, each_caller))
+        self._bytes += size
+        self.items.append(Item(kind, component, value, durable, each_caller))
         return True
 
 

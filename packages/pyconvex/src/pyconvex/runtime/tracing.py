@@ -40,13 +40,7 @@ class Tracing:
         self, path: str, kind: str, component: str, parent: CallScope | None, env: ReadVariable
     ) -> CallScope:
         """A function of this run begins."""
-        start, items = self._start, self._items
-
-        def report(
-            kind: str, value: object, *, durable: bool = False, each_caller: bool = False
-        ) -> bool:
-            return items.add(kind, component, value, durable=durable, each_caller=each_caller)
-
+        start = self._start
         scope = CallScope(
             kind=kind,
             path=path,
@@ -57,7 +51,7 @@ class Tracing:
             call=self._calls,
             trace=start.trace,
             parent=parent,
-            report=report,
+            items=self._items,
             env=env,
             now_ns=self._now_ns,
         )
