@@ -48,6 +48,11 @@ def main() -> None:
 )
 @click.option("--temp", is_flag=True, help="Keep data in a temporary folder, removed at the end.")
 @click.option("--token", help="Project token to show instead of the kept one (phc_…).")
+@click.option(
+    "--strict-token",
+    is_flag=True,
+    help="Treat other tokens as PostHog does: capture drops what came with 200, flags answer 401.",
+)
 @click.option("--secret-key", help="Secret key to use instead of the kept one (phs_…).")
 @click.option("--allow-host", multiple=True, help="Another host name of this server. Repeatable.")
 @click.option("--allow-remote", is_flag=True, help="Let other machines use pages and control API.")
@@ -87,6 +92,7 @@ def start(
     data: Path,
     temp: bool,
     token: str | None,
+    strict_token: bool,
     secret_key: str | None,
     allow_host: tuple[str, ...],
     allow_remote: bool,
@@ -109,6 +115,7 @@ def start(
         port=port,
         data=None if temp else data,
         project_token=token,
+        strict_token=strict_token,
         secret_key=secret_key,
         allowed_hosts=allow_host,
         allow_remote=allow_remote,

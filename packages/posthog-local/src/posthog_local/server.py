@@ -33,6 +33,7 @@ from posthog_local.http.faults import FaultBook
 from posthog_local.http.router import Router
 from posthog_local.http.secrets import Secrets
 from posthog_local.ingest.routes import capture_endpoints
+from posthog_local.ingest.tokens import Tokens
 from posthog_local.ingest.warning import Note, body_text
 from posthog_local.logs.routes import log_endpoints
 from posthog_local.otlp.unkept import unkept_endpoints
@@ -60,6 +61,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8010
     data: Path | None = None
     project_token: str | None = None
+    #: Treat other tokens as PostHog treats unknown ones, instead of taking them all.
+    strict_token: bool = False
     secret_key: str | None = None
     allowed_hosts: tuple[str, ...] = ()
     allow_remote: bool = False
@@ -153,6 +156,7 @@ def build_app(
         project_token=keys.project_token,
         secret_key=keys.secret_key,
         personal_api_key=keys.personal_api_key,
+        strict_token=settings.strict_token,
         data=None if settings.data is None else str(settings.data.resolve()),
         player=scripts is not None and (scripts / PLAYER).is_file(),
     )
@@ -163,14 +167,15 @@ def build_app(
         allowed_hosts=frozenset((settings.host, *settings.allowed_hosts)),
         allow_remote=settings.allow_remote,
     )
+    tokens = Tokens(keys.project_token if settings.strict_token else None, store.add_notes)
     secrets = Secrets((keys.secret_key, keys.personal_api_key))
-    flag_routes = FlagRoutes(_Facts(store), secrets)
+    flag_routes = FlagRoutes(_Facts(store), secrets, tokens)
     endpoints = [
-        *capture_endpoints(store.add_events),
-        *log_endpoints(store.add_logs),
-        *trace_endpoints(store.add_events),
-        *unkept_endpoints(store.add_notes),
-        *replay_endpoints(store.add_recording),
+        *capture_endpoints(store.add_events, tokens),
+        *log_endpoints(store.add_logs, tokens),
+        *trace_endpoints(store.add_events, tokens),
+        *unkept_endpoints(store.add_notes, tokens),
+        *replay_endpoints(store.add_recording, tokens),
         *BrowserRoutes(scripts, lambda: bool(store.flags.flags)).endpoints(),
         *flag_routes.endpoints(),
         *api_endpoints(store, analyst, secrets, keys.project_token),

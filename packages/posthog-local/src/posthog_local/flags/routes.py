@@ -22,6 +22,7 @@ from posthog_local.http.exchange import Request, Response, json_response
 from posthog_local.http.router import Endpoint
 from posthog_local.http.secrets import Secrets
 from posthog_local.ingest.routes import payload_of
+from posthog_local.ingest.tokens import Tokens
 
 _MAX_BODY_BYTES = 2 * 1024 * 1024
 _DEFINITIONS = (
@@ -47,7 +48,8 @@ class FlagFacts(Protocol):
 class FlagRoutes:
     """Handlers over the store's facts; `secrets` open the definitions."""
 
-    def __init__(self, facts: FlagFacts, secrets: Secrets) -> None:
+    def __init__(self, facts: FlagFacts, secrets: Secrets, tokens: Tokens) -> None:
+        self._tokens = tokens
         self._facts = facts
         self._secrets = secrets
 
@@ -132,6 +134,7 @@ class FlagRoutes:
         )
 
     async def _evaluate(self, question: Question, request: Request) -> list[Evaluation]:
+        self._tokens.check(question.token)
         if question.disabled or request.quota_limited:
             return []
         group_types = self._facts.group_types()

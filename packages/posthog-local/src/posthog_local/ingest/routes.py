@@ -21,6 +21,7 @@ from posthog_local.ingest.decode import Payload, decode, parse_json
 from posthog_local.ingest.event import AddEvents, new_uuid7
 from posthog_local.ingest.refusal import Refusal
 from posthog_local.ingest.shapes import Receipt, read_events, valid_token
+from posthog_local.ingest.tokens import Tokens
 
 _MEGABYTE = 1024 * 1024
 # Caps of PostHog's capture service.
@@ -38,14 +39,14 @@ _OVER_QUOTA = json_response({"status": 1, "quota_limited": ["events"]})
 _log = logging.getLogger(__name__)
 
 
-def capture_endpoints(add_events: AddEvents) -> Iterable[Endpoint]:
+def capture_endpoints(add_events: AddEvents, tokens: Tokens) -> Iterable[Endpoint]:
     """The v0 capture routes over a sink that returns once events are durable."""
 
     async def capture(request: Request) -> Response:
-        return await _capture(request, add_events)
+        return await _capture(request, add_events, tokens)
 
     async def capture_v1(request: Request) -> Response:
-        return await _capture_v1(request, add_events)
+        return await _capture_v1(request, add_events, tokens)
 
     yield Endpoint(
         paths=_V1_PATHS,
@@ -58,7 +59,7 @@ def capture_endpoints(add_events: AddEvents) -> Iterable[Endpoint]:
     yield Endpoint(paths=_EVENT_PATHS, handler=capture, max_body_bytes=_EVENT_BYTES, warns=True)
 
 
-async def _capture(request: Request, add_events: AddEvents) -> Response:
+async def _capture(request: Request, add_events: AddEvents, tokens: Tokens) -> Response:
     path = request.path.rstrip("/")
     now_us = time.time_ns() // 1000
     document = decode(payload_of(request, legacy=path in _LEGACY_PATHS))
@@ -73,7 +74,8 @@ async def _capture(request: Request, add_events: AddEvents) -> Response:
     )
     if request.quota_limited:
         return _OVER_QUOTA
-    if intake.events or intake.notes:
+    dropped = await tokens.foreign(intake.token, request.path)
+    if not dropped and (intake.events or intake.notes):
         try:
             await add_events(intake.events, intake.notes)
         except Exception:
@@ -82,13 +84,14 @@ async def _capture(request: Request, add_events: AddEvents) -> Response:
     return Response(status=204) if request.query.get("beacon") == "1" else _ACCEPTED
 
 
-async def _capture_v1(request: Request, add_events: AddEvents) -> Response:
+async def _capture_v1(request: Request, add_events: AddEvents, tokens: Tokens) -> Response:
     echo = (("posthog-request-id", request.header("posthog-request-id")),)
     try:
         intake = _read_v1(request)
         if request.quota_limited:
             raise Refusal(402, "the project is over its quota of events")
-        await add_events(intake.events, intake.notes)
+        if not await tokens.foreign(_token_v1(request), request.path):
+            await add_events(intake.events, intake.notes)
     except Refusal as refusal:
         response = _v1_error(refusal.status, refusal.sentence)
     except Exception:
@@ -100,8 +103,7 @@ async def _capture_v1(request: Request, add_events: AddEvents) -> Response:
 
 
 def _read_v1(request: Request) -> V1Intake:
-    token = request.header("authorization").removeprefix("Bearer").strip()
-    valid_token(token)
+    _token_v1(request)
     for name in _V1_HEADERS:
         if not request.header(name):
             raise Refusal(400, f"the header {name} is missing")
@@ -117,6 +119,10 @@ def _read_v1(request: Request) -> V1Intake:
     )
     text = unpack(request.body, request.header("content-encoding"))
     return read_v1(parse_json(text), receipt)
+
+
+def _token_v1(request: Request) -> str:
+    return valid_token(request.header("authorization").removeprefix("Bearer"))
 
 
 def _v1_error(status: int, sentence: str) -> Response:

@@ -55,6 +55,8 @@ REASONS: Mapping[str, str] = {
     " traceloop.*, pydantic_ai.*); the others were dropped.",
     "traces_not_kept": "PostHog keeps these traces; this server drops them. Spans about AI go to"
     " /i/v0/ai/otel.",
+    "unknown_project_token": "The token is not this project's, so everything of the request was"
+    " dropped and answered with 200, as PostHog does. Settings shows the token.",
     "uuid_reused_by_another_event": "An event with this uuid is stored already, so this one was"
     " dropped. PostHog may keep either.",
 }

@@ -12,6 +12,7 @@ from typing import Protocol
 from posthog_local.http.exchange import json_response
 from posthog_local.http.router import Endpoint
 from posthog_local.ingest.clock import format_time
+from posthog_local.ingest.tokens import Tokens
 from posthog_local.ingest.warning import Note
 from posthog_local.logs.record import ORIGINAL_TIMESTAMP, LogRecord, log_record
 from posthog_local.otlp.request import read_logs
@@ -29,7 +30,7 @@ class AddLogs(Protocol):
     ) -> Awaitable[None]: ...
 
 
-def log_endpoints(add_logs: AddLogs) -> Iterable[Endpoint]:
+def log_endpoints(add_logs: AddLogs, tokens: Tokens) -> Iterable[Endpoint]:
     """The logs route over a sink."""
 
     async def keep(body: bytes) -> None:
@@ -42,6 +43,7 @@ def log_endpoints(add_logs: AddLogs) -> Iterable[Endpoint]:
         paths=("/i/v1/logs", "/v1/logs"),
         max_body_bytes=_MAX_BODY_BYTES,
         over_quota=json_response({"error": "over the quota of logs"}, 429, retry_after="60"),
+        tokens=tokens,
         keep=keep,
     )
 

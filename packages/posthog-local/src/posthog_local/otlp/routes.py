@@ -12,6 +12,7 @@ from posthog_local.http.exchange import Request, Response, json_response
 from posthog_local.http.router import Endpoint
 from posthog_local.ingest.compression import unpack
 from posthog_local.ingest.refusal import Refusal
+from posthog_local.ingest.tokens import Tokens
 from posthog_local.otlp.request import bearer_token
 
 _log = logging.getLogger(__name__)
@@ -22,16 +23,18 @@ def otlp_endpoint(
     paths: tuple[str, ...],
     max_body_bytes: int,
     over_quota: Response,
+    tokens: Tokens,
     keep: Callable[[bytes], Awaitable[None]],
 ) -> Endpoint:
     """An endpoint that hands the unpacked body to `keep`, which returns once all is durable."""
 
     async def handler(request: Request) -> Response:
         try:
-            bearer_token(request)
+            token = bearer_token(request)
             if request.quota_limited:
                 return over_quota
-            await keep(unpack(request.body, request.header("content-encoding")))
+            if not await tokens.foreign(token, request.path):
+                await keep(unpack(request.body, request.header("content-encoding")))
         except Refusal as refusal:
             return json_response({"error": refusal.sentence}, refusal.status)
         except Exception:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from posthog_local.http.exchange import json_response
 from posthog_local.http.router import Endpoint
+from posthog_local.ingest.tokens import Tokens
 from posthog_local.ingest.warning import Note, body_text
 from posthog_local.otlp.request import read_spans, text_of
 from posthog_local.otlp.routes import otlp_endpoint
@@ -22,7 +23,7 @@ _OVER_QUOTA = json_response({"error": "over the quota"}, 429, retry_after="60")
 AddNotes = Callable[[Sequence[Note]], Awaitable[None]]
 
 
-def unkept_endpoints(add_notes: AddNotes) -> Iterable[Endpoint]:
+def unkept_endpoints(add_notes: AddNotes, tokens: Tokens) -> Iterable[Endpoint]:
     """The routes over a sink for warnings."""
 
     async def metrics(body: bytes) -> None:
@@ -39,7 +40,11 @@ def unkept_endpoints(add_notes: AddNotes) -> Iterable[Endpoint]:
         (("/i/v1/traces", "/v1/traces"), traces),
     ):
         yield otlp_endpoint(
-            paths=paths, max_body_bytes=_MAX_BODY_BYTES, over_quota=_OVER_QUOTA, keep=keep
+            paths=paths,
+            max_body_bytes=_MAX_BODY_BYTES,
+            over_quota=_OVER_QUOTA,
+            tokens=tokens,
+            keep=keep,
         )
 
 

@@ -13,6 +13,7 @@ from posthog_local.http.exchange import Request, Response, json_response, text_r
 from posthog_local.http.router import Endpoint
 from posthog_local.ingest.decode import decode
 from posthog_local.ingest.routes import payload_of
+from posthog_local.ingest.tokens import Tokens
 from posthog_local.replay.snapshot import RecordingPiece, read_piece
 
 _MAX_BODY_BYTES = 25 * 1024 * 1024
@@ -21,7 +22,7 @@ _log = logging.getLogger(__name__)
 AddPiece = Callable[[RecordingPiece], Awaitable[None]]
 
 
-def replay_endpoints(add_piece: AddPiece) -> Iterable[Endpoint]:
+def replay_endpoints(add_piece: AddPiece, tokens: Tokens) -> Iterable[Endpoint]:
     """The route over a sink that returns once the piece is durable."""
 
     async def snapshots(request: Request) -> Response:
@@ -30,7 +31,8 @@ def replay_endpoints(add_piece: AddPiece) -> Iterable[Endpoint]:
         if request.quota_limited:
             return json_response({"status": 1, "quota_limited": ["recordings"]})
         try:
-            await add_piece(piece)
+            if not await tokens.foreign(piece.token, request.path):
+                await add_piece(piece)
         except Exception:
             _log.exception("snapshots could not be stored")
             return text_response(503, "the snapshots could not be stored; send them again")

@@ -30,8 +30,8 @@ class RecordingPiece(msgspec.Struct, frozen=True, kw_only=True):
     `received_us` is when the request came, in microseconds: the browser's clock may be wrong.
     """
 
+    token: str
     received_us: int
-
     session_id: str
     window_id: str
     distinct_id: str
@@ -50,7 +50,7 @@ def read_piece(document: object, now_us: int) -> RecordingPiece:
     events = _events(document)
     first = _properties(events[0])
     default_token = document.get("api_key") if isinstance(document, dict) else None
-    valid_token(first.get("token") or events[0].get("api_key") or default_token)
+    token = valid_token(first.get("token") or events[0].get("api_key") or default_token)
     session_id = first.get("$session_id")
     if not isinstance(session_id, str) or _SESSION_ID.fullmatch(session_id) is None:
         raise Refusal(400, "$session_id is missing or not 1 to 70 letters, digits and dashes")
@@ -61,6 +61,7 @@ def read_piece(document: object, now_us: int) -> RecordingPiece:
     times = [int(item["timestamp"]) for item in items if _is_time(item.get("timestamp"))]
     window_id, source = first.get("$window_id"), first.get("$snapshot_source")
     return RecordingPiece(
+        token=token,
         received_us=now_us,
         session_id=session_id,
         window_id=window_id if isinstance(window_id, str) and window_id else session_id,

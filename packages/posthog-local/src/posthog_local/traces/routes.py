@@ -16,6 +16,7 @@ from posthog_local.ingest.compression import unpack
 from posthog_local.ingest.event import AddEvents, new_uuid7
 from posthog_local.ingest.refusal import Refusal
 from posthog_local.ingest.shapes import Receipt
+from posthog_local.ingest.tokens import Tokens
 from posthog_local.ingest.warning import Note
 from posthog_local.otlp.request import OtlpItem, bearer_token, read_logs, read_spans, text_of
 from posthog_local.otlp.routes import otlp_endpoint
@@ -32,7 +33,7 @@ _OVER_QUOTA = json_response({"error": "quota exceeded"}, 400)
 _log = logging.getLogger(__name__)
 
 
-def trace_endpoints(add_events: AddEvents) -> Iterable[Endpoint]:
+def trace_endpoints(add_events: AddEvents, tokens: Tokens) -> Iterable[Endpoint]:
     """The routes over a sink that returns once events are durable."""
 
     async def spans(body: bytes) -> None:
@@ -52,18 +53,20 @@ def trace_endpoints(add_events: AddEvents) -> Iterable[Endpoint]:
         await add_events([one for item in items if (one := ai_evaluation(item, now_us))])
 
     async def parts(request: Request) -> Response:
-        return await _take_parts(request, add_events)
+        return await _take_parts(request, add_events, tokens)
 
     yield otlp_endpoint(
         paths=("/i/v0/ai/otel", "/i/v0/ai/otel/v1/traces"),
         max_body_bytes=_MAX_BODY_BYTES,
         over_quota=_OVER_QUOTA,
+        tokens=tokens,
         keep=spans,
     )
     yield otlp_endpoint(
         paths=("/i/v0/ai/otel/v1/logs",),
         max_body_bytes=_MAX_BODY_BYTES,
         over_quota=_OVER_QUOTA,
+        tokens=tokens,
         keep=evaluations,
     )
     yield Endpoint(
@@ -75,14 +78,14 @@ def trace_endpoints(add_events: AddEvents) -> Iterable[Endpoint]:
     )
 
 
-async def _take_parts(request: Request, add_events: AddEvents) -> Response:
+async def _take_parts(request: Request, add_events: AddEvents, tokens: Tokens) -> Response:
     token = bearer_token(request)
     now_us = time.time_ns() // 1000
     body = unpack(request.body, request.header("content-encoding"))
     found = read_parts(body, request.header("content-type"))
     receipt = Receipt(now_us=now_us, query={}, new_uuid=lambda: new_uuid7(now_us))
     intake = read_ai_event(found, token, receipt)
-    if not request.quota_limited:
+    if not request.quota_limited and not await tokens.foreign(token, request.path):
         try:
             await add_events(intake.events, intake.notes)
         except Exception:

@@ -62,6 +62,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     project_token: str
     secret_key: str
     personal_api_key: str
+    strict_token: bool
     data: str | None
     player: bool
 
