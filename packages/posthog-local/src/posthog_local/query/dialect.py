@@ -23,6 +23,7 @@ TABLES = {
     "events": "uuid, event, timestamp, distinct_id, properties, person_id, created_at, …",
     "persons": "id, properties, created_at, is_identified",
     "person_distinct_ids": "distinct_id, person_id",
+    "groups": "index, key, properties, created_at",
     "sessions": "session_id, distinct_id, $start_timestamp, $end_timestamp, …",
     "logs": "timestamp, severity_text, service_name, body, attributes, distinct_id, …",
 }
@@ -244,7 +245,12 @@ def _path(node: exp.Expression | None) -> list[str]:
 def _replace(node: exp.Expression, path: list[str]) -> None:
     """A path through properties becomes the JSON's text, or its number where one is asked for."""
     lowered = [part.lower() for part in path]
-    if lowered[0] in ("session", "group_0", "group_1", "group_2", "group_3", "group_4", "pdi"):
+    if lowered[0] in _GROUP_FIELDS and len(path) > 1:
+        raise QueryRefused(
+            f"{path[0]}.… is not supported; join it: events e JOIN groups g"
+            f" ON g.key = e.${lowered[0]} AND g.index = {lowered[0][-1]}"
+        )
+    if lowered[0] in ("session", "pdi"):
         raise QueryRefused(
             f"{path[0]}.… is not supported; events, persons and their properties are"
         )
@@ -270,6 +276,7 @@ def _replace(node: exp.Expression, path: list[str]) -> None:
     node.replace(exp.TryCast(this=text, to=exp.DataType.build(kind)) if kind else text)
 
 
+_GROUP_FIELDS = frozenset(f"group_{number}" for number in range(5))
 _PROPERTIES = frozenset(["properties", "person_properties", "attributes", "resource_attributes"])
 
 

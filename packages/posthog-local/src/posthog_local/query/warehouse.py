@@ -29,7 +29,7 @@ _MISSING = (
     "SQL and trends need the extra `sql`, which is not installed:"
     " pip install 'posthog-local[sql]', then start the server again"
 )
-_LAYOUT = 2
+_LAYOUT = 3
 _TABLES = """
 CREATE TABLE copied (
     layout INTEGER, epoch VARCHAR, seq BIGINT, version BIGINT, log_seq BIGINT
@@ -50,6 +50,10 @@ CREATE TABLE links (distinct_id VARCHAR, person_id VARCHAR);
 CREATE TABLE person_rows (
     id VARCHAR, properties VARCHAR, created_at TIMESTAMP, is_identified BOOLEAN
 );
+CREATE TABLE group_rows (
+    index INTEGER, key VARCHAR, properties VARCHAR, created_at TIMESTAMP
+);
+CREATE VIEW groups AS SELECT * FROM group_rows;
 CREATE VIEW events AS
     SELECT uuid, event, timestamp, distinct_id, properties, session_id AS "$session_id",
         created_at, COLUMNS('^.group_[0-4]$')
@@ -97,6 +101,7 @@ _LOG_VALUES = (
     "j[1]::BIGINT, make_timestamp(j[2]::BIGINT), make_timestamp(j[3]::BIGINT), j[4], j[5]::INTEGER,"
     " j[6], j[7], j[8], j[9], j[10], j[11], j[12], j[13], j[14]"
 )
+_GROUP_VALUES = "j[1]::INTEGER, j[2], j[3], make_timestamp(j[4]::BIGINT)"
 _PERSON_VALUES = "j[1], j[2], make_timestamp(j[3]::BIGINT), j[4] = '1'"
 
 
@@ -120,6 +125,7 @@ class Portion(msgspec.Struct, frozen=True, kw_only=True):
     logs: Path | None
     links: Path | None
     persons: Path | None
+    groups: Path | None
     more: bool
 
 
@@ -159,7 +165,7 @@ class Warehouse:
         run("BEGIN")
         try:
             if portion.anew:
-                for table in ("event_rows", "links", "person_rows", "log_rows"):
+                for table in ("event_rows", "links", "person_rows", "group_rows", "log_rows"):
                     run(f"DELETE FROM {table}")  # noqa: S608
             if portion.first_seq > self._first_seq:
                 run("DELETE FROM event_rows WHERE seq < ?", [portion.first_seq])
@@ -174,7 +180,8 @@ class Warehouse:
             run("ROLLBACK")
             raise
         finally:
-            for file in (portion.events, portion.links, portion.persons, portion.logs):
+            parts = (portion.events, portion.links, portion.persons, portion.groups, portion.logs)
+            for file in parts:
                 if file is not None:
                     file.unlink()
         self.position, self._first_seq = now, portion.first_seq
@@ -218,6 +225,11 @@ class Warehouse:
             lines = _lines(portion.persons)
             run(f"DELETE FROM person_rows WHERE id IN (SELECT j[1] FROM {lines})")  # noqa: S608
             run(f"INSERT INTO person_rows SELECT {_PERSON_VALUES} FROM {lines}")  # noqa: S608
+        if portion.groups is not None:
+            lines = _lines(portion.groups)
+            run("DELETE FROM group_rows WHERE (index, key) IN"  # noqa: S608
+                f" (SELECT (j[1]::INTEGER, j[2]) FROM {lines})")  # fmt: skip
+            run(f"INSERT INTO group_rows SELECT {_GROUP_VALUES} FROM {lines}")  # noqa: S608
 
 
 def read_portion(connection: apsw.Connection, after: Position, scratch: Path) -> Portion:
@@ -236,9 +248,11 @@ def read_portion(connection: apsw.Connection, after: Position, scratch: Path) ->
     persons = _changed(
         connection, "id, properties, created_at_us, is_identified", "persons", after.version
     )
+    groups = _changed(connection, "type_index, key, properties, created_at_us", "groups",
+                      after.version)  # fmt: skip
     seq = min(last, events[-1][0]) if events else max(last, after.seq)
     log_seq = min(last_log, logs[-1][0]) if logs else max(last_log, after.log_seq)
-    versions = [row[-1] for row in (*links, *persons)]
+    versions = [row[-1] for row in (*links, *persons, *groups)]
     return Portion(
         position=Position(
             epoch=epoch,
@@ -253,6 +267,7 @@ def read_portion(connection: apsw.Connection, after: Position, scratch: Path) ->
         logs=_written(scratch / f"{after.log_seq}-logs.jsonl", logs),
         links=_written(scratch / f"{after.seq}-links.jsonl", [row[:-1] for row in links]),
         persons=_written(scratch / f"{after.seq}-persons.jsonl", [row[:-1] for row in persons]),
+        groups=_written(scratch / f"{after.seq}-groups.jsonl", [row[:-1] for row in groups]),
         more=seq < last or log_seq < last_log,
     )
 

@@ -13,7 +13,7 @@ import msgspec
 
 from posthog_local.logs.record import LogRecord
 from posthog_local.store.reader import SAME_PERSON
-from posthog_local.store.timeorder import newest
+from posthog_local.store.timeorder import LATEST_US, newest
 from posthog_local.store.transaction import Transaction
 from posthog_local.store.writer import Job
 
@@ -39,6 +39,8 @@ class LogFilter(msgspec.Struct, frozen=True, kw_only=True):
     service_names: tuple[str, ...] = ()
     after_us: int | None = None
     before_us: int | None = None
+    #: Only what stands after this line (time, number) when the latest comes first.
+    beyond: tuple[int, int] | None = None
     search: str | None = None
     trace_id: str | None = None
     distinct_id: str | None = None
@@ -83,6 +85,9 @@ class LogReader:
     def latest(self, wanted: LogFilter, limit: int) -> list[StoredLog]:
         """Matching lines, the latest first."""
         parts, bindings = ["true"], {"limit": limit}
+        if wanted.beyond is not None:
+            parts.append("(e.timestamp_us, e.seq) < (:beyond_us, :beyond_seq)")
+            bindings["beyond_us"], bindings["beyond_seq"] = wanted.beyond
         conditions: dict[str, tuple[str | int | None, str]] = {
             "severities": (_listed(wanted.severities), _one_of("severity", "severities")),
             "services": (_listed(wanted.service_names), _one_of("service_name", "services")),
@@ -104,13 +109,19 @@ class LogReader:
         return list(self._logs(sql, values))
 
     def service_names(self) -> list[str]:
-        """Every service that wrote a line."""
-        rows = self._connection.execute("SELECT DISTINCT service_name FROM logs ORDER BY 1")
+        """Every service that wrote a line; skips through the index."""
+        rows = self._connection.execute(
+            "WITH RECURSIVE found (name) AS (SELECT min(service_name) FROM logs UNION ALL"
+            " SELECT (SELECT min(service_name) FROM logs WHERE service_name > name) FROM found"
+            " WHERE name IS NOT NULL) SELECT name FROM found WHERE name IS NOT NULL LIMIT 500"
+        )
         return [name for (name,) in rows if name]
 
-    def timeline(self, distinct_id: str, limit: int) -> list[StoredLog]:
-        """The last `limit` lines of the person who holds this id, the latest first."""
-        numbers = newest(self._connection, "logs", distinct_id, limit)
+    def timeline(
+        self, distinct_id: str, limit: int, until_us: int = LATEST_US
+    ) -> list[StoredLog]:
+        """The last `limit` lines, until a time, of who holds this id, the latest first."""
+        numbers = newest(self._connection, "logs", distinct_id, limit, until_us)
         sql = (
             f"SELECT seq, {_COLUMNS} FROM logs"  # noqa: S608
             " WHERE seq IN (SELECT value FROM json_each(:numbers))"

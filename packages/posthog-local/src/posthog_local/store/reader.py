@@ -14,7 +14,7 @@ import apsw
 import msgspec
 
 from posthog_local.persons.ids import person_uuid
-from posthog_local.store.timeorder import newest
+from posthog_local.store.timeorder import LATEST_US, newest
 
 _EVENT_FIELDS = (
     "e.seq, e.uuid, e.event, e.distinct_id, l.person_id, e.person_mode, e.timestamp_us,"
@@ -58,13 +58,15 @@ class StoredPerson(msgspec.Struct, frozen=True, kw_only=True):
 class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which events to read; a distinct id stands for every id of its person.
 
-    `after_us` and `before_us` bound the event's own time, without the bounds themselves.
+    `after_seq`, `before_seq`, `after_us` and `before_us` bound numbers and the
+    events' own times, without the bounds themselves.
     """
 
     event: str | None = None
     distinct_id: str | None = None
     uuid: str | None = None
     after_seq: int = 0
+    before_seq: int | None = None
     after_us: int | None = None
     before_us: int | None = None
 
@@ -87,9 +89,12 @@ class Reader:
         sql = f"{_EVENTS} WHERE {where} ORDER BY e.seq DESC LIMIT :limit"
         return list(self._events(sql, {**bindings, "limit": limit}))
 
-    def timeline(self, distinct_id: str, limit: int) -> list[StoredEvent]:
-        """The last `limit` events of the person who holds this id, the earliest first."""
-        found = self.events_by_seq(newest(self._connection, "events", distinct_id, limit))
+    def timeline(
+        self, distinct_id: str, limit: int, until_us: int = LATEST_US
+    ) -> list[StoredEvent]:
+        """The last `limit` events, until a time, of who holds this id, the earliest first."""
+        numbers = newest(self._connection, "events", distinct_id, limit, until_us)
+        found = self.events_by_seq(numbers)
         return sorted(found, key=lambda event: (event.timestamp_us, event.seq))
 
     def events_by_seq(self, numbers: Sequence[int]) -> list[StoredEvent]:
@@ -99,6 +104,21 @@ class Reader:
             " ORDER BY e.seq DESC"
         )
         return list(self._events(sql, {"numbers": msgspec.json.encode(numbers).decode()}))
+
+    def group_events(self, index: int, key: str, limit: int) -> list[StoredEvent]:
+        """The events that name a group, the last to arrive first."""
+        sql = f"{_EVENTS} WHERE e.group_{index:d} = :key ORDER BY e.seq DESC LIMIT :limit"
+        return list(self._events(sql, {"key": key, "limit": limit}))
+
+    def names(self, limit: int) -> list[str]:
+        """The names of events that came, in their order; skips through the index."""
+        rows = self._connection.execute(
+            "WITH RECURSIVE found (name) AS (SELECT min(event) FROM events UNION ALL"
+            " SELECT (SELECT min(event) FROM events WHERE event > name) FROM found"
+            " WHERE name IS NOT NULL) SELECT name FROM found WHERE name IS NOT NULL LIMIT ?",
+            (limit,),
+        )
+        return [name for (name,) in rows]
 
     def trace_events(self, trace_id: str, limit: int) -> list[StoredEvent]:
         """The events of one LLM trace, in the order of arrival."""
@@ -196,6 +216,9 @@ def _conditions(wanted: EventFilter) -> tuple[str, dict[str, Any]]:
     if wanted.uuid is not None:
         parts.append("e.uuid = :uuid")
         bindings["uuid"] = UUID(wanted.uuid).bytes
+    if wanted.before_seq is not None:
+        parts.append("e.seq < :before_seq")
+        bindings["before_seq"] = wanted.before_seq
     if wanted.after_us is not None:
         parts.append("e.timestamp_us > :after_us")
         bindings["after_us"] = wanted.after_us

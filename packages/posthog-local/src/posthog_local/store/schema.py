@@ -181,6 +181,17 @@ CREATE TABLE charts (
 ALTER TABLE recording_pieces ADD COLUMN received_us INTEGER NOT NULL DEFAULT 0;
 UPDATE recording_pieces SET received_us = last_ms * 1000;
 """,
+    # What a group did is listed, and a copy asks for groups that changed. Few events have a group.
+    """
+ALTER TABLE groups ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX groups_by_version ON groups (version);
+CREATE INDEX events_by_group_0 ON events (group_0) WHERE group_0 IS NOT NULL;
+CREATE INDEX events_by_group_1 ON events (group_1) WHERE group_1 IS NOT NULL;
+CREATE INDEX events_by_group_2 ON events (group_2) WHERE group_2 IS NOT NULL;
+CREATE INDEX events_by_group_3 ON events (group_3) WHERE group_3 IS NOT NULL;
+CREATE INDEX events_by_group_4 ON events (group_4) WHERE group_4 IS NOT NULL;
+CREATE INDEX logs_by_service ON logs (service_name);
+""",
 )
 # Written to `user_version`.
 FORMAT_VERSION = len(_STEPS)

@@ -12,10 +12,12 @@ from typing import Literal
 
 import apsw
 
+#: Later than every time that can be kept.
+LATEST_US = 2**62
 # The newest numbers of one distinct id; the row's own number ends the index.
 _NEWEST = (
     "SELECT timestamp_us, seq FROM {table} INDEXED BY {table}_by_distinct_id WHERE distinct_id = ?"
-    " ORDER BY timestamp_us DESC, seq DESC LIMIT ?"
+    " AND timestamp_us <= ? ORDER BY timestamp_us DESC, seq DESC LIMIT ?"
 )
 
 
@@ -30,13 +32,17 @@ def ids_of_person(connection: apsw.Connection, distinct_id: str) -> list[str]:
 
 
 def newest(
-    connection: apsw.Connection, table: Literal["events", "logs"], distinct_id: str, limit: int
+    connection: apsw.Connection,
+    table: Literal["events", "logs"],
+    distinct_id: str,
+    limit: int,
+    until_us: int = LATEST_US,
 ) -> list[int]:
-    """The numbers of the last `limit` rows of the person who holds this id, in no order."""
+    """The numbers of the last `limit` rows, until a time, of who holds this id, in no order."""
     sql = _NEWEST.format(table=table)
     rows = (
         row
         for one in ids_of_person(connection, distinct_id)
-        for row in connection.execute(sql, (one, limit))
+        for row in connection.execute(sql, (one, until_us, limit))
     )
     return [seq for _, seq in heapq.nlargest(limit, rows)]

@@ -36,9 +36,8 @@ class Transaction:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self.connection = connection
-        self.people = People(_PersonShelf(connection))
-        self.groups = Groups(_GroupShelf(connection))
-        self._seq = _numbers(connection)
+        self._start()
+
 
     def ingest(self, event: IncomingEvent) -> None:
         """Processes and stores one event; does nothing when its uuid is already stored."""
@@ -85,14 +84,19 @@ class Transaction:
     def start_anew(self) -> None:
         """Goes on from rows that came without this object, as an import brings them."""
         self.connection.execute("UPDATE meta SET epoch = hex(randomblob(16))")
-        self._seq = _numbers(self.connection)
-        self.people = People(_PersonShelf(self.connection))
-        self.forget()
+        self._start()
 
     def after_deletion(self) -> None:
         """Makes a new epoch, so that copies are made again; numbers go on all the same."""
         self.connection.execute("UPDATE meta SET epoch = hex(randomblob(16))")
         self.forget()
+
+    def _start(self) -> None:
+        """Numbers go on after the highest there are."""
+        versions = itertools.count(last_version(self.connection) + 1)
+        self.people = People(_PersonShelf(self.connection, versions))
+        self.groups = Groups(_GroupShelf(self.connection, versions))
+        self._seq = _numbers(self.connection)
 
     def _append_exception(self, uuid: bytes, event: IncomingEvent, result: Attribution) -> None:
         exception = process(result.properties, lambda: new_uuid7(event.received_us))
@@ -151,9 +155,9 @@ class Transaction:
 
 
 class _PersonShelf:
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, versions: Iterator[int]) -> None:
         self._connection = connection
-        self._version = last_version(connection)
+        self._versions = versions
 
     def find(self, distinct_id: str) -> Person | None:
         row = self._connection.execute(
@@ -173,13 +177,13 @@ class _PersonShelf:
     def link(self, distinct_id: str, person_id: str) -> None:
         self._connection.execute(
             "INSERT INTO person_distinct_ids (distinct_id, person_id, version) VALUES (?,?,?)",
-            (distinct_id, person_id, self._next_version()),
+            (distinct_id, person_id, next(self._versions)),
         )
 
     def move_links(self, from_person_id: str, to_person_id: str) -> None:
         self._connection.execute(
             "UPDATE person_distinct_ids SET person_id = ?, version = ? WHERE person_id = ?",
-            (to_person_id, self._next_version(), from_person_id),
+            (to_person_id, next(self._versions), from_person_id),
         )
         # What the surviving person has been shown stays; the rest comes along.
         self._connection.execute(
@@ -201,21 +205,18 @@ class _PersonShelf:
                 _encode(person.properties).decode(),
                 person.created_at_us,
                 int(person.is_identified),
-                self._next_version(),
+                next(self._versions),
             ),
         )
 
     def delete(self, person_id: str) -> None:
         self._connection.execute("DELETE FROM persons WHERE id = ?", (person_id,))
 
-    def _next_version(self) -> int:
-        self._version += 1
-        return self._version
-
 
 class _GroupShelf:
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, versions: Iterator[int]) -> None:
         self._connection = connection
+        self._versions = versions
 
     def group_types(self) -> dict[str, int]:
         return dict(self._connection.execute("SELECT name, type_index FROM group_types"))
@@ -233,9 +234,10 @@ class _GroupShelf:
         self, index: int, key: str, properties: dict[str, Any], created_at_us: int
     ) -> None:
         self._connection.execute(
-            "INSERT INTO groups (type_index, key, properties, created_at_us) VALUES (?,?,?,?)"
-            " ON CONFLICT DO UPDATE SET properties = excluded.properties",
-            (index, key, _encode(properties).decode(), created_at_us),
+            "INSERT INTO groups (type_index, key, properties, created_at_us, version)"
+            " VALUES (?,?,?,?,?) ON CONFLICT DO UPDATE SET properties = excluded.properties,"
+            " version = excluded.version",
+            (index, key, _encode(properties).decode(), created_at_us, next(self._versions)),
         )
 
 
@@ -244,10 +246,11 @@ def _numbers(connection: apsw.Connection) -> Iterator[int]:
 
 
 def last_version(connection: apsw.Connection) -> int:
-    """The highest version of a person or a link."""
+    """The highest version of a person, a link or a group."""
     sql = (
         "SELECT max(coalesce((SELECT max(version) FROM persons), 0),"
-        " coalesce((SELECT max(version) FROM person_distinct_ids), 0))"
+        " coalesce((SELECT max(version) FROM person_distinct_ids), 0),"
+        " coalesce((SELECT max(version) FROM groups), 0))"
     )
     return int(connection.execute(sql).get or 0)
 

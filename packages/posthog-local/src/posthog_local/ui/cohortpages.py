@@ -66,7 +66,8 @@ class CohortPages:
             return {number: cohortshelf.size(view, flags, number) for number in flags.cohorts}
 
         found = await self._store.read(sizes)
-        return self._page("cohorts.html", cohorts=flags.cohorts, sizes=found)
+        types = self._store.reader.group_types()
+        return self._page("cohorts.html", cohorts=flags.cohorts, sizes=found, types=types)
 
     async def new_cohort(self, request: Request) -> Response:
         return self._editor(None, CohortForm())
@@ -119,7 +120,7 @@ class CohortPages:
         )
 
     def _page(self, template: str, status: int = 200, **values: Any) -> Response:
-        return self._renderer.page(template, status, section="flags", **values)
+        return self._renderer.page(template, status, section="persons", **values)
 
 
 def form_of(cohort: Mapping[str, Any]) -> CohortForm:

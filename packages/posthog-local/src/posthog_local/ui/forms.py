@@ -27,3 +27,9 @@ def first(fields: dict[str, list[str]], name: str) -> str:
 def see_other(path: str) -> Response:
     """Sends the browser to a page after a change, so that reloading repeats nothing."""
     return RedirectResponse(path, 303)
+
+
+def whole_number(request: Request, name: str) -> int:
+    """A number of the address, 0 without a usable one."""
+    text = request.query_params.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0

@@ -21,6 +21,7 @@ from posthog_local.query.funnels import MAX_STEPS, MIN_STEPS, Funnel, Step, step
 from posthog_local.query.refusal import QueryRefused
 from posthog_local.query.trends import MATHS, Interval, Line, Trend, intervals, lines_of, sql_of
 from posthog_local.store import chartshelf
+from posthog_local.store.reader import EventFilter
 from posthog_local.store.store import Store
 from posthog_local.ui.chart import BOTTOM, HEIGHT, LEFT, WIDTH, chart_of, chart_of_table
 from posthog_local.ui.forms import first, form_fields, see_other
@@ -36,6 +37,8 @@ _WINDOWS = {1: "an hour", 24: "a day", 168: "a week", 720: "30 days"}
 _SHAPES = ("table", "lines", "bars")
 _SAVED_FROM = ("/insights", "/funnels", "/sql")
 _MAX_ADDRESS = 20_000
+_SUGGESTIONS = 500
+_LOOKED_AT = 100
 
 
 class InsightPages:
@@ -103,6 +106,8 @@ class InsightPages:
             error=error,
             chart=chart_of(named, [begin.strftime(shape) for begin in begins]) if lines else None,
             choices={"math": list(MATHS), "interval": _INTERVALS, "days": _DAYS},
+            names=await self._names(),
+            properties=await self._properties(trend.event),
         )
 
     async def funnel(self, request: Request) -> Response:
@@ -125,6 +130,7 @@ class InsightPages:
             steps=steps,
             error=error,
             choices=choices,
+            names=await self._names(),
         )
 
     async def saved(self, request: Request) -> Response:
@@ -146,6 +152,17 @@ class InsightPages:
         if text.isascii() and text.isdigit() and len(text) < 16:
             await self._store.change(chartshelf.delete(int(text)))
         return see_other("/saved")
+
+    async def _names(self) -> list[str]:
+        """What the fields for events suggest."""
+        return await self._store.read(lambda view: view.events.names(_SUGGESTIONS))
+
+    async def _properties(self, event: str | None) -> list[str]:
+        """What the fields for properties suggest: those of the latest events, one's own first."""
+        wanted = EventFilter(event=event)
+        found = await self._store.read(lambda view: view.events.latest_events(wanted, _LOOKED_AT))
+        names = {name for one in found for name in one.properties}
+        return sorted(names, key=lambda name: (name.startswith("$"), name))[:_SUGGESTIONS]
 
     def _page(self, template: str, section: str, request: Request, **values: Any) -> Response:
         query = request.url.query

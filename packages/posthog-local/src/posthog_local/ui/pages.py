@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from importlib import resources
 from typing import Any, TypeAlias, get_args
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import msgspec
 from starlette.requests import Request
@@ -22,14 +22,16 @@ from posthog_local.persons.ids import person_uuid
 from posthog_local.query.analyst import Analyst
 from posthog_local.store import warningshelf
 from posthog_local.store.issueshelf import IssueStatus
-from posthog_local.store.logshelf import LogFilter
+from posthog_local.store.logshelf import LogFilter, StoredLog
 from posthog_local.store.persons import PersonFilter
 from posthog_local.store.reader import EventFilter
 from posthog_local.store.store import Store
+from posthog_local.store.timeorder import LATEST_US
 from posthog_local.store.views import View
 from posthog_local.ui.cohortpages import CohortPages
 from posthog_local.ui.flagpages import FlagPages, evaluations
-from posthog_local.ui.forms import first, form_fields, see_other
+from posthog_local.ui.forms import first, form_fields, see_other, whole_number
+from posthog_local.ui.grouppages import GroupPages
 from posthog_local.ui.insightpages import InsightPages
 from posthog_local.ui.moments import moments
 from posthog_local.ui.render import HEADERS, REPLAY_POLICY, Renderer
@@ -40,8 +42,11 @@ from posthog_local.ui.tracetree import TraceLine, totals, tree
 _Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 _FEED_ROWS = 100
 _TIMELINE_ROWS = 200
+_NAMES = 500
 _LIST_ROWS = 200
 _SESSION_ROWS = 1000
+# What a session caused may come a little after its last snapshot.
+_AFTER_SESSION_US = 60_000_000
 _OCCURRENCES = 20
 _TRACES = 50
 _TRACE_ROWS = 1000
@@ -76,6 +81,7 @@ class Pages:
         self._renderer = Renderer()
         self._flags = FlagPages(store, self._renderer)
         self._cohorts = CohortPages(store, self._renderer)
+        self._groups = GroupPages(store, self._renderer)
         self._insights = InsightPages(store, analyst, self._renderer)
 
     def routes(self) -> list[Route]:
@@ -88,6 +94,7 @@ class Pages:
             Route("/person/{distinct_id:path}", self._shown(self.person)),
             *self._flags.routes(),
             *self._cohorts.routes(),
+            *self._groups.routes(),
             *self._insights.routes(),
             Route("/logs", self._shown(self.logs)),
             Route("/error_tracking", self._shown(self.issues)),
@@ -108,9 +115,20 @@ class Pages:
 
     def activity(self, view: View, request: Request) -> Response:
         name = request.query_params.get("event") or None
-        events = view.events.latest_events(EventFilter(event=name), _FEED_ROWS)
-        after = events[0].seq if events else view.events.last_seq()
-        return self._page("activity.html", "activity", events=events, name=name or "", after=after)
+        before = whole_number(request, "before") or None
+        wanted = EventFilter(event=name, before_seq=before)
+        events = view.events.latest_events(wanted, _FEED_ROWS + 1)
+        shown = events[:_FEED_ROWS]
+        return self._page(
+            "activity.html",
+            "activity",
+            events=shown,
+            name=name or "",
+            names=view.events.names(_NAMES),
+            after=shown[0].seq if shown else view.events.last_seq(),
+            live=before is None,
+            older=shown[-1].seq if len(events) > _FEED_ROWS else None,
+        )
 
     async def stream(self, request: Request) -> Response:
         last = request.headers.get("last-event-id") or request.query_params.get("after", "0")
@@ -124,31 +142,54 @@ class Pages:
         wanted = request.query_params.get("search", "").strip()
         if wanted and view.events.person(wanted) is not None:
             return RedirectResponse(f"/person/{quote(wanted, safe='')}", 302)
-        found = view.persons.find(PersonFilter(search=wanted or None, limit=_LIST_ROWS))
-        return self._page("persons.html", "persons", persons=found, wanted=wanted)
+        offset = whole_number(request, "offset")
+        found = view.persons.find(
+            PersonFilter(search=wanted or None, limit=_LIST_ROWS + 1, offset=offset)
+        )
+        return self._page(
+            "persons.html",
+            "persons",
+            persons=found[:_LIST_ROWS],
+            wanted=wanted,
+            offset=offset,
+            more=len(found) > _LIST_ROWS,
+            types=view.events.group_types(),
+        )
 
     def person(self, view: View, request: Request) -> Response:
         distinct_id = request.path_params["distinct_id"]
-        events = view.events.timeline(distinct_id, _TIMELINE_ROWS)
-        logs = view.logs.timeline(distinct_id, _TIMELINE_ROWS)
+        until = whole_number(request, "until") or LATEST_US
+        events = view.events.timeline(distinct_id, _TIMELINE_ROWS, until)
+        logs = view.logs.timeline(distinct_id, _TIMELINE_ROWS, until)
         recordings = view.recordings.of_person(distinct_id, _TIMELINE_ROWS)
+        entries = [one for one in merged(events, logs, recordings) if one.at_us <= until]
+        last = entries[_TIMELINE_ROWS - 1].at_us if len(entries) >= _TIMELINE_ROWS else None
         return self._page(
             "person.html",
             "persons",
             distinct_id=distinct_id,
             person=view.events.person(distinct_id),
             person_id=person_uuid(distinct_id),
-            entries=merged(events, logs, recordings)[:_TIMELINE_ROWS],
-            limit=_TIMELINE_ROWS,
+            entries=entries[:_TIMELINE_ROWS],
+            earliest=until == LATEST_US,
+            # The next page begins with what this one ends with: others may be of that time too.
+            older=last if last != until else until - 1,
             evaluations=evaluations(self._store, view.events, distinct_id),
         )
 
     def logs(self, view: View, request: Request) -> Response:
         wanted = {name: request.query_params.get(name, "").strip() for name in _LOG_FIELDS}
+        before = whole_number(request, "before_us"), whole_number(request, "before_seq")
+        asked = msgspec.structs.replace(
+            LogFilter.of(wanted), beyond=before if before[0] else None
+        )
+        found = view.logs.latest(asked, _LIST_ROWS + 1)
         return self._page(
             "logs.html",
             "logs",
-            logs=view.logs.latest(LogFilter.of(wanted), _LIST_ROWS),
+            logs=found[:_LIST_ROWS],
+            older=_after(wanted, found[_LIST_ROWS - 1]) if len(found) > _LIST_ROWS else None,
+            first=not before[0],
             wanted=wanted,
             severities=("trace", "debug", "info", "warn", "error", "fatal"),
             services=view.logs.service_names(),
@@ -213,6 +254,7 @@ class Pages:
         asked = request.query_params.get("window")
         window = asked if asked in windows else windows[0]
         items = [item for of, item in view.recordings.events(recording.session_id) if of == window]
+        until = recording.last_ms * 1000 + _AFTER_SESSION_US
         page = self._page(
             "replay.html",
             "replay",
@@ -222,8 +264,8 @@ class Pages:
             moments=moments(
                 recording.session_id,
                 items,
-                view.events.timeline(recording.distinct_id, _SESSION_ROWS),
-                view.logs.timeline(recording.distinct_id, _SESSION_ROWS),
+                view.events.timeline(recording.distinct_id, _SESSION_ROWS, until),
+                view.logs.timeline(recording.distinct_id, _SESSION_ROWS, until),
             ),
             player=self._connection.player,
         )
@@ -268,3 +310,9 @@ class Pages:
 
     def _page(self, template: str, section: str, status: int = 200, **values: Any) -> Response:
         return self._renderer.page(template, status, section=section, **values)
+
+
+def _after(wanted: dict[str, str], last: StoredLog) -> str:
+    """The address of what comes after the last line that is shown."""
+    place = {"before_us": last.record.timestamp_us, "before_seq": last.seq}
+    return "/logs?" + urlencode({**{k: v for k, v in wanted.items() if v}, **place})

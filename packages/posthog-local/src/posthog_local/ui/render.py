@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jinja2
@@ -38,6 +39,7 @@ HEADERS = {
     "referrer-policy": "same-origin",
     "cache-control": "no-store",
 }
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PREVIEW_PROPERTIES = 4
 # What stands beside each event anyway, or is no secret worth the room.
 _BESIDE = ("distinct_id", "token")
@@ -49,6 +51,9 @@ _TELLING = (
     "$feature_flag_response",
     "$ai_model",
     "$ai_span_name",
+    "$el_text",
+    "$web_vitals_LCP_value",
+    "$web_vitals_INP_value",
     "$current_url",
 )
 _PREVIEW_CHARACTERS = 60
@@ -65,6 +70,7 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._environment.globals.update(zone=zone)
         self._environment.filters.update(
             json=_pretty_json,
             clock=_clock,
@@ -114,19 +120,33 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.1f} s"
 
 
+def local_time(time_us: int) -> str:
+    """ISO 8601 with microseconds in this machine's zone, which is the reader's too."""
+    try:
+        moment = (_EPOCH + timedelta(microseconds=time_us)).astimezone()
+    except (OverflowError, ValueError, OSError):  # at the ends of the calendar
+        return format_time(time_us)
+    return moment.isoformat(timespec="microseconds")
+
+
+def zone() -> str:
+    """The name of this machine's time zone."""
+    return datetime.now().astimezone().tzname() or "local time"
+
+
 def _clock(time_us: int) -> str:
-    return format_time(time_us)[11:23]
+    return local_time(time_us)[11:23]
 
 
 def _when(time_us: int) -> str:
     """The time of day, with the day before it unless that is today."""
-    text, today = format_time(time_us), format_time(time.time_ns() // 1000)
+    text, today = local_time(time_us), local_time(time.time_ns() // 1000)
     return text[11:23] if text[:10] == today[:10] else f"{text[5:10]} {text[11:16]}"
 
 
 def _stamp(time_us: int) -> str:
     """Day and time of day, to the second."""
-    text = format_time(time_us)
+    text = local_time(time_us)
     return f"{text[:10]} {text[11:19]}"
 
 
@@ -136,13 +156,17 @@ def _position(seconds: float) -> str:
 
 
 def _by_day(entries: Iterable[Entry]) -> list[tuple[str, list[Entry]]]:
-    days = itertools.groupby(entries, lambda entry: format_time(entry.at_us)[:10])
+    days = itertools.groupby(entries, lambda entry: local_time(entry.at_us)[:10])
     return [(day, list(of_day)) for day, of_day in days]
 
 
 def _preview(properties: dict[str, Any]) -> list[tuple[str, str]]:
     """The caller's own properties, or those that tell most, short enough for one line."""
-    own = [name for name in properties if not name.startswith("$") and name not in _BESIDE]
+    own = [
+        name
+        for name, value in properties.items()
+        if not name.startswith("$") and name not in _BESIDE and value is not None
+    ]
     telling = [name for name in _TELLING if properties.get(name) not in (None, "", [])]
     return [(name, _short(properties[name])) for name in (telling + own)[:_PREVIEW_PROPERTIES]]
 
