@@ -40,7 +40,7 @@ from posthog_local.otlp.unkept import unkept_endpoints
 from posthog_local.query.analyst import Analyst
 from posthog_local.replay.routes import replay_endpoints
 from posthog_local.store.folder import Folder, Keys
-from posthog_local.store.retention import Limits
+from posthog_local.store.retention import Limits, believed
 from posthog_local.store.store import Store
 from posthog_local.traces.routes import trace_endpoints
 from posthog_local.ui.pages import Connection, Pages
@@ -139,12 +139,19 @@ async def _sweep(store: Store, limits: Limits) -> None:
     """Looks after the limits for as long as the server lives."""
     if limits == Limits():
         return
+    began = _clock_offset_s()
     while True:
+        holding = believed(limits, _clock_offset_s() - began)
         try:
-            await store.sweep(limits, time.time_ns() // 1000)
+            await store.sweep(holding, time.time_ns() // 1000)
         except apsw.Error:
             _log.exception("what is beyond the limits could not be dropped; all of it is kept")
         await asyncio.sleep(_SWEEP_INTERVAL_S)
+
+
+def _clock_offset_s() -> float:
+    """How far the clock is from a time that nobody sets and that goes on in sleep."""
+    return time.time() - time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def build_app(

@@ -18,9 +18,10 @@ _V1 = {"posthog-sdk-info": "test/1", "posthog-attempt": "1", "posthog-request-id
 _EVENT = {"event": "e", "distinct_id": "u", "properties": {}}
 _SNAPSHOT = {"$session_id": "s-1", "distinct_id": "u",
              "$snapshot_data": [{"type": 4, "timestamp": 1, "data": {}}]}  # fmt: skip
-_LOGS = {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": {"stringValue": "hello"}}]}]}]}
-_SPAN = {"name": "chat", "traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": "b7ad6b7169203331",
-         "attributes": [{"key": "gen_ai.request.model", "value": {"stringValue": "m"}}]}  # fmt: skip
+_LOGS = {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": {"stringValue": "hi"}}]}]}]}
+_SPAN = {"name": "chat", "spanId": "b7ad6b7169203331",
+         "traceId": "0af7651916cd43dd8448eb211c80319c",
+         "attributes": [{"key": "gen_ai.system", "value": {"stringValue": "m"}}]}  # fmt: skip
 _SPANS = {"resourceSpans": [{"scopeSpans": [{"spans": [_SPAN]}]}]}
 
 

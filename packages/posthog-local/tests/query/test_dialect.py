@@ -45,7 +45,8 @@ def test_placeholders_are_literals() -> None:
 
 def test_the_person_is_joined_only_when_asked() -> None:
     assert "events_with_person" not in sql("select count() from events")
-    assert "events_with_person" in sql("select person_id from events")
+    assert "events_of_person" in sql("select uniq(person_id) from events")
+    assert "events_with_person" in sql("select person_id, person.properties.plan from events")
     assert "events_with_person" in sql("select * from events")
 
 

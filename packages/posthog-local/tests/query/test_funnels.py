@@ -24,13 +24,13 @@ def ask(funnel: Funnel, events: list[tuple[str, str, float]]) -> list[int]:
     """The persons of each step; an event is of a person, with a name, hours after the begin."""
     connection = _DUCKDB.cursor()
     connection.execute(
-        "CREATE OR REPLACE TABLE events_with_person"
+        "CREATE OR REPLACE TABLE events_of_person"
         " (person_id VARCHAR, event VARCHAR, timestamp TIMESTAMP)"
     )
     begin = datetime(2026, 1, 1)
     rows = [(who, name, begin + timedelta(hours=at)) for who, name, at in events]
     if rows:
-        connection.executemany("INSERT INTO events_with_person VALUES (?,?,?)", rows)
+        connection.executemany("INSERT INTO events_of_person VALUES (?,?,?)", rows)
     found = connection.execute(*sql_of(funnel, _NOW)).fetchall()
     connection.close()
     return [step.persons for step in steps_of(funnel, found)]

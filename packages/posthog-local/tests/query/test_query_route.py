@@ -175,6 +175,25 @@ def test_empty_intervals_are_zero() -> None:
     assert [one.weekday() for one in weeks] == [0, 0, 0, 0]
 
 
+def test_groups_are_a_table(local: PostHogLocal) -> None:
+    for key, seats in (("acme", 3), ("globex", 20), ("acme", 5)):
+        send(local, "$groupidentify", **{"$group_type": "company", "$group_key": key,
+                                         "$group_set": {"seats": seats}})  # fmt: skip
+    listed = "select index, key, properties.seats from groups order by key"
+    assert rows(local, listed) == [[0, "acme", "5"], [0, "globex", "20"]]
+    send(local, "order", **{"$groups": {"company": "acme"}})
+    joined = (
+        "select g.properties.seats, count() from events e join groups g"
+        " on g.key = e.$group_0 and g.index = 0 where e.event = 'order' group by 1"
+    )
+    assert rows(local, joined) == [["5", 1]]
+    send(local, "$groupidentify", **{"$group_type": "company", "$group_key": "acme",
+                                     "$group_set": {"seats": 6}})  # fmt: skip
+    assert rows(local, "select sum(properties.seats) from groups") == [[26.0]]
+    local.reset()
+    assert rows(local, "select count() from groups") == [[0]]
+
+
 def test_sessions_groups_and_logs_are_tables_too(local: PostHogLocal) -> None:
     for number, name in enumerate(("$pageview", "$autocapture", "$pageview")):
         send(local, name, **{"$session_id": "s1", "$current_url": f"http://shop/{number}",

@@ -38,6 +38,8 @@ _PAGES = {
     "activity": "/activity",
     "persons": "/persons",
     "person": "/person/ada",
+    "groups": "/groups/0",
+    "group": "/groups/0/acme",
     "flags": "/feature_flags",
     "flag": "/feature_flags/new-checkout?distinct_id=ada",
     "errors": "/error_tracking",
@@ -145,8 +147,13 @@ def _fill(local: PostHogLocal) -> None:
     people = ["ada", "grace", "linus"]
     batch = [
         event("order_placed", people[n % 3], hours=n * 5, plan=("free", "pro")[n % 4 > 1],
-              total=10 + n, **{"$lib": "posthog-node"})
+              total=10 + n, **{"$lib": "posthog-node", "$groups": {"company": "acme"}})
         for n in range(30)
+    ]  # fmt: skip
+    batch += [
+        event("$groupidentify", "grace", 0.2, **{
+            "$group_type": "company", "$group_key": key, "$group_set": {"name": name, "seats": n}})
+        for key, name, n in (("acme", "Acme", 20), ("globex", "Globex", 3))
     ]  # fmt: skip
     batch += [event("$pageview", f"visitor-{n}", 30, **{"$lib": "web"}) for n in range(6)]
     batch += [event("order_placed", f"visitor-{n}", 29 - n, plan="free", total=9) for n in range(2)]

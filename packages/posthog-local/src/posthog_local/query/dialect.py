@@ -18,15 +18,8 @@ from sqlglot.errors import SqlglotError
 
 from posthog_local.query.refusal import QueryRefused
 from posthog_local.query.tablefolder import NO_TABLES, PREFIX, BesideTables
+from posthog_local.query.tables import TABLES
 
-TABLES = {
-    "events": "uuid, event, timestamp, distinct_id, properties, person_id, created_at, …",
-    "persons": "id, properties, created_at, is_identified",
-    "person_distinct_ids": "distinct_id, person_id",
-    "groups": "index, key, properties, created_at",
-    "sessions": "session_id, distinct_id, $start_timestamp, $end_timestamp, …",
-    "logs": "timestamp, severity_text, service_name, body, attributes, distinct_id, …",
-}
 DEFAULT_ROWS, MAX_ROWS = 100, 50_000
 _MAX_CHARACTERS = 100_000
 
@@ -115,13 +108,13 @@ def translate(
     _check_tables(query, named, beside)
     _translate_properties(query)
     query = cast("exp.Query", query.transform(_function))
-    with_person = _mentions_person(query)
+    events = _view_of_events(query)
     for table in query.find_all(exp.Table):
         if table.name.lower() in named and not table.db:
             continue
         name, alias = table.name.lower(), table.alias or table.name
         if name in TABLES and not table.db:
-            source = exp.to_table(_view_of(name, with_person))
+            source = exp.to_table(events if name == "events" else name)
         else:
             files = exp.Literal.string(beside.files[name][1])
             source = exp.Table(this=exp.Anonymous(this="read_parquet", expressions=[files]))
@@ -332,13 +325,12 @@ def _known(node: exp.Expression, name: str, arguments: list[exp.Expression]) -> 
     return built
 
 
-def _mentions_person(query: exp.Query) -> bool:
+def _view_of_events(query: exp.Query) -> str:
+    """The view that joins no more than is asked for: a join costs more than most questions."""
     columns = {column.name.lower() for column in query.find_all(exp.Column)}
-    return query.find(exp.Star) is not None or any(one.startswith("person_") for one in columns)
-
-
-def _view_of(table: str, with_person: bool) -> str:
-    return "events_with_person" if table == "events" and with_person else table
+    if query.find(exp.Star) is not None or columns & {"person_properties", "person_created_at"}:
+        return "events_with_person"
+    return "events_of_person" if "person_id" in columns else "events"
 
 
 def _bound(query: exp.Query) -> tuple[int, int]:

@@ -38,7 +38,7 @@ def sql_of(funnel: Funnel, now: datetime) -> tuple[str, list[Any]]:
     begin = (now.astimezone(UTC) - timedelta(days=funnel.days)).replace(tzinfo=None)
     window = f"INTERVAL {funnel.window_hours} HOUR"
     parts = [
-        "happened AS (SELECT person_id, event, timestamp AS moment FROM events_with_person"
+        "happened AS (SELECT person_id, event, timestamp AS moment FROM events_of_person"
         " WHERE timestamp >= ? AND list_contains(?, event))",
         "s1 AS (SELECT DISTINCT person_id, moment AS began, moment, NULL::DOUBLE AS took"
         " FROM happened WHERE event = ?)",

@@ -56,7 +56,7 @@ def sql_of(trend: Trend, now: datetime) -> tuple[str, list[Any]]:
     if trend.event:
         where += " AND event = ?"
         values.append(trend.event)
-    table = "events_with_person" if trend.math == "persons" else "events"
+    table = "events_of_person" if trend.math == "persons" else "events"
     return (
         f"SELECT date_trunc('{trend.interval}', timestamp) AS at, {name} AS name,"  # noqa: S608
         f" {MATHS[trend.math]} FROM {table} WHERE {where} GROUP BY ALL",

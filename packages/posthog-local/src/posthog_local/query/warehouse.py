@@ -74,6 +74,10 @@ CREATE VIEW sessions AS
 CREATE VIEW persons AS
     SELECT * FROM person_rows WHERE id IN (SELECT person_id FROM links);
 CREATE VIEW person_distinct_ids AS SELECT distinct_id, person_id FROM links;
+CREATE VIEW events_of_person AS
+    SELECT uuid, event, timestamp, distinct_id, properties, session_id AS "$session_id",
+        created_at, COLUMNS('^.group_[0-4]$'), coalesce(l.person_id, own_person_id) AS person_id
+    FROM event_rows LEFT JOIN links l USING (distinct_id);
 CREATE VIEW events_with_person AS
     SELECT uuid, event, timestamp, distinct_id, e.properties, session_id AS "$session_id",
         e.created_at, COLUMNS('^.group_[0-4]$'), coalesce(l.person_id, own_person_id) AS person_id,

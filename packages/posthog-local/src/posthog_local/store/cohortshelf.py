@@ -21,7 +21,7 @@ from posthog_local.store.views import View
 from posthog_local.store.writer import Job
 
 # Counting asks each person; beyond this many the count is of the newest.
-_COUNTED = 10_000
+COUNTED = 10_000
 
 
 def checked(definition: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def _members(view: View, flags: FlagBook, number: int) -> Iterator[str]:
         yield from listed
         return
     book, now = CohortBook(flags.cohorts), datetime.now(UTC)
-    for person in view.persons.find(PersonFilter(limit=_COUNTED)):
+    for person in view.persons.find(PersonFilter(limit=COUNTED)):
         distinct_id = next(iter(person.distinct_ids), "")
         try:
             inside = book.contains(number, distinct_id, person.properties, now)

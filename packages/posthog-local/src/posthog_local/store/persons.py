@@ -12,6 +12,7 @@ from typing import Any
 import apsw
 import msgspec
 
+from posthog_local.store.pattern import containing
 from posthog_local.store.reader import StoredPerson
 from posthog_local.store.transaction import Transaction
 from posthog_local.store.writer import Job
@@ -144,10 +145,9 @@ def _where(wanted: PersonFilter) -> tuple[str, dict[str, Any]]:
         ),
         "email": (wanted.email, "json_extract(properties, '$.email') = :email"),
         "search": (
-            wanted.search,
-            "(instr(lower(properties), lower(:search)) > 0 OR EXISTS (SELECT 1 FROM"
-            " person_distinct_ids WHERE person_id = persons.id"
-            " AND instr(lower(distinct_id), lower(:search)) > 0))",
+            None if wanted.search is None else containing(wanted.search),
+            "(properties LIKE :search ESCAPE '\\' OR id IN (SELECT person_id"
+            " FROM person_distinct_ids WHERE distinct_id LIKE :search ESCAPE '\\'))",
         ),
     }
     given = {name: pair for name, pair in conditions.items() if pair[0] is not None}

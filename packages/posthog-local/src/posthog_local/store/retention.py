@@ -17,6 +17,8 @@ from posthog_local.store.transaction import Transaction
 from posthog_local.store.writer import Job
 
 DAY_US = 86_400 * 1_000_000
+# More than this and the clock was set, not corrected.
+_MAX_DRIFT_S = 3600.0
 # Few enough for a transaction of some ten milliseconds.
 _ROWS_PER_STEP = 500
 _PIECES_PER_STEP = 20
@@ -29,6 +31,19 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     keep_days: float | None = None
     max_bytes: int | None = None
+
+
+def believed(limits: Limits, drift_s: float) -> Limits:
+    """The limits that hold when the clock moved `drift_s` away from the time that really passed.
+
+    A clock that was set forward makes everything look old: then nothing is dropped for its age.
+
+    >>> believed(Limits(keep_days=90, max_bytes=5), 86_400 * 365).keep_days is None
+    True
+    """
+    if abs(drift_s) <= _MAX_DRIFT_S:
+        return limits
+    return Limits(keep_days=None, max_bytes=limits.max_bytes)
 
 
 class _Shelf(NamedTuple):

@@ -190,7 +190,8 @@ CREATE INDEX events_by_group_1 ON events (group_1) WHERE group_1 IS NOT NULL;
 CREATE INDEX events_by_group_2 ON events (group_2) WHERE group_2 IS NOT NULL;
 CREATE INDEX events_by_group_3 ON events (group_3) WHERE group_3 IS NOT NULL;
 CREATE INDEX events_by_group_4 ON events (group_4) WHERE group_4 IS NOT NULL;
-CREATE INDEX logs_by_service ON logs (service_name);
+CREATE INDEX logs_by_service ON logs (service_name, timestamp_us);
+CREATE INDEX logs_by_severity ON logs (severity, timestamp_us);
 """,
 )
 # Written to `user_version`.

@@ -38,7 +38,6 @@ class Transaction:
         self.connection = connection
         self._start()
 
-
     def ingest(self, event: IncomingEvent) -> None:
         """Processes and stores one event; does nothing when its uuid is already stored."""
         uuid = bytes.fromhex(event.uuid.replace("-", ""))

@@ -67,7 +67,13 @@ class CohortPages:
 
         found = await self._store.read(sizes)
         types = self._store.reader.group_types()
-        return self._page("cohorts.html", cohorts=flags.cohorts, sizes=found, types=types)
+        return self._page(
+            "cohorts.html",
+            cohorts=flags.cohorts,
+            sizes=found,
+            types=types,
+            counted=cohortshelf.COUNTED,
+        )
 
     async def new_cohort(self, request: Request) -> Response:
         return self._editor(None, CohortForm())

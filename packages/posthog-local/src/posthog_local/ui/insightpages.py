@@ -19,6 +19,7 @@ from posthog_local.query.analyst import Analyst
 from posthog_local.query.console import answer, tables_beside
 from posthog_local.query.funnels import MAX_STEPS, MIN_STEPS, Funnel, Step, steps_of
 from posthog_local.query.refusal import QueryRefused
+from posthog_local.query.tables import TABLES
 from posthog_local.query.trends import MATHS, Interval, Line, Trend, intervals, lines_of, sql_of
 from posthog_local.store import chartshelf
 from posthog_local.store.reader import EventFilter
@@ -84,6 +85,7 @@ class InsightPages:
             took_ms=round((time.perf_counter() - started) * 1000),
             shape=shape,
             shapes=_SHAPES,
+            tables=TABLES,
             beside=tables_beside(self._analyst).names,
         )
 

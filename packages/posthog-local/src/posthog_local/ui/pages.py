@@ -180,9 +180,7 @@ class Pages:
     def logs(self, view: View, request: Request) -> Response:
         wanted = {name: request.query_params.get(name, "").strip() for name in _LOG_FIELDS}
         before = whole_number(request, "before_us"), whole_number(request, "before_seq")
-        asked = msgspec.structs.replace(
-            LogFilter.of(wanted), beyond=before if before[0] else None
-        )
+        asked = msgspec.structs.replace(LogFilter.of(wanted), beyond=before if before[0] else None)
         found = view.logs.latest(asked, _LIST_ROWS + 1)
         return self._page(
             "logs.html",
