@@ -53,7 +53,7 @@ from posthog_convex.flags import (
     parse_flag,
 )
 from pyconvex.delivery import Request, Response, Unreachable
-from pyconvex.runlog.entries import rows_of, unpack
+from pyconvex.runlog.entries import entries_of
 from pyconvex.testing import ConvexTest
 
 __all__ = ["ENV", "PostHogTest", "posthog_test"]
@@ -152,7 +152,7 @@ class PostHogTest:
         if self._cleared_runs > len(self._t.run_records):
             self._cleared_runs = 0  # the test has cleared them itself
         for record in self._t.run_records[self._cleared_runs :]:
-            for entry in map(unpack, (row for _, row in rows_of(record, kinds, 0))):
+            for entry in entries_of(record, kinds):
                 if lane.admit(entry):
                     yield from map(json.loads, event_texts(entry, ENV))
 

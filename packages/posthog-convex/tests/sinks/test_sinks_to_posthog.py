@@ -27,7 +27,7 @@ from pyconvex.log_streams import (
 )
 from pyconvex.log_streams.registry import sinks
 from pyconvex.runlog import ExceptionReport, Frame, LogLine, Report, RunRecord, Usage
-from pyconvex.runlog.entries import RunEntry, rows_of, unpack
+from pyconvex.runlog.entries import RunEntry, entries_of
 from pyconvex.runlog.report import encode_value
 
 TOKEN = "phc_canary0123456789"
@@ -71,7 +71,7 @@ def failed(message: str = "no", user: str | None = None, **changes: Any) -> RunR
 
 
 def entries(*records: RunRecord, kinds: frozenset[str]) -> list[RunEntry]:
-    return [unpack(row) for each in records for _, row in rows_of(each, kinds, 0)]
+    return [entry for each in records for entry in entries_of(each, kinds)]
 
 
 def events(*records: RunRecord, kinds: frozenset[str]) -> list[StreamEvent]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pyconvex.log_streams import StreamEvent, event_of
 from pyconvex.runlog import ExceptionReport, LogLine, Report, RunRecord, Usage
-from pyconvex.runlog.entries import RunEntry, rows_of, unpack
+from pyconvex.runlog.entries import RunEntry, entries_of
 from pyconvex.runlog.report import Item, encode_value
 
 ALL = frozenset({"log", "exception", "execution", "convex.audit"})
@@ -40,7 +40,7 @@ def failed(message: str = "Uncaught ValueError: no", **changed: Any) -> RunRecor
 
 
 def entries(of: RunRecord, kinds: Iterable[str] = ALL) -> list[RunEntry]:
-    return [unpack(body) for _, body in rows_of(of, frozenset(kinds), 0)]
+    return entries_of(of, frozenset(kinds))
 
 
 def events(of: RunRecord, kinds: Iterable[str] = ALL) -> list[StreamEvent]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyconvex.runlog import LogLine, Report, RunRecord, entries
-from pyconvex.runlog.entries import entry_id, rows_of, unpack
+from pyconvex.runlog.entries import entries_of, entry_id
 
 LOGS = frozenset({"log"})
 NAMESPACE = uuid.UUID("0d6f7d0c-8f0e-4d7c-9b0a-0b8a3d2f6c55")
@@ -32,7 +32,7 @@ def test_rows_of_records_that_follow_each_other_keep_their_runs_apart() -> None:
             path="a:b", report=Report(lines=lines, user_id=f"u{n}"),
         )  # fmt: skip
 
-    found = [unpack(row) for n in range(200) for _, row in rows_of(record(n), LOGS, 0)]
+    found = [entry for n in range(200) for entry in entries_of(record(n), LOGS)]
     told = [(e.value.text, e.run.request_id, e.run.report.user_id) for e in found]
     assert told == [(f"{n}.{k}", f"r{n}", f"u{n}") for n in range(200) for k in range(3)]
     assert len({e.id for e in found}) == 600

@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyconvex.runlog import Item, LogLine, Report, RunRecord, segments
-from pyconvex.runlog.entries import RunEntry, unpack
+from pyconvex.runlog.entries import RunEntry
 from pyconvex.runlog.exceptions import ExceptionReport
 from pyconvex.runlog.reader import RunLogReader, segments_in
 from pyconvex.runlog.record import encode_record
 from pyconvex.runlog.report import encode_value
+from pyconvex.runlog.window import Window
 from pyconvex.storage import START, Position
 
 KINDS = ("a", "b", "exception", "log", "execution")
@@ -91,7 +92,7 @@ def test_a_reader_gets_every_entry_once_however_the_file_grows(
         folder = Path(name)
         got: list[RunEntry] = []
         at: Position = START
-        reader = RunLogReader(folder, kinds)
+        reader = RunLogReader(Window(folder), kinds)
         for segment, part in enumerate((all_records[:half], all_records[half:]), 1):
             data = segments.HEADER + b"".join(segments.frame(encode_record(each)) for each in part)
             grown = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
@@ -100,15 +101,15 @@ def test_a_reader_gets_every_entry_once_however_the_file_grows(
                     file.write(data[before:after])
                 for max_rows, max_bytes in steps:
                     if resume:
-                        reader = RunLogReader(folder, kinds)
+                        reader = RunLogReader(Window(folder), kinds)
                     rows, _ = reader.read(at, max_rows, max_bytes)
                     assert len(rows) <= max_rows
                     at = rows[-1].position if rows else at
-                    got += [unpack(row.body) for row in rows]
+                    got += [row.entry for row in rows]
         while True:
             rows, more = reader.read(at, 3, 10_000)
             at = rows[-1].position if rows else at
-            got += [unpack(row.body) for row in rows]
+            got += [row.entry for row in rows]
             if not more:
                 break
     assert names(got) == [name for each in all_records for name in told(each, kinds)]
@@ -125,9 +126,9 @@ def framed(*numbers: int) -> bytes:
 
 
 def read(folder: Path, after: Position = START) -> list[str]:
-    rows, more = RunLogReader(folder, frozenset("a")).read(after, 1000, 1 << 30)
+    rows, more = RunLogReader(Window(folder), frozenset("a")).read(after, 1000, 1 << 30)
     assert not more
-    return [unpack(row.body).run.execution_id for row in rows]
+    return [row.entry.run.execution_id for row in rows]
 
 
 @pytest.mark.parametrize("torn", [1, 5, 40])
@@ -165,7 +166,7 @@ def test_what_another_version_wrote_and_strange_files_are_left_alone(tmp_path: P
 def test_a_cursor_into_what_was_swept_goes_on_with_what_is_left(tmp_path: Path) -> None:
     write(tmp_path, 5, framed(1, 2))
     write(tmp_path, 8, framed(3))
-    rows, _ = RunLogReader(tmp_path, frozenset("a")).read(START, 1, 1 << 30)
+    rows, _ = RunLogReader(Window(tmp_path), frozenset("a")).read(START, 1, 1 << 30)
     assert read(tmp_path, rows[0].position) == ["x2", "x3"]
     os.unlink(tmp_path / segments.file_name(5))
     assert read(tmp_path, rows[0].position) == ["x3"]
@@ -188,8 +189,8 @@ def test_entries_know_their_run_and_keep_their_ids(tmp_path: Path) -> None:
     write(tmp_path, 1, segments.frame(encode_record(record(1, "a", "b", lines=1, error="no"))))
 
     def entries() -> list[RunEntry]:
-        rows, _ = RunLogReader(tmp_path, frozenset(KINDS)).read(START, 100, 1 << 30)
-        return [unpack(row.body) for row in rows]
+        rows, _ = RunLogReader(Window(tmp_path), frozenset(KINDS)).read(START, 100, 1 << 30)
+        return [row.entry for row in rows]
 
     line, a, b, exception, execution = entries()
     assert isinstance(line.value, LogLine)

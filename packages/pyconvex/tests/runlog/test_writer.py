@@ -13,12 +13,12 @@ import pytest
 
 from pyconvex.runlog import Item, Report, RunRecord
 from pyconvex.runlog.cursors import cursor_key
-from pyconvex.runlog.entries import unpack
 from pyconvex.runlog.log import FOLDER, RunLog
 from pyconvex.runlog.reader import RunLogReader, segments_in
 from pyconvex.runlog.record import encode_record
 from pyconvex.runlog.report import encode_value
 from pyconvex.runlog.segments import file_name
+from pyconvex.runlog.window import Window
 from pyconvex.runlog.writer import Bounds, RunLogWriter
 from pyconvex.storage import START
 
@@ -43,8 +43,8 @@ def body(name: str) -> bytes:
 
 
 def found(folder: Path, kind: str = "a") -> list[str]:
-    rows, _ = RunLogReader(folder, frozenset([kind])).read(START, 10_000, 1 << 30)
-    return [unpack(row.body).run.execution_id for row in rows]
+    rows, _ = RunLogReader(Window(folder), frozenset([kind])).read(START, 10_000, 1 << 30)
+    return [row.entry.run.execution_id for row in rows]
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -288,8 +288,10 @@ def test_a_new_lane_begins_now_and_an_old_one_where_it_was(tmp_path: Path) -> No
         log.close()
         cursor = log.cursor("lane")
         assert cursor is not None
-        rows, _ = RunLogReader(log.folder, frozenset("a")).read(cursor.position, 10, 1 << 30)
-        assert [unpack(row.body).run.execution_id for row in rows] == ["one", "two"]
+        rows, _ = RunLogReader(Window(log.folder), frozenset("a")).read(
+            cursor.position, 10, 1 << 30
+        )
+        assert [row.entry.run.execution_id for row in rows] == ["one", "two"]
         log.acknowledge("lane", rows[0].position)
         log.acknowledge("lane", START)  # it never goes back
 
@@ -301,7 +303,7 @@ def test_a_new_lane_begins_now_and_an_old_one_where_it_was(tmp_path: Path) -> No
         assert lane is not None
         assert other is not None
         assert lane.position == rows[0].position < other.position
-        rest, _ = RunLogReader(log.folder, frozenset("a")).read(other.position, 10, 1 << 30)
+        rest, _ = RunLogReader(Window(log.folder), frozenset("a")).read(other.position, 10, 1 << 30)
         assert rest == []
 
     run(main)
@@ -330,8 +332,10 @@ def test_the_log_is_bounded_and_what_a_lane_loses_by_it_is_counted(
         assert any(f"Lane {lane} lost" in record.message for record in caplog.records)
         assert log.lost_by("shop", "Lane") == cursor.dropped
         assert log.lost_by("shop", "Other") == log.lost_by("", "Lane") == 0
-        rows, _ = RunLogReader(log.folder, frozenset("a")).read(cursor.position, 100, 1 << 30)
-        assert [unpack(row.body).run.execution_id for row in rows] == left
+        rows, _ = RunLogReader(Window(log.folder), frozenset("a")).read(
+            cursor.position, 100, 1 << 30
+        )
+        assert [row.entry.run.execution_id for row in rows] == left
         await log.sweep()
         assert found(log.folder) == left
         log.close()

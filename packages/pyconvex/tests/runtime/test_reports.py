@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from pyconvex.runlog import ExceptionReport, RunRecord
-from pyconvex.runlog.entries import rows_of
+from pyconvex.runlog.entries import Entries
 from pyconvex.testing import ConvexTest, FunctionFailed, convex_test
 
 APP = {
@@ -225,9 +225,9 @@ def test_an_action_tells_its_lines_while_it_runs() -> None:
         assert len({r.execution_id for r in told}) == 1
         assert t.log_lines == ["[LOG] 'one'", "[LOG] 'two'", "[LOG] '3'"]
         numbers = [
-            number
+            row.position.seq
             for record in told
-            for number, _ in rows_of(record, frozenset({"log", "execution"}), 0)
+            for row in Entries(record).rows(frozenset({"log", "execution"}))
         ]
         assert numbers == [1, 2, 3, 4]
 

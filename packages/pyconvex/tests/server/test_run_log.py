@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from server_process import serving
 
-from pyconvex.runlog.entries import RunEntry, unpack
+from pyconvex.runlog.entries import RunEntry
 from pyconvex.runlog.log import FOLDER
 from pyconvex.runlog.reader import RunLogReader, segments_in
 from pyconvex.runlog.segments import file_name
+from pyconvex.runlog.window import Window
 from pyconvex.storage import START
 
 DEADLINE_S = 60.0
@@ -56,9 +57,9 @@ def ask(url: str, kind: str, path: str, **args: Any) -> Any:
 
 
 def told(folder: Path, *kinds: str) -> list[RunEntry]:
-    reader = RunLogReader(folder / "data" / FOLDER, frozenset(kinds))
+    reader = RunLogReader(Window(folder / "data" / FOLDER), frozenset(kinds))
     rows, _ = reader.read(START, 1 << 30, 1 << 30)
-    return [unpack(row.body) for row in rows]
+    return [row.entry for row in rows]
 
 
 @pytest.fixture

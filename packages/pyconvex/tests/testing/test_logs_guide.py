@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pyconvex.delivery import RunEntry, RunLogLane
-from pyconvex.runlog.entries import rows_of, unpack
+from pyconvex.runlog.entries import entries_of
 from pyconvex.testing import FunctionFailed, convex_test
 
 GUIDE = Path(__file__).parents[4] / "docs" / "logs.md"
@@ -38,9 +38,9 @@ def test_the_guides_functions_tell_and_its_lane_carries_it_out() -> None:
                 await who.mutation("shop:pay", item="soap")
             (trouble,) = t.reported("shop.trouble")
             entries = [
-                unpack(body)
+                entry
                 for record in t.run_records
-                for _, body in rows_of(record, frozenset(lane.reads), 0)
+                for entry in entries_of(record, frozenset(lane.reads))
             ]
             raised = next(entry for entry in entries if entry.kind == "exception")
             assert raised.value.id == trouble["error"]["id"]

@@ -80,6 +80,8 @@ def nanoseconds(ts_ms: float) -> int:
 
 
 def _value(value: Scalar) -> dict[str, Any]:
+    if isinstance(value, str):  # nearly all are
+        return {"stringValue": value if len(value) <= MAX_ATTRIBUTE else _cut(value, MAX_ATTRIBUTE)}
     if isinstance(value, bool):
         return {"boolValue": value}
     if isinstance(value, int) and abs(value) <= _LARGEST_INT:

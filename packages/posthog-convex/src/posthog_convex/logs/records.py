@@ -123,14 +123,17 @@ def _attributes(event: Event, rest: Mapping[str, Any], link: Link) -> Iterator[t
             "convex.request_id": function.request_id,
         }
     found["convex.execution_id"] = link.execution_id
-    for name in _PLAIN:
-        found[f"convex.{name}"] = getattr(event, name)
+    for name, told_as in _PLAIN:
+        if (value := getattr(event, name)) is not None:
+            found[told_as] = value
     if event.occ_info is not None:
         found |= _below("convex.occ", msgspec.structs.asdict(event.occ_info))
     if event.scheduler_info is not None:
         found["convex.scheduler.job_id"] = event.scheduler_info.job_id
-    found |= _below("convex.usage", event.usage or {})
-    found |= _below("convex", rest)
+    if event.usage:
+        found |= _below("convex.usage", event.usage)
+    if rest:
+        found |= _below("convex", rest)
     found |= {"log.record.uid": link.id, SESSION_ID: link.session_id}
     found[DISTINCT_ID] = link.distinct_id
     for name, value in found.items():
@@ -138,10 +141,14 @@ def _attributes(event: Event, rest: Mapping[str, Any], link: Link) -> Iterator[t
             yield name, value if isinstance(value, str | bool | int | float) else _text(value)
 
 
-_PLAIN = (
-    *("log_level", "is_truncated", "system_code"),
-    *("execution_time_ms", "user_execution_time_ms", "status", "error_message"),
-    *("will_retry", "run_reason", "audit_log_action", "audit_log_metadata"),
+#: Fields, and the attributes that they are.
+_PLAIN = tuple(
+    (name, f"convex.{name}")
+    for name in (
+        *("log_level", "is_truncated", "system_code"),
+        *("execution_time_ms", "user_execution_time_ms", "status", "error_message"),
+        *("will_retry", "run_reason", "audit_log_action", "audit_log_metadata"),
+    )
 )
 
 

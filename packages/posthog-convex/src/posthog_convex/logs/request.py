@@ -18,6 +18,9 @@ from posthog_convex.logs.record import LogRecord, attributes
 
 #: PostHog refuses 2 MiB, measured after unpacking.
 MAX_BODY_BYTES = 1536 * 1024
+#: Log records are so alike that they become a thirteenth at this level and a fifteenth at the usual
+#: 6, which takes two and a half times as long.
+COMPRESSION = 3
 
 
 class BodyTooLarge(ValueError):
@@ -59,7 +62,7 @@ def logs_body(groups: Sequence[tuple[Resource, Sequence[LogRecord]]]) -> bytes:
     if len(body) > MAX_BODY_BYTES and many > 1:
         raise BodyTooLarge(f"{many} records make {len(body)} bytes")
     # Without a time in the header, equal records make equal bytes.
-    return gzip.compress(body, compresslevel=6, mtime=0)
+    return gzip.compress(body, compresslevel=COMPRESSION, mtime=0)
 
 
 def logs_headers(destination: Destination, user_agent: str) -> tuple[tuple[str, str], ...]:

@@ -1,16 +1,33 @@
 """Rows on their way into a batch.
 
-Owns the limits and the buffer that cuts batches by count, bytes and age. Never encodes rows and
+Owns the limits and the buffer that cuts batches by count, bytes and age. Never looks into rows and
 never reads a clock. One invariant: rows come out in the order in which they went in, each once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from pyconvex.storage import QueueRow
+from pyconvex.storage import Position
+
+
+class Row(Protocol):
+    """Something to carry, of a queue or of the run log."""
+
+    @property
+    def position(self) -> Position:
+        """Its place among the others."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes it counts for."""
+
+
+#: The rows of one lane.
+R = TypeVar("R", bound=Row)
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -18,18 +35,18 @@ class Limits(msgspec.Struct, frozen=True):
 
     #: Five times what PostHog's SDKs flush at: a backlog of hours leaves in minutes.
     max_rows: int = 500
-    #: Row bodies before compression; well under PostHog's 20 MB for a request.
+    #: Rows before compression; well under PostHog's 20 MB for a request.
     max_bytes: int = 4 * 1024 * 1024
     #: How long the first row waits for company. Short, so that a person who clicks sees the event.
     max_age_s: float = 0.5
 
 
-class Buffer:
+class Buffer(Generic[R]):
     """Rows that were read and belong to no batch yet."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._rows: list[QueueRow] = []
+        self._rows: list[R] = []
         self._bytes = 0
         #: When the oldest row in here arrived; None while empty.
         self._since: float | None = None
@@ -40,7 +57,7 @@ class Buffer:
         return len(self._rows)
 
     @property
-    def rows(self) -> tuple[QueueRow, ...]:
+    def rows(self) -> tuple[R, ...]:
         """What is inside, oldest first."""
         return tuple(self._rows)
 
@@ -63,21 +80,20 @@ class Buffer:
         """Whether rows inside still wait for company."""
         return self.due_at is not None and now < self.due_at
 
-    def add(self, rows: Iterable[QueueRow], now: float) -> None:
+    def add(self, rows: Sequence[R], now: float) -> None:
         """Take rows that follow those inside."""
-        for row in rows:
-            self._rows.append(row)
-            self._bytes += len(row.body)
+        self._rows += rows
+        self._bytes += sum(row.size for row in rows)
         if self._rows and self._since is None:
             self._since = now
 
-    def cut(self, now: float) -> tuple[QueueRow, ...] | None:
+    def cut(self, now: float) -> tuple[R, ...] | None:
         """The next batch when one is full or due, else None."""
         if self.due_at is None or not (self.full or now >= self.due_at):
             return None
         size = self._rows_that_fit()
         batch, self._rows = tuple(self._rows[:size]), self._rows[size:]
-        self._bytes -= sum(len(row.body) for row in batch)
+        self._bytes -= sum(row.size for row in batch)
         if not self._rows:
             self._since = None
         return batch
@@ -87,14 +103,17 @@ class Buffer:
         self._max_rows = max(1, max_rows)
 
     def grow(self) -> None:
-        """A batch was accepted: dare a little more, up to the limit again."""
-        step = 1 + self._max_rows // 8
+        """A batch was accepted: dare a little more, up to the limit again.
+
+        Little, so that a receiver with a bound is asked for too much once in some twenty batches.
+        """
+        step = 1 + self._max_rows // 32
         self._max_rows = min(self._limits.max_rows, self._max_rows + step)
 
     def _rows_that_fit(self) -> int:
         size = total = 0
         for row in self._rows[: self._max_rows]:
-            total += len(row.body)
+            total += row.size
             if size and total > self._limits.max_bytes:
                 break
             size += 1

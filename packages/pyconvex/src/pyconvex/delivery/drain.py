@@ -16,14 +16,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum
+from typing import Generic
 
 import msgspec
 
-from pyconvex.delivery.batch import Buffer, Limits
+from pyconvex.delivery.batch import Buffer, Limits, R
 from pyconvex.delivery.breaker import Breaker, Circuit
 from pyconvex.delivery.transport import Request
 from pyconvex.delivery.verdict import Accepted, Refused, Retry, TooLarge, Verdict
-from pyconvex.storage import START, Position, QueueRow
+from pyconvex.storage import START, Position
 
 #: Rows set aside in a row before each further refusal counts as a failure and is paced: a receiver
 #: that refuses everything must not empty the queue within seconds.
@@ -64,10 +65,10 @@ class Acknowledge(msgspec.Struct, frozen=True):
     through: Position
 
 
-class SetAside(msgspec.Struct, frozen=True):
+class SetAside(msgspec.Struct, Generic[R], frozen=True):
     """Move this one row, the first that is left, out of the queue and keep it with the reason."""
 
-    row: QueueRow
+    row: R
     reason: str
 
 
@@ -84,7 +85,7 @@ class Wait(msgspec.Struct, frozen=True):
     until: float | None
 
 
-Step = Send | Read | Acknowledge | SetAside | Say | Wait
+Step = Send | Read | Acknowledge | SetAside[R] | Say | Wait
 
 
 class Counters(msgspec.Struct):
@@ -96,7 +97,7 @@ class Counters(msgspec.Struct):
     last_error: str | None = None
 
 
-class Drain:
+class Drain(Generic[R]):
     """Sends a queue's rows in order, one request at a time.
 
     `freeze` turns rows into a request, or into None when there is nothing to send for them. It may
@@ -108,7 +109,7 @@ class Drain:
     def __init__(
         self,
         limits: Limits,
-        freeze: Callable[[Sequence[QueueRow]], Request | None],
+        freeze: Callable[[Sequence[R]], Request | None],
         breaker: Breaker,
         after: Position = START,
     ) -> None:
@@ -116,13 +117,13 @@ class Drain:
         self._breaker = breaker
         self.counters = Counters()
         self.phase = Phase.PARKED
-        self._buffer = Buffer(limits)
+        self._buffer: Buffer[R] = Buffer(limits)
         #: Batches and halves of batches in queue order; the first one is frozen or in flight.
-        self._pieces: deque[tuple[QueueRow, ...]] = deque()
+        self._pieces: deque[tuple[R, ...]] = deque()
         #: The first piece's bytes; set on FILLING → FROZEN, kept through retries, dropped when the
         #: piece is settled or settings change.
         self._request: Request | None = None
-        self._effects: deque[Step] = deque()
+        self._effects: deque[Step[R]] = deque()
         #: The last row that was read.
         self._read_through = after
         #: Whether the queue may hold rows after `_read_through`.
@@ -138,7 +139,7 @@ class Drain:
         return sum(map(len, self._pieces)) + len(self._buffer)
 
     @property
-    def oldest(self) -> QueueRow | None:
+    def oldest(self) -> R | None:
         """The first row in hand."""
         return next(iter(self._pieces[0] if self._pieces else self._buffer.rows), None)
 
@@ -146,7 +147,7 @@ class Drain:
         """There may be new rows."""
         self._more = True
 
-    def add(self, rows: Sequence[QueueRow], *, more: bool, now: float) -> None:
+    def add(self, rows: Sequence[R], *, more: bool, now: float) -> None:
         """Rows that a `Read` found; `more` when the queue may hold rows after them."""
         self._more = more
         self._buffer.add(rows, now)
@@ -162,7 +163,7 @@ class Drain:
         self.phase = Phase.FILLING if complete else Phase.PARKED
         self._breaker.reset()
 
-    def poll(self, now: float) -> Step:
+    def poll(self, now: float) -> Step[R]:
         """The next thing to do."""
         while not self._effects:
             match self.phase:
@@ -210,7 +211,7 @@ class Drain:
         assert not positions or positions[-1] == self._read_through, "lost rows"
         assert (self._request is not None) == (self.phase in (Phase.FROZEN, Phase.IN_FLIGHT))
 
-    def _collect(self, now: float) -> Step:
+    def _collect(self, now: float) -> Step[R]:
         # Rows that came since the first are read once it has waited long enough, not at each wake.
         if self._more and not self._buffer.full and not self._buffer.waits(now):
             return Read(self._read_through, *self._buffer.room)
@@ -274,7 +275,7 @@ class Drain:
             Say("error", f"an unusable row was set aside ({reason}); the rest goes on")
         )
 
-    def _leave_first(self) -> tuple[QueueRow, ...]:
+    def _leave_first(self) -> tuple[R, ...]:
         self._request = None
         self.phase = Phase.FILLING
         return self._pieces.popleft()

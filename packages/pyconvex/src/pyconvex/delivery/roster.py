@@ -48,6 +48,7 @@ from pyconvex.delivery.runner import (
 )
 from pyconvex.delivery.transport import Transport
 from pyconvex.runlog.log import FOLDER
+from pyconvex.runlog.window import Window
 
 #: Lanes are told apart by component and import path; loose ones by no component and their key.
 LaneKey = tuple[str | None, str]
@@ -78,8 +79,8 @@ class Roster:
             random.Random(),  # noqa: S311 - jitter, not a secret
             lambda: time.time_ns() // 1_000_000,
         )
-        #: Where the run log is; set by the first configuration.
-        self._run_log = Path()
+        #: The run log, as its lanes read it together; set by the first configuration.
+        self._run_log = Window(Path())
         self._runners: dict[LaneKey, LaneRunner] = {}
         self._tasks: dict[LaneKey, asyncio.Task[None]] = {}
         #: Lanes that can't run, with the reason; tried again at the next deploy.
@@ -93,7 +94,7 @@ class Roster:
         match message:
             case Configure(data_path, durable_ts, components, loose):
                 self._rows.open(data_path)
-                self._run_log = Path(data_path) / FOLDER
+                self._open_run_log(Path(data_path) / FOLDER)
                 self._configure(components)
                 self._configure_loose(loose)
                 self._wake(durable_ts)
@@ -124,6 +125,10 @@ class Roster:
         for task in self._tasks.values():
             task.cancel()
         self._rows.close()
+
+    def _open_run_log(self, folder: Path) -> None:
+        if self._run_log.folder != folder:
+            self._run_log = Window(folder)
 
     def _configure(self, components: tuple[LaneComponent, ...]) -> None:
         wanted: dict[LaneKey, LaneComponent] = {

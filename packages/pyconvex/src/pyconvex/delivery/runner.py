@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Protocol
+from typing import Generic, Protocol
 
 import msgspec
 
+from pyconvex.delivery.batch import R
 from pyconvex.delivery.breaker import Backoff, Breaker
 from pyconvex.delivery.drain import Acknowledge, Drain, Phase, Read, Say, Send, SetAside, Wait
 from pyconvex.delivery.lane import (
@@ -38,8 +38,9 @@ from pyconvex.delivery.messages import (
 from pyconvex.delivery.run_entries import AdmittedEntries
 from pyconvex.delivery.transport import Request, Response, Transport, Unreachable
 from pyconvex.delivery.verdict import Accepted, Retry, Verdict
-from pyconvex.runlog.cursors import cursor_key
-from pyconvex.runlog.entries import unpack
+from pyconvex.runlog.cursors import Cursors, cursor_key
+from pyconvex.runlog.entries import EntryRow, pack
+from pyconvex.runlog.window import Window
 from pyconvex.storage import START, Position, QueueRow, QueueStats
 from pyconvex.values import Value, codec
 
@@ -133,7 +134,7 @@ class LaneRunner:
         self._stirred.clear()
 
 
-class DrainRunner(LaneRunner):
+class DrainRunner(LaneRunner, Generic[R]):
     """Drains something through its lane class; what that is, the classes below know."""
 
     def __init__(
@@ -142,7 +143,7 @@ class DrainRunner(LaneRunner):
         super().__init__(component, type(lane).__name__, lane.needs, world)
         self._lane: QueueLane | RunLogLane = lane
         self._breaker = Breaker(world.chance)
-        self._drain = Drain(lane.limits, self._freeze, self._breaker, after)
+        self._drain: Drain[R] = Drain(lane.limits, self._freeze, self._breaker, after)
 
     async def run(self) -> None:
         now = asyncio.get_running_loop().time
@@ -192,21 +193,19 @@ class DrainRunner(LaneRunner):
 
     _queue_name: str | None = None
 
-    def _read(
-        self, after: Position, max_rows: int, max_bytes: int
-    ) -> tuple[Sequence[QueueRow], bool]:
+    def _read(self, after: Position, max_rows: int, max_bytes: int) -> tuple[Sequence[R], bool]:
         raise NotImplementedError
 
-    def _freeze(self, rows: Sequence[QueueRow]) -> Request | None:
+    def _freeze(self, rows: Sequence[R]) -> Request | None:
         raise NotImplementedError
 
     def _acknowledge(self, through: Position) -> None:
         raise NotImplementedError
 
-    def _set_aside(self, row: QueueRow, reason: str) -> None:
+    def _set_aside(self, row: R, reason: str) -> None:
         raise NotImplementedError
 
-    def _ts_of(self, row: QueueRow) -> int:
+    def _ts_of(self, row: R) -> int:
         raise NotImplementedError
 
     async def _transmit(self, request: Request) -> Response:
@@ -223,7 +222,7 @@ class DrainRunner(LaneRunner):
             return Retry(f"the answer {response.status} was not understood: {error!r}")
 
 
-class QueueRunner(DrainRunner):
+class QueueRunner(DrainRunner[QueueRow]):
     """Drains a queue through its lane class."""
 
     meanwhile = ", rows stay in the queue"
@@ -265,49 +264,50 @@ class QueueRunner(DrainRunner):
         return row.ts
 
 
-class RunLogRunner(DrainRunner):
+class RunLogRunner(DrainRunner[EntryRow]):
     """Carries entries of the run log through a lane class, from its cursor on."""
 
     meanwhile = ", entries stay in the run log"
 
     def __init__(
-        self, component: str, path: str, lane: RunLogLane, folder: Path, world: Surroundings
+        self, component: str, path: str, lane: RunLogLane, run_log: Window, world: Surroundings
     ) -> None:
         lane.component = component
-        entries = AdmittedEntries(folder, lane, cursor_key(component, path))
-        super().__init__(component, lane, world, entries.cursor)
+        kept = Cursors(run_log.folder).get(cursor_key(component, path))
+        cursor = START if kept is None else kept.position
+        super().__init__(component, lane, world, cursor)
         self._path = path
         self._encode = lane.encode
-        self._entries = entries
+        self._entries = AdmittedEntries(run_log, lane, cursor)
         world.post(Reads(component, path, lane.reads))
 
     def _read(
         self, after: Position, max_rows: int, max_bytes: int
-    ) -> tuple[Sequence[QueueRow], bool]:
+    ) -> tuple[Sequence[EntryRow], bool]:
         return self._entries.read(after, max_rows, max_bytes)
 
-    def _freeze(self, rows: Sequence[QueueRow]) -> Request | None:
-        return self._encode([unpack(row.body) for row in rows], self.env)
+    def _freeze(self, rows: Sequence[EntryRow]) -> Request | None:
+        return self._encode([row.entry for row in rows], self.env)
 
     def _acknowledge(self, through: Position) -> None:
         self._world.post(RunLogAck(self.component, self._path, through.ts, through.seq))
 
-    def _set_aside(self, row: QueueRow, reason: str) -> None:
-        self._world.post(SetAsideEntry(self.component, self._path, row.body, reason))
+    def _set_aside(self, row: EntryRow, reason: str) -> None:
+        self._world.post(SetAsideEntry(self.component, self._path, pack(row.entry), reason))
         self._acknowledge(row.position)
 
-    def _ts_of(self, row: QueueRow) -> int:
-        return int(unpack(row.body).run.ts_ms * 1_000_000)
+    def _ts_of(self, row: EntryRow) -> int:
+        return int(row.entry.run.ts_ms * 1_000_000)
 
 
 class LooseRunner(RunLogRunner):
     """Carries entries through a lane that is set up, and changed, while it runs."""
 
     def __init__(
-        self, loose: LooseLane, lane: LooseRunLogLane, folder: Path, world: Surroundings
+        self, loose: LooseLane, lane: LooseRunLogLane, run_log: Window, world: Surroundings
     ) -> None:
         lane.configure(loose.settings)
-        super().__init__("", loose.key, lane, folder, world)
+        super().__init__("", loose.key, lane, run_log, world)
         self.lane = loose.key.rpartition(":")[2]
         self._loose = lane
         self._settings = loose.settings
@@ -344,8 +344,8 @@ class LooseRunner(RunLogRunner):
             self._sent_bytes += len(request.body)
         return verdict
 
-    def _freeze(self, rows: Sequence[QueueRow]) -> Request | None:
-        entries = [unpack(row.body) for row in rows]
+    def _freeze(self, rows: Sequence[EntryRow]) -> Request | None:
+        entries = [row.entry for row in rows]
         self._counts = any(entry.kind not in self._loose.uncounted for entry in entries)
         return self._encode(entries, self.env)
 

@@ -17,8 +17,11 @@ from pyconvex.runlog.entries import RunEntry
 from pyconvex.runlog.traces import trace_id_of
 
 
-class StreamEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One event: what Convex's streams carry, and beside it what those leave out."""
+class StreamEvent(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """One event: what Convex's streams carry, and beside it what those leave out.
+
+    Streams may be given the same object, so what several of them send is encoded once.
+    """
 
     #: In Convex's schema; `event.topic` names the topic.
     event: v2.Event
@@ -54,7 +57,12 @@ class StreamEvent(msgspec.Struct, frozen=True, kw_only=True):
         >>> StreamEvent(event=event, id="", ts_ms=1.0).json()
         b'{"topic":"scheduler_stats","timestamp":1,"lag_seconds":2,"num_running_jobs":3}'
         """
-        return v2.encode(self.event)
+        kept = self.__dict__
+        try:
+            encoded: bytes = kept["_json"]
+        except KeyError:
+            encoded = kept["_json"] = v2.encode(self.event)
+        return encoded
 
     def fields(self) -> dict[str, Any]:
         """The same as plain data."""

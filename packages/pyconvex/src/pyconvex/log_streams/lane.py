@@ -24,10 +24,6 @@ from pyconvex.runlog.entries import RunEntry
 IMPORT_PATH = "pyconvex.log_streams.lane:StreamLane"
 
 
-#: Events kept from their admission to their first encoding: more than a lane has in hand.
-MAX_MADE = 4096
-
-
 class StreamSettings(msgspec.Struct, frozen=True):
     """All that a stream's lane needs to know."""
 
@@ -69,10 +65,6 @@ class StreamLane(LooseRunLogLane):
 
     uncounted = frozenset({topics.entry_kind(topics.LOG_STREAM_EGRESS)})
 
-    def __init__(self) -> None:
-        #: Events that were made to be admitted and not yet encoded, by their ids.
-        self._made: dict[str, StreamEvent] = {}
-
     def configure(self, settings: bytes) -> None:
         self._settings = given = msgspec.json.decode(settings, type=StreamSettings)
         kind = sinks().get(given.stream_type)
@@ -91,16 +83,10 @@ class StreamLane(LooseRunLogLane):
             self._sink.note(entry)
             return False
         event = self._event(entry)
-        if event is None or not self._sink.admit(event):
-            return False
-        if len(self._made) >= MAX_MADE:
-            self._made.clear()
-        self._made[event.id] = event
-        return True
+        return event is not None and self._sink.admit(event)
 
     def encode(self, entries: Sequence[RunEntry], env: Mapping[str, str]) -> Request | None:
-        found = (self._made.pop(entry.id, None) or self._event(entry) for entry in entries)
-        events = [e for e in found if e is not None and e.topic in self._topics]
+        events = [event for entry in entries if (event := self._event(entry)) is not None]
         given = self._settings
         return self._sink.encode(events, given.config, given.deployment) if events else None
 
@@ -112,5 +98,5 @@ class StreamLane(LooseRunLogLane):
 
     def _event(self, entry: RunEntry) -> StreamEvent | None:
         """The event of an entry, if it is of a topic that the stream has chosen."""
-        event = event_of(entry)
+        event = entry.once(event_of)
         return event if event is not None and event.topic in self._topics else None

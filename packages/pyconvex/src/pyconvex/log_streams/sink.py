@@ -137,8 +137,11 @@ class Sink:
     reads: ClassVar[frozenset[str]] = frozenset()
     #: Settings that the host makes up and shows to administrators, such as "hmacSecret".
     generated: ClassVar[tuple[str, ...]] = ()
-    #: When a batch is full; bytes are those of entries of the run log.
-    limits: ClassVar[Limits] = Limits(max_rows=128, max_bytes=1024 * 1024)
+    #: When a batch is full; bytes are those of entries of the run log. A request, a file's sync and
+    #: an acknowledgement cost what a hundred events do, so a busy host needs large batches: half a
+    #: second of events is one until there are a thousand a second. What a receiver calls too large
+    #: comes in halves, and further batches are smaller.
+    limits: ClassVar[Limits] = Limits(max_rows=500, max_bytes=1024 * 1024)
 
     def validate(self, config: Config) -> None:
         """Raise `ConfigRefused` for settings that can't be right; each field was checked."""

@@ -7,7 +7,7 @@ leave out: receivers that were written for Convex read both.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -16,7 +16,7 @@ from msgspec import UNSET, UnsetType
 CONNECTION_TEST = "Convex connection test"
 
 
-class FunctionInfo(msgspec.Struct, frozen=True, kw_only=True):
+class FunctionInfo(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The function that an event is about."""
 
     #: `dir/file:fn`, or `POST /route` for an HTTP action.
@@ -85,14 +85,14 @@ class Concurrency(msgspec.Struct, frozen=True, kw_only=True):
     num_queued: int = 0
 
 
-class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="topic"):
+class _Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="topic"):
     #: Milliseconds since 1970.
     timestamp: int
 
     @property
     def topic(self) -> str:
         """The topic's name on the wire."""
-        return str(self.__struct_config__.tag)
+        return _TOPICS[type(self)]
 
 
 class Verification(_Event, frozen=True, kw_only=True, tag="verification"):
@@ -222,5 +222,7 @@ Event = (
     | CustomAudit
     | EventsDropped
 )
+
+_TOPICS = {kind: str(kind.__struct_config__.tag) for kind in get_args(Event)}
 
 encode = msgspec.json.Encoder().encode

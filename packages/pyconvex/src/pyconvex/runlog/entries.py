@@ -1,6 +1,6 @@
 """The entries of a run's record: what lanes over the run log carry, one by one.
 
-Owns their kinds, their order within a record, their ids, and the row that stands for one. Never
+Owns their kinds, their order within a record, their ids and places. Never
 reads a file. One invariant: an entry's number and id depend on its record alone, so they are the
 same however often, by whomever and beside whatever it is read.
 """
@@ -8,18 +8,17 @@ same however often, by whomever and beside whatever it is read.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha1
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
 from pyconvex.runlog.exceptions import ExceptionReport
-from pyconvex.runlog.lines import LogLine
-from pyconvex.runlog.record import RunRecord, decode_record, encode_record
+from pyconvex.runlog.record import RunRecord, encode_record
 from pyconvex.runlog.report import Report, decode_value
+from pyconvex.storage import Position
 
 #: Every execution; its `value` is None, and all there is to know is in `run`.
 EXECUTION = "execution"
@@ -36,12 +35,15 @@ _NAMESPACE = uuid.UUID("0d6f7d0c-8f0e-4d7c-9b0a-0b8a3d2f6c55").bytes
 _VARIANTS = "89ab" * 4
 
 
-class RunEntry(msgspec.Struct, frozen=True, kw_only=True):
+_Made = TypeVar("_Made")
+
+
+class RunEntry(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One thing that a run told.
 
     `kind` is "execution", "log", "exception", or the word that `ctx.report` was given, and `value`
     what belongs to it: None, a `LogLine`, an `ExceptionReport`, or the plain data that was
-    reported.
+    reported. Lanes may be given the same object: read it, and change nothing in it.
     """
 
     kind: str
@@ -53,51 +55,102 @@ class RunEntry(msgspec.Struct, frozen=True, kw_only=True):
     #: The run; its `report` has the usage and the person, not the lines and items.
     run: RunRecord
 
+    def once(self, make: Callable[[RunEntry], _Made]) -> _Made:
+        """What `make` makes of this entry: made by whoever asks first, and kept for the others.
 
-class _Packed(msgspec.Struct, frozen=True, array_like=True):
-    number: int
-    kind: str
-    component: str
-    #: As msgpack, the same bytes in all rows of a record.
-    run: msgspec.Raw
-    value: msgspec.Raw
-
-
-def rows_of(record: RunRecord, wanted: frozenset[str], after: int) -> Iterator[tuple[int, bytes]]:
-    """The numbers and packed entries of a record, of the kinds that are wanted, after a number."""
-    run: msgspec.Raw | None = None
-    for number, kind, component, value in _numbered(record):
-        if number <= after or kind not in wanted:
-            continue
-        if run is None:
-            report = record.report
-            kept = Report(usage=report.usage, user_id=report.user_id, session_id=report.session_id)
-            run = msgspec.Raw(encode_record(replace(record, report=kept)))
-        packed = _Packed(number, kind, component, run, msgspec.Raw(value))
-        yield number, _encode(packed)
+        For what several lanes send in the same form, and what follows from the entry alone.
+        """
+        kept: dict[Any, Any] = self.__dict__
+        try:
+            made: _Made = kept[make]
+        except KeyError:
+            made = kept[make] = make(self)
+        return made
 
 
-def unpack(body: bytes) -> RunEntry:
-    """The entry of a row."""
-    packed = _decode(body)
-    value: Any = None
-    match packed.kind:
-        case "log":
-            value = _decode_line(packed.value)
-        case "exception":
-            value = _decode_exception(packed.value)
-        case "execution":
-            pass
-        case _:
-            value = decode_value(packed.value)
-    run = _run_of(bytes(packed.run))
-    return RunEntry(
-        kind=packed.kind,
-        id=entry_id(run.execution_id, packed.number),
-        component=packed.component,
-        value=value,
-        run=run,
-    )
+class EntryRow(msgspec.Struct, frozen=True, gc=False):
+    """An entry on its way through a lane."""
+
+    position: Position
+    entry: RunEntry
+    #: Bytes of what the entry tells and of its run, which whoever carries it is bounded by.
+    size: int
+
+
+#: Before the entries of a record that is in no log.
+_NOWHERE = Position(0, 0)
+
+
+class Entries:
+    """The entries of one record.
+
+    Each is made when its kind is first asked for, and is the same object for whoever asks later.
+    """
+
+    def __init__(self, record: RunRecord, before: Position = _NOWHERE) -> None:
+        self._record = record
+        #: The record's place, which is the one before its first entry.
+        self._before = before
+        self._kinds = frozenset(kind for _, kind, _, _ in _numbered(record))
+        self._rows: dict[int, EntryRow] = {}
+        self._of_kinds: dict[frozenset[str], Sequence[EntryRow]] = {}
+        #: The run as entries have it, and its size; made for the first of them.
+        self._run: tuple[RunRecord, int] | None = None
+
+    def rows(self, wanted: frozenset[str]) -> Sequence[EntryRow]:
+        """Those of the kinds that are wanted, in order."""
+        among = self._kinds & wanted
+        if not among:
+            return ()
+        rows = self._of_kinds.get(among)
+        if rows is None:
+            rows = self._of_kinds[among] = [
+                self._rows.get(number) or self._row(number, kind, component, value)
+                for number, kind, component, value in _numbered(self._record)
+                if kind in among
+            ]
+        return rows
+
+    def count(self, wanted: frozenset[str], after: int) -> int:
+        """How many there are of these kinds after a number."""
+        numbered = _numbered(self._record)
+        return sum(number > after and kind in wanted for number, kind, _, _ in numbered)
+
+    def _row(self, number: int, kind: str, component: str, value: Any) -> EntryRow:
+        run, run_size = self._run or self._alone()
+        told, size = _told(kind, value)
+        entry = RunEntry(
+            kind=kind,
+            id=entry_id(run.execution_id, number),
+            component=component,
+            value=told,
+            run=run,
+        )
+        place = Position(self._before.ts, self._before.seq + number)
+        row = self._rows[number] = EntryRow(place, entry, run_size + size)
+        return row
+
+    def _alone(self) -> tuple[RunRecord, int]:
+        report = self._record.report
+        kept = Report(usage=report.usage, user_id=report.user_id, session_id=report.session_id)
+        run = replace(self._record, report=kept)
+        self._run = run, len(encode_record(run))
+        return self._run
+
+
+def entries_of(record: RunRecord, wanted: frozenset[str]) -> list[RunEntry]:
+    """A record's entries of these kinds, in order."""
+    return [row.entry for row in Entries(record).rows(wanted)]
+
+
+def pack(entry: RunEntry) -> bytes:
+    """The entry's bytes, for another process that only looks at it."""
+    return _encode(entry)
+
+
+def unpack(body: bytes) -> Any:
+    """A packed entry as plain data."""
+    return decode_value(body)
 
 
 def entry_id(execution_id: str, number: int) -> str:
@@ -113,33 +166,39 @@ def entry_id(execution_id: str, number: int) -> str:
     return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
 
 
-@lru_cache(maxsize=64)
-def _run_of(packed: bytes) -> RunRecord:
-    """The run of a row; those of one record follow each other."""
-    return decode_record(packed)
-
-
-def _numbered(record: RunRecord) -> Iterator[tuple[int, str, str, bytes]]:
+def _numbered(record: RunRecord) -> Iterator[tuple[int, str, str, Any]]:
     """All entries, counted from 1 over all records of the execution: lines, items, the error, and
-    the execution as a whole.
+    the execution as a whole; what items and the error tell, as the record has it.
     """
     report = record.report
     number = record.told_lines
     for line in report.lines:
         number += 1
-        yield number, LOG, line.component if line.path else record.component, _encode(line)
+        yield number, LOG, line.component if line.path else record.component, line
     for item in report.items:
         number += 1
-        yield number, item.kind, item.component, item.value
+        if item.kind not in _OF_HOST:  # else it would be taken for something of another form
+            yield number, item.kind, item.component, item.value
     if report.exception:
         number += 1
         yield number, EXCEPTION, record.component, report.exception
     if not record.going_on:
-        yield number + 1, EXECUTION, record.component, _NIL
+        yield number + 1, EXECUTION, record.component, None
 
 
+def _told(kind: str, value: Any) -> tuple[Any, int]:
+    """What an entry tells, and its bytes."""
+    match kind:
+        case "log":
+            return value, len(value.text) if value.text.isascii() else len(value.text.encode())
+        case "execution":
+            return None, 0
+        case "exception":
+            return _decode_exception(value), len(value)
+        case _:
+            return decode_value(value), len(value)
+
+
+_OF_HOST = frozenset({EXECUTION, LOG, EXCEPTION})
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Packed).decode
-_decode_line = msgspec.msgpack.Decoder(LogLine).decode
 _decode_exception = msgspec.msgpack.Decoder(ExceptionReport).decode
-_NIL = _encode(None)

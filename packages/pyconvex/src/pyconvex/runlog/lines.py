@@ -45,7 +45,9 @@ class LogLine(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
 
     def shown(self) -> str:
         """The line without its level: a text in quotes, as Convex's clients expect."""
-        return self.as_client()[len(self.level) + 3 :]
+        if self.truncated:
+            return self.as_client()[len(self.level) + 3 :]
+        return _quote(self.text) if self.is_text else self.text
 
     def as_client(self) -> str:
         """The line as clients get it."""

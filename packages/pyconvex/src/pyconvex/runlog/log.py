@@ -24,7 +24,7 @@ import msgspec
 
 from pyconvex.runlog.cursors import Cursor, Cursors
 from pyconvex.runlog.entries import EXECUTION, unpack
-from pyconvex.runlog.reader import RunLogReader
+from pyconvex.runlog.reader import count_entries
 from pyconvex.runlog.recent import RecentRuns
 from pyconvex.runlog.record import RunRecord, encode_record
 from pyconvex.runlog.report import Item, Report, encode_value
@@ -42,8 +42,6 @@ MAX_SET_ASIDE_BYTES = 16 * 1024 * 1024
 HOST = "host"
 
 _LOG = logging.getLogger("pyconvex.runlog")
-#: More entries than a segment can hold.
-_ALL = 1 << 62
 
 
 class RunLog:
@@ -174,7 +172,7 @@ class RunLog:
 
     def set_aside(self, lane: str, body: bytes, reason: str) -> None:
         """Keep an entry that no receiver takes, with the reason, for a person to look at."""
-        entry = msgspec.to_builtins({"lane": lane, "reason": reason, "entry": unpack(body)})
+        entry = {"lane": lane, "reason": reason, "entry": unpack(body)}
         line = msgspec.json.encode(entry) + b"\n"
         path = self.folder / SET_ASIDE
         with contextlib.suppress(OSError):
@@ -192,7 +190,7 @@ class RunLog:
                 if cursor is None or cursor.position.ts > segment:
                     continue
                 after = cursor.position
-                lost = await in_thread(None, self._count, kinds, after, segment)
+                lost = await in_thread(None, count_entries, self.folder, kinds, after, segment)
                 self._cursors.lose(lane, position(segment + 1, 0), lost)
                 lost_in_all[lane] += lost
             await in_thread(None, self._writer.remove, segment)
@@ -205,11 +203,6 @@ class RunLog:
                     lost,
                 )
                 self.on_lost(lane, lost)
-
-    def _count(self, kinds: frozenset[str], after: Position, segment: int) -> int:
-        reader = RunLogReader(self.folder, kinds, last_segment=segment)
-        rows, _ = reader.read(after, _ALL, _ALL)
-        return len(rows)
 
     def _look_at_wishes(self) -> None:
         self._wants_all = any(EXECUTION in kinds for kinds in self._lanes.values())

@@ -34,10 +34,6 @@ class Framed(NamedTuple):
     body: bytes
 
 
-class DamagedError(ValueError):
-    """Bytes that are no frame, where one should be."""
-
-
 def file_name(segment: int) -> str:
     """A segment's file name; names sort as numbers do.
 
@@ -61,7 +57,7 @@ def frame(body: bytes) -> bytes:
 def frames(data: bytes, offset: int) -> Iterator[Framed]:
     """The whole frames of a file's piece that begins at `offset` of the file.
 
-    Ends where the next frame is not whole yet. Raises `DamagedError` at what is no frame.
+    Ends where the next one is not whole yet, or is none at all.
 
     >>> [f.body for f in frames(frame(b"one") + frame(b"two") + b"torn", 8)]
     [b'one', b'two']
@@ -69,24 +65,26 @@ def frames(data: bytes, offset: int) -> Iterator[Framed]:
     at = 0
     while at + FRAME_HEADER_BYTES <= len(data):
         size = int.from_bytes(data[at : at + 4], "little")
-        if size > MAX_BODY_BYTES:
-            raise DamagedError
         start, end = at + FRAME_HEADER_BYTES, at + FRAME_HEADER_BYTES + size
-        if end > len(data):
+        if size > MAX_BODY_BYTES or end > len(data):
             return
         body = data[start:end]
         if crc32(body) != int.from_bytes(data[at + 4 : start], "little"):
-            raise DamagedError
+            return
         yield Framed(offset + at, offset + end, body)
         at = end
 
 
-def missing_bytes(data: bytes, rest: int) -> int:
-    """How many bytes the frame that begins at `rest` of `data` has beyond the end of `data`."""
-    header = data[rest : rest + 4]
-    if len(header) < 4:
-        return FRAME_HEADER_BYTES - len(data) + rest
-    return rest + FRAME_HEADER_BYTES + int.from_bytes(header, "little") - len(data)
+def missing_bytes(data: bytes) -> int:
+    """How many bytes the first frame has beyond the end of `data`; none when it is no frame.
+
+    >>> missing_bytes(frame(b"one")[:-2]), missing_bytes(b"\xff" * 9)
+    (2, 0)
+    """
+    if len(data) < FRAME_HEADER_BYTES:
+        return FRAME_HEADER_BYTES - len(data)
+    size = int.from_bytes(data[:4], "little")
+    return max(FRAME_HEADER_BYTES + size - len(data), 0) if size <= MAX_BODY_BYTES else 0
 
 
 def position(segment: int, offset: int, entry: int = 0) -> Position:

@@ -160,6 +160,10 @@ class QueueRow(msgspec.Struct, frozen=True, array_like=True):
     def position(self) -> Position:
         return Position(self.ts, self.seq)
 
+    @property
+    def size(self) -> int:
+        return len(self.body)
+
 
 class SetAsideRow(msgspec.Struct, frozen=True, array_like=True):
     """A row that nobody would take, and why."""
