@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from export_world import ExportWorld
 from host_source import TABLES, HostSource, expected, live
-from warehouse_worlds import QUIET, assert_same, held, held_in_delta, held_in_parquet
+from warehouse_worlds import Fuse, assert_same, held, held_in_delta, held_in_parquet, ran
 
 from posthog_convex.warehouse.delta_folder import DeltaFolder
-from posthog_convex.warehouse.driver import Driver, Settings
+from posthog_convex.warehouse.driver import Settings
 from posthog_convex.warehouse.duckdb_file import Destination, DuckDBFile, Notice
 from posthog_convex.warehouse.parquet_folder import ParquetFolder
 from posthog_convex.warehouse.progress import OnDrop
@@ -20,22 +20,6 @@ from pyconvex.export.data_sync import PageLimits
 
 SEEDS = [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 20))]
 Make = Callable[[Path, Notice], Destination]
-
-
-class Killed(BaseException):
-    """The process ends here."""
-
-
-class Fuse:
-    """Kills at a step."""
-
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    def __call__(self, step: str) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise Killed(step)
 
 
 @pytest.fixture
@@ -62,15 +46,8 @@ def a_delta_folder(folder: Path, notice: Notice) -> Destination:
 
 def run(source: HostSource, make: Make, folder: Path, notice: Notice = lambda step: None) -> bool:
     """One run of a new process; whether it came to its end."""
-    destination = make(folder, notice)
     settings = Settings(deployment="http://host", on_drop=OnDrop.DROP)
-    try:
-        Driver(source, destination, settings, QUIET, notice=notice).run()
-    except Killed:
-        return False
-    finally:
-        destination.close()
-    return True
+    return ran(source, make(folder, notice), settings, notice)
 
 
 def assert_true(world: ExportWorld, folder: Path) -> int | None:

@@ -7,41 +7,16 @@ from pathlib import Path
 
 import pytest
 from fake_convex import FakeConvex
-from warehouse_worlds import QUIET, assert_true, work
+from warehouse_worlds import Fuse, assert_true, ran, work
 
-from posthog_convex.warehouse.driver import Driver, Settings
-from posthog_convex.warehouse.duckdb_file import DuckDBFile
-from posthog_convex.warehouse.pager import Api
-
-
-class Killed(BaseException):
-    """The process ends here: nothing after this line happens."""
+from posthog_convex.warehouse.driver import Settings
+from posthog_convex.warehouse.duckdb_file import DuckDBFile, Notice
 
 
-class Fuse:
-    """Burns one step at a time, and kills at the last."""
-
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    def __call__(self, step: str) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise Killed(step)
-
-
-def run(fake: FakeConvex, path: Path, api: Api = Api.AUTO, fuse: Fuse | None = None) -> bool:
-    """One run of a new process; whether it ended by itself."""
-    notice = fuse or (lambda step: None)
-    destination = DuckDBFile(path, notice=notice)
-    settings = Settings(deployment="https://fake.convex.cloud", api=api)
-    try:
-        Driver(fake, destination, settings, QUIET, notice=notice).run()
-    except Killed:
-        return False
-    finally:
-        destination.close()
-    return True
+def run(fake: FakeConvex, path: Path, notice: Notice = lambda step: None) -> bool:
+    """One run of a new process; whether it came to its end."""
+    settings = Settings(deployment="https://fake.convex.cloud")
+    return ran(fake, DuckDBFile(path, notice=notice), settings, notice)
 
 
 SEEDS = [2, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(10, 40))]
@@ -72,7 +47,7 @@ def test_killed_at_every_step(tmp_path: Path, seed: int) -> None:
     for _ in range(15):
         work(fake, rng)
     steps = 1
-    while not run(fake, path, fuse=Fuse(steps)):
+    while not run(fake, path, Fuse(steps)):
         assert_true(fake, path)
         steps += 1
         if rng.random() < 0.3:

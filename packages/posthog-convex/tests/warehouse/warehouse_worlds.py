@@ -1,4 +1,5 @@
-"""What the tests of the sync share: random work on a deployment, and what a destination holds.
+"""What the tests of the sync share: random work, a run that may die at any step, and what a
+destination holds.
 
 Owns the comparison: rows become documents again, and must be the deployment's of one timestamp.
 """
@@ -22,7 +23,9 @@ from fake_convex import Document, FakeConvex, Ref, State
 
 from posthog_convex.warehouse.columns import Column, Kind
 from posthog_convex.warehouse.delta_folder import INDEX
-from posthog_convex.warehouse.duckdb_file import DuckDBFile
+from posthog_convex.warehouse.deployment import Source
+from posthog_convex.warehouse.driver import Driver, Settings
+from posthog_convex.warehouse.duckdb_file import Destination, DuckDBFile, Notice
 from posthog_convex.warehouse.pager import Clock
 from posthog_convex.warehouse.parquet_folder import FileColumn, read_manifest
 from posthog_convex.warehouse.progress import Progress
@@ -46,6 +49,35 @@ QUIET = Clock(
     pause=lambda s: None,
     dice=lambda: 0.5,
 )
+
+
+class Killed(BaseException):
+    """The process ends here: nothing after this line happens."""
+
+
+class Fuse:
+    """Burns one step at a time, and kills at the last."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def __call__(self, step: str) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Killed(step)
+
+
+def ran(
+    source: Source, destination: Destination, settings: Settings, notice: Notice = lambda step: None
+) -> bool:
+    """One run of a new process; whether it came to its end."""
+    try:
+        Driver(source, destination, settings, QUIET, notice=notice).run()
+    except Killed:
+        return False
+    finally:
+        destination.close()
+    return True
 
 
 def random_document(rng: random.Random) -> Document:

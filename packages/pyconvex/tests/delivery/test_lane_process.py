@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 from delivery_bench import HttpReceiver, NoJitter, StoreHost, component, until
 
-from pyconvex.delivery.spawn import spawn_lanes
-from pyconvex.delivery.supervisor import LaneSupervisor
+from pyconvex.delivery.supervisor import LaneSupervisor, spawn_lanes
 
 
 class World:
@@ -131,7 +130,7 @@ import asyncio, sys
 sys.path.insert(0, sys.argv[1])
 from delivery_bench import component
 from pyconvex.delivery.messages import Configure, encode
-from pyconvex.delivery.spawn import spawn_lanes
+from pyconvex.delivery.supervisor import spawn_lanes
 from pyconvex.runtime.channel import LoopChannel
 
 async def main():

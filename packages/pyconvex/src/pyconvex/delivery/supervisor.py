@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -41,7 +41,7 @@ from pyconvex.delivery.messages import (
     decode_from_lanes,
     encode,
 )
-from pyconvex.delivery.spawn import ChildProcess, spawn_lanes
+from pyconvex.runtime.beside import ChildProcess, Spawn, spawn
 from pyconvex.runtime.channel import LoopChannel
 
 #: Commits come by the thousand, lanes look at most so often: a look costs what many rows do, and a
@@ -91,7 +91,7 @@ class Life(Enum):
     STOPPED = "stopped"
 
 
-Spawn = Callable[[], Awaitable[tuple[ChildProcess, socket.socket]]]
+spawn_lanes: Spawn = partial(spawn, "pyconvex.delivery.process")
 
 
 class LaneSupervisor:

@@ -11,6 +11,7 @@ import contextlib
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from pyconvex.export.messages import (
@@ -22,11 +23,11 @@ from pyconvex.export.messages import (
     decode_head,
     encode,
 )
-from pyconvex.export.spawn import ChildProcess, spawn_exports
+from pyconvex.runtime.beside import ChildProcess, Spawn, spawn
 from pyconvex.runtime.calls import HostError
 from pyconvex.runtime.channel import frame
 
-Spawn = Callable[[], Awaitable[tuple[ChildProcess, socket.socket]]]
+spawn_exports: Spawn = partial(spawn, "pyconvex.export.process")
 
 #: Requests that wait for their turn or are answered. More are told to come back.
 MAX_REQUESTS = 32
