@@ -26,8 +26,9 @@ from posthog_convex.warehouse.delta_folder import INDEX
 from posthog_convex.warehouse.deployment import Source
 from posthog_convex.warehouse.driver import Driver, Settings
 from posthog_convex.warehouse.duckdb_file import Destination, DuckDBFile, Notice
+from posthog_convex.warehouse.manifest import FileColumn
 from posthog_convex.warehouse.pager import Clock
-from posthog_convex.warehouse.parquet_folder import FileColumn, read_manifest
+from posthog_convex.warehouse.parquet_folder import read_manifest
 from posthog_convex.warehouse.progress import Progress
 
 EDGES: list[Any] = [

@@ -12,12 +12,15 @@ from typing import Literal
 
 import msgspec
 
+from posthog_convex.warehouse.bucket import check_address
 from posthog_convex.warehouse.pager import Api
 from posthog_convex.warehouse.progress import Mode, OnDrop
 from posthog_convex.warehouse.refusal import SyncRefused
 from posthog_convex.warehouse.selection import Selection
 
 FILE = "posthog-convex-sync.toml"
+#: What a bucket's address begins with.
+BUCKET = "s3://"
 _KEPT = "Nothing was changed"
 
 
@@ -39,7 +42,7 @@ class DeploymentPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class DestinationPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where to. `path`: a file for `duckdb`, else a folder; for `delta` also an s3:// address.
+    """Where to. `path`: a file for `duckdb`, else a folder or an s3:// address.
 
     `work`: a local folder for the sync's own state, where `path` is a bucket.
     """
@@ -96,11 +99,13 @@ def _placed(part: DestinationPart, folder: Path) -> DestinationPart:
     """Its paths, seen from the configuration's folder."""
     where, work = part.path, part.work
     if "://" in where:
-        if part.kind != "delta":
+        check_address(where)
+        if part.kind == "duckdb" or (part.kind == "parquet" and not where.startswith(BUCKET)):
             raise SyncRefused(
                 "bad_config",
-                f"A destination of the kind {part.kind!r} is on a disk, not at {where}",
-                "Take the kind 'delta' for a bucket.",
+                f"A destination of the kind {part.kind!r} cannot be at {where}",
+                "Take 'parquet' or 'delta' for a bucket, with an address such as"
+                " s3://bucket/prefix, and 'duckdb' for a file.",
                 kept=_KEPT,
             )
         work = work or "posthog-convex-work"

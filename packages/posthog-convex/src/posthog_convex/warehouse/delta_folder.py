@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from posthog_convex.warehouse import rows_sql
+from posthog_convex.warehouse.bucket import reason_of
 from posthog_convex.warehouse.columns import Kind
 from posthog_convex.warehouse.duckdb_file import MISSING, DuckDBFile, Notice
 from posthog_convex.warehouse.plan import Plan
@@ -103,7 +104,7 @@ class DeltaFolder:
         except (DeltaError, OSError) as error:
             raise SyncRefused(
                 "destination_unusable",
-                f"The Delta folder {self._uri} cannot be written: {str(error).splitlines()[0]}",
+                f"The Delta folder {self._uri} cannot be written: {reason_of(error)}",
                 "See to it that it can; the next run publishes what is waiting.",
                 kept="Each table holds its last published version, and what was read is kept",
             ) from None

@@ -8,10 +8,11 @@ after a crash at any.
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from posthog_convex.warehouse import progress as records
 from posthog_convex.warehouse import rows_sql
@@ -39,10 +40,16 @@ CREATE OR REPLACE VIEW _convex_sync AS SELECT
     (record->>'$.restarts')::BIGINT AS restarts
 FROM {rows_sql.HOME}.progress;
 """
-#: DuckDB may use so much memory; beyond it, it sorts on disk.
-MEMORY_LIMIT = "1GB"
+#: How much memory DuckDB may use, in MiB: enough for pages of small documents, whatever the table
+#: holds; beyond it, it works on disk. What a transaction writes has to fit, so for large documents
+#: it is doubled, up to the most.
+MEMORY_MIB = 128
+MOST_MEMORY_MIB = 16 * 1024
+#: Each needs memory of its own, and most of the work is one page.
+_THREADS = min(4, os.cpu_count() or 1)
 
 Notice = Callable[[str], None]
+Done = TypeVar("Done")
 
 
 class Destination(Protocol):
@@ -71,6 +78,8 @@ class DuckDBFile:
         self.path = path
         self._notice = notice
         self._connection: duckdb.DuckDBPyConnection | None = None
+        #: What DuckDB may use, in MiB. Only grows.
+        self._memory_mib = MEMORY_MIB
         #: The record that plans build on. None before the first.
         self._record: str | None = None
 
@@ -81,17 +90,7 @@ class DuckDBFile:
         return None if self._record is None else records.load(self._record)
 
     def apply(self, plan: Plan) -> None:
-        connection = self.connection()
-        connection.execute("BEGIN")
-        try:
-            record = self._run(connection, plan)
-            self._notice("before commit")
-            connection.execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(Exception):
-                connection.execute("ROLLBACK")
-            raise
-        self._record = record
+        self._record = self._affordably(lambda: self._committed(plan))
         self._notice("after commit")
 
     def rest(self) -> None:
@@ -114,7 +113,7 @@ class DuckDBFile:
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The open file. It is locked against other processes until `rest`."""
         if self._connection is None:
-            self._connection = opened(self.path)
+            self._connection = opened(self.path, self._memory_mib)
         return self._connection
 
     def copy(self, table: Table, target: Path) -> int:
@@ -122,8 +121,41 @@ class DuckDBFile:
         query = rows_sql.as_text(table)
         options = "FORMAT parquet, COMPRESSION zstd"
         name = str(target).replace("'", "''")
-        found = self.connection().execute(f"COPY ({query}) TO '{name}' ({options})").fetchone()
+        copying = f"COPY ({query}) TO '{name}' ({options})"
+        found = self._affordably(lambda: self.connection().execute(copying).fetchone())
         return 0 if found is None else int(found[0])
+
+    def _affordably(self, work: Callable[[], Done]) -> Done:
+        """Do all of something or nothing; again with more memory where DuckDB needs it."""
+        import duckdb
+
+        while True:
+            try:
+                return work()
+            except duckdb.Error as error:
+                if "memory_limit" not in str(error):
+                    raise
+                self.close()
+                if self._memory_mib >= MOST_MEMORY_MIB:
+                    raise SyncRefused(
+                        "out_of_memory",
+                        f"DuckDB needs more than {self._memory_mib} MiB of memory for one step",
+                        "Leave out the table with the largest documents, and report this.",
+                    ) from None
+            self._memory_mib *= 2
+
+    def _committed(self, plan: Plan) -> str:
+        connection = self.connection()
+        connection.execute("BEGIN")
+        try:
+            record = self._run(connection, plan)
+            self._notice("before commit")
+            connection.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(Exception):
+                connection.execute("ROLLBACK")
+            raise
+        return record
 
     def _run(self, connection: duckdb.DuckDBPyConnection, plan: Plan) -> str:
         if self._stored(connection) != self._record:
@@ -151,7 +183,9 @@ class DuckDBFile:
         return str(found[0][0]) if found else None
 
 
-def opened(path: Path, patience_s: float = 10.0) -> duckdb.DuckDBPyConnection:
+def opened(
+    path: Path, memory_mib: int = MEMORY_MIB, patience_s: float = 10.0
+) -> duckdb.DuckDBPyConnection:
     """The file, made if it is not there. Raises SyncRefused where it cannot be used.
 
     A reader that has it open is waited for: DuckDB lets nobody write beside readers.
@@ -165,7 +199,8 @@ def opened(path: Path, patience_s: float = 10.0) -> duckdb.DuckDBPyConnection:
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            connection = duckdb.connect(str(path), config={"memory_limit": MEMORY_LIMIT})
+            limits: dict[str, str] = {"memory_limit": f"{memory_mib}MiB", "threads": str(_THREADS)}
+            connection = duckdb.connect(str(path), config=limits)
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute(_SET_UP)
         except duckdb.IOException as error:

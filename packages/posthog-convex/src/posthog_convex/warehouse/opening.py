@@ -13,12 +13,13 @@ from pathlib import Path
 
 import msgspec
 
-from posthog_convex.warehouse.config import Config, DeploymentPart, DestinationPart
+from posthog_convex.warehouse.config import BUCKET, Config, DeploymentPart, DestinationPart
 from posthog_convex.warehouse.delta_folder import DeltaFolder
 from posthog_convex.warehouse.deployment import Deployment, HttpSource, Source
 from posthog_convex.warehouse.driver import Driver, Settings
 from posthog_convex.warehouse.duckdb_file import Destination, DuckDBFile
 from posthog_convex.warehouse.pager import Clock, Pager
+from posthog_convex.warehouse.parquet_bucket import ParquetBucket
 from posthog_convex.warehouse.parquet_folder import ParquetFolder
 from posthog_convex.warehouse.progress import Progress
 from posthog_convex.warehouse.refusal import SyncRefused
@@ -48,10 +49,12 @@ def deployment_of(part: DeploymentPart, environment: Mapping[str, str]) -> Deplo
 
 def destination_of(part: DestinationPart) -> Destination:
     """The destination, not yet opened."""
+    work = Path(part.work or f"{part.path}/_work")
     if part.kind == "parquet":
-        return ParquetFolder(Path(part.path))
+        bucket = part.path.startswith(BUCKET)
+        return ParquetBucket(part.path, work) if bucket else ParquetFolder(Path(part.path))
     if part.kind == "delta":
-        return DeltaFolder(part.path, Path(part.work or f"{part.path}/_work"))
+        return DeltaFolder(part.path, work)
     return DuckDBFile(Path(part.path))
 
 

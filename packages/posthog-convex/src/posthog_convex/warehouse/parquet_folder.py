@@ -15,44 +15,15 @@ from pathlib import Path
 
 import msgspec
 
-from posthog_convex.warehouse.columns import Kind
 from posthog_convex.warehouse.duckdb_file import DuckDBFile, Notice
+from posthog_convex.warehouse.manifest import LAYOUT, Manifest, TableFile, described
 from posthog_convex.warehouse.plan import Plan
 from posthog_convex.warehouse.progress import Progress, Table
 from posthog_convex.warehouse.refusal import SyncRefused
 
-LAYOUT = 1
 #: Snapshots before the current one that stay, for readers that are still at them.
 KEPT_SNAPSHOTS = 2
 _HALF = ".half"
-
-
-class FileColumn(msgspec.Struct, frozen=True):
-    """A column and the field of the documents that it holds; text of the kind `json` is JSON."""
-
-    name: str
-    field: str
-    kind: Kind
-
-
-class TableFile(msgspec.Struct, frozen=True):
-    """A table in a manifest. `generation` and `changed_ts` say which rows of it these are."""
-
-    name: str
-    component: str
-    table: str
-    rows: int
-    columns: tuple[FileColumn, ...]
-    generation: int
-    changed_ts: int
-
-
-class Manifest(msgspec.Struct, frozen=True):
-    """What a snapshot holds and the timestamp that it is true for."""
-
-    layout: int
-    snapshot_ts: int
-    tables: tuple[TableFile, ...]
 
 
 class ParquetFolder:
@@ -87,7 +58,7 @@ class ParquetFolder:
 
     def counts(self) -> dict[str, int]:
         manifest = self.manifest()
-        return {} if manifest is None else {table.name: table.rows for table in manifest.tables}
+        return {} if manifest is None else manifest.counts()
 
     def close(self) -> None:
         self._rows.close()
@@ -98,10 +69,9 @@ class ParquetFolder:
 
     def _publish(self, progress: Progress, ts: int) -> None:
         before = self.manifest()
-        known = {} if before is None else {table.name: table for table in before.tables}
+        known = {} if before is None else before.by_name()
         wanted = progress.published()
-        unchanged = all(_same(known.get(table.name), table) for table in wanted)
-        if before is not None and unchanged and len(wanted) == len(known):
+        if before is not None and before.holds(wanted):
             return
         number = 1 + max(self._numbers(), default=0)
         half = self._snapshots / f"{number:08d}{_HALF}"
@@ -120,24 +90,14 @@ class ParquetFolder:
         folder = half / table.name
         folder.mkdir()
         target = folder / "data.parquet"
-        if known is not None and _same(known, table):
+        if known is not None and known.holds(table):
             with contextlib.suppress(OSError):  # another file system: written again
                 os.link(self._folder / "current" / table.name / "data.parquet", target)
                 return known
-        assert table.live is not None
-        assert table.changed_ts is not None
         rows = self._rows.copy(table, target)
         _keep(target)
         self._notice("file")
-        return TableFile(
-            table.name,
-            table.ref.component,
-            table.ref.table,
-            rows,
-            tuple(FileColumn(c.name, c.field, c.kind) for c in table.live.schema.columns),
-            table.live.number,
-            table.changed_ts,
-        )
+        return described(table, rows)
 
     def _switch(self, number: int) -> None:
         link = self._folder / "current.next"
@@ -167,14 +127,6 @@ def read_manifest(snapshot: Path) -> Manifest | None:
         return msgspec.json.decode((snapshot / "manifest.json").read_bytes(), type=Manifest)
     except FileNotFoundError:
         return None
-
-
-def _same(known: TableFile | None, table: Table) -> bool:
-    return (
-        known is not None
-        and table.live is not None
-        and (known.generation, known.changed_ts) == (table.live.number, table.changed_ts)
-    )
 
 
 def _write_whole(path: Path, content: bytes) -> None:
