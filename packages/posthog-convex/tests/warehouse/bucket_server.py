@@ -8,6 +8,7 @@ for answers with Python's lock in its hand.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import io
@@ -310,6 +311,7 @@ def _quoted(text: str) -> str:
     return urllib.parse.quote(text, safe="-_.~")
 
 
+@functools.lru_cache(maxsize=64)  # a reader asks for a large object in many ranges
 def _tag(content: bytes) -> str:
     return f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
 

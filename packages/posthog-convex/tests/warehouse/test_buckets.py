@@ -85,7 +85,7 @@ def held(manifest: Manifest) -> State:
 def test_a_bucket_is_the_deployment_after_each_run(server: BucketServer, tmp_path: Path) -> None:
     rng = random.Random(5)
     fake = FakeConvex(seed=5)
-    for _ in range(6):
+    for _ in range(4):
         for _ in range(rng.randrange(1, 6)):
             work(fake, rng)
         assert sync(fake, tmp_path)
@@ -97,7 +97,7 @@ def test_a_bucket_is_the_deployment_after_each_run(server: BucketServer, tmp_pat
 def test_killed_at_every_step(server: BucketServer, tmp_path: Path) -> None:
     rng = random.Random(6)
     fake = FakeConvex(seed=6, page_rows=8)
-    for _ in range(8):
+    for _ in range(5):
         work(fake, rng)
     steps = 1
     while not sync(fake, tmp_path, Fuse(steps)):

@@ -183,9 +183,7 @@ class DuckDBFile:
         return str(found[0][0]) if found else None
 
 
-def opened(
-    path: Path, memory_mib: int = MEMORY_MIB, patience_s: float = 10.0
-) -> duckdb.DuckDBPyConnection:
+def opened(path: Path, memory_mib: int, patience_s: float = 10.0) -> duckdb.DuckDBPyConnection:
     """The file, made if it is not there. Raises SyncRefused where it cannot be used.
 
     A reader that has it open is waited for: DuckDB lets nobody write beside readers.
