@@ -197,8 +197,9 @@ def opened(path: Path, memory_mib: int, patience_s: float = 10.0) -> duckdb.Duck
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            limits: dict[str, str] = {"memory_limit": f"{memory_mib}MiB", "threads": str(_THREADS)}
-            connection = duckdb.connect(str(path), config=limits)
+            connection = duckdb.connect(
+                str(path), config={"memory_limit": f"{memory_mib}MiB", "threads": _THREADS}
+            )
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute(_SET_UP)
         except duckdb.IOException as error:
