@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import os
 import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from collector import collecting
 from model_server import ModelServer
-from traced import HERE, Deployment, Traces, tree
+from traced import HERE, PATIENCE_S, Deployment, Traces, tree
 
 from posthog_local.testing import PostHogLocal
 from pyconvex.runlog.traces import TraceContext, span_id_of
+from pyconvex.runtime.calls import Failure, Success
 
 BY_HAND = (HERE / "app/by_hand.py").read_text()
 COMPONENT = """
@@ -49,6 +45,36 @@ def test_the_isolate_is_killed_right_after_the_call_returned(
     again = deployment.call("action", "by_hand:captured")
     traces.of(again, 2)
     traces.of(trace, 2)  # and nothing came twice
+
+
+def test_a_long_action_shows_its_spans_before_its_end(
+    deployment: Deployment, traces: Traces
+) -> None:
+    trace, ending = deployment.begin("action", "by_hand:step_by_step", {"gate": "long"})
+    first = traces.at_least(trace, 1)[0]
+    assert (first["properties"]["$ai_span_name"], first["distinct_id"]) == ("step 0", "ada")
+    assert not ending.done()
+    deployment.call("mutation", "by_hand:open_gate", {"name": "long"})
+    assert isinstance(ending.result(PATIENCE_S)[1], Success)
+    told = deployment.told(trace)
+    assert {"by_hand:step_by_step", "step 0", "step 1"} <= {*told}
+    found = traces.of(trace, len(told))
+    assert len({event["properties"]["$ai_span_id"] for event in found}) == len(found)
+    assert {event["distinct_id"] for event in found} == {"ada"}
+    assert tree(found).splitlines()[0] == "$ai_trace by_hand:step_by_step"
+
+
+def test_an_isolate_that_dies_within_a_run_leaves_the_spans_that_ended(
+    deployment: Deployment, traces: Traces
+) -> None:
+    trace, ending = deployment.begin("action", "by_hand:step_by_step", {"gate": "never"})
+    deployment.until(lambda: "step 0" in deployment.told(trace))
+    for pid in deployment.pids():
+        os.kill(pid, signal.SIGKILL)
+    assert isinstance(ending.result(PATIENCE_S)[1], Failure)
+    assert "by_hand:step_by_step" not in deployment.told(trace)
+    names = [e["properties"]["$ai_span_name"] for e in traces.at_least(trace, 1)]
+    assert names[0] == "step 0"
 
 
 def test_with_the_component_its_lane_sends_and_the_hosts_does_not(
@@ -96,47 +122,6 @@ def test_a_provider_that_the_app_sets_itself_stays(local: PostHogLocal, tmp_path
         events = Traces(local).of(deployed.call("query", "by_hand:rank", {"text": "abc"}), 3)
     assert tree(events).splitlines()[:2] == ["$ai_trace by_hand:rank", "  $ai_span rank"]
     assert events[1]["properties"]["service.name"] == "mine"
-
-
-class Collector:
-    """What an OTLP receiver got."""
-
-    def __init__(self) -> None:
-        self.spans: list[dict[str, Any]] = []
-        self.headers: list[dict[str, str]] = []
-        self.url = ""
-
-
-@contextmanager
-def collecting() -> Iterator[Collector]:
-    found = Collector()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            data = self.rfile.read(int(self.headers["Content-Length"]))
-            body = json.loads(gzip.decompress(data))
-            found.headers.append({"path": self.path, **dict(self.headers)})
-            for resource in body["resourceSpans"]:
-                for scope in resource["scopeSpans"]:
-                    found.spans += scope["spans"]
-            self.send_response(200)
-            self.send_header("Content-Length", "2")
-            self.end_headers()
-            self.wfile.write(b"{}")
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield found
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def test_every_function_is_a_span_for_a_collector_that_is_named(

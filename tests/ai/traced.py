@@ -11,15 +11,21 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
 from posthog_local.testing import PostHogLocal
 from pyconvex.delivery.messages import LaneStatus
 from pyconvex.identity import ANONYMOUS
-from pyconvex.runlog.traces import trace_id_of
+from pyconvex.runlog.entries import unpack
+from pyconvex.runlog.log import FOLDER
+from pyconvex.runlog.otlp import kept_span
+from pyconvex.runlog.reader import RunLogReader
+from pyconvex.runlog.traces import SPAN, trace_id_of
 from pyconvex.runtime.calls import EnvChange, FunctionCall, Outcome, Success
 from pyconvex.server import Server, Settings
+from pyconvex.storage import START
 from pyconvex.values import codec
 
 HERE = Path(__file__).parent
@@ -71,6 +77,13 @@ class Deployment:
         """How the lanes fare."""
         return self.server._lanes.status()
 
+    def told(self, trace: str) -> list[str]:
+        """The names of the trace's spans that are in the run log."""
+        reader = RunLogReader(self._data / FOLDER, frozenset({SPAN}))
+        rows, _ = reader.read(START, 1 << 30, 1 << 30)
+        kept = [kept_span(unpack(row.body).value) for row in rows]
+        return [k.span.name for k in kept if k is not None and k.span.trace_id == trace]
+
     def pids(self) -> list[int]:
         """The isolates; first of all is the process that forks them."""
         pool = self.server._deployer._host._pool
@@ -97,12 +110,25 @@ class Deployment:
         """Run a function; its request id and how it ended."""
         return self.do(self.running(kind, path, args, **more))
 
-    async def running(
+    def begin(
         self, kind: Any, path: str, args: Mapping[str, Any] | None = None, **more: Any
+    ) -> tuple[str, Future[tuple[str, Outcome]]]:
+        """Begin a function; the trace that it is in, and how it ends."""
+        request_id = f"request-{next(_numbers)}"
+        work = self.running(kind, path, args, request_id=request_id, **more)
+        return trace_id_of(request_id), asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    async def running(
+        self,
+        kind: Any,
+        path: str,
+        args: Mapping[str, Any] | None = None,
+        request_id: str = "",
+        **more: Any,
     ) -> tuple[str, Outcome]:
         """The same, to run several at once."""
         # No two in one PostHog Local: traces follow from them.
-        request_id = self.last_request_id = f"request-{next(_numbers)}"
+        request_id = self.last_request_id = request_id or f"request-{next(_numbers)}"
         host = self.server._deployer._host
         call = FunctionCall(
             kind=kind,
@@ -124,6 +150,12 @@ class Traces:
         self.local = local
 
     def of(self, trace: str, count: int) -> list[dict[str, Any]]:
+        """The trace's events, the oldest first, once there are so many; never more."""
+        found = self.at_least(trace, count)
+        assert len(found) == count, tree(found)
+        return found
+
+    def at_least(self, trace: str, count: int) -> list[dict[str, Any]]:
         """The trace's events, the oldest first, once there are so many."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
@@ -133,7 +165,6 @@ class Traces:
                 if event["properties"].get("$ai_trace_id") == trace
             ]
             if len(found) >= count:
-                assert len(found) == count, tree(found)
                 return sorted(found, key=_began)
             assert time.monotonic() < deadline, f"{count} events wanted; there are:\n{tree(found)}"
             time.sleep(0.05)

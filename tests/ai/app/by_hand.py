@@ -1,11 +1,14 @@
 """Spans and generations that no instrumentation makes."""
 
+import asyncio
+
 from opentelemetry import trace
 
 from posthog_convex import ai
 from pyconvex import (
     ActionCtx,
     ConvexError,
+    Document,
     MutationCtx,
     QueryCtx,
     action,
@@ -66,3 +69,29 @@ async def captured_in_mutation(ctx: MutationCtx) -> None:
         error=TimeoutError("too slow"),
         distinct_id="grace",
     )
+
+
+class Gate(Document, table="gates"):
+    name: str
+
+
+@mutation
+async def open_gate(ctx: MutationCtx, name: str) -> None:
+    await ctx.db.insert(Gate(name=name))
+
+
+@internal_query
+async def is_open(ctx: QueryCtx, name: str) -> bool:
+    return name in [gate.name async for gate in ctx.db.query(Gate)]
+
+
+@action
+async def step_by_step(ctx: ActionCtx, gate: str) -> None:
+    """Two steps: the second one begins when the gate opens."""
+    ctx.set_user_id("ada")
+    for number in range(2):
+        attributes = {"gen_ai.operation.name": "step"}
+        with tracer.start_as_current_span(f"step {number}", attributes=attributes):
+            pass
+        while not await ctx.run_query(is_open, name=gate):
+            await asyncio.sleep(0.05)

@@ -180,6 +180,12 @@ async def inner(ctx: ActionCtx, text: str) -> str:
 
 
 @action
+async def passed_on(ctx: ActionCtx, text: str) -> str:
+    """Asks a model, and hands the trace on to it as to any other service."""
+    return await ask(ctx, text, extra_headers={"traceparent": ctx.traceparent})
+
+
+@action
 async def where(ctx: ActionCtx) -> str:
     return ctx.traceparent
 

@@ -221,7 +221,7 @@ def test_an_action_tells_its_lines_while_it_runs() -> None:
         assert [r.going_on for r in told] == [*(True for _ in told[1:]), False]
         assert [line.text for r in told for line in r.report.lines] == ["one", "two", "3"]
         assert [line.text for line in told[0].report.lines] == ["one"]
-        assert [r.told_lines for r in told[:2]] == [0, 1]
+        assert [r.told for r in told[:2]] == [0, 1]
         assert len({r.execution_id for r in told}) == 1
         assert t.log_lines == ["[LOG] 'one'", "[LOG] 'two'", "[LOG] '3'"]
         numbers = [

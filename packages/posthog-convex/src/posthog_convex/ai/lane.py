@@ -1,7 +1,7 @@
 """The lane that carries spans about AI to PostHog.
 
 Owns the request, and what PostHog's answers to it mean. Never imports OpenTelemetry, and never sees
-the app's code. One invariant: whose a span is, is what its run reports in the end, unless the span
+the app's code. One invariant: whose a span is, is what its run reports with it, unless the span
 says so itself.
 
 The component declares it, and without a component the host runs it for the app: one of both, so

@@ -2,7 +2,7 @@
 
 Owns which call a span belongs to, where it hangs in the trace, and which calls are spans
 themselves. Never sends anything: what it keeps is metadata of the run. One invariant: a span
-belongs to the call in whose context it began, and leaves with that call's run or not at all.
+belongs to the call in whose context it began, and leaves with that call's run or before its end.
 
 A call becomes a span of the trace when its run has spans about AI, or was called below some. A span
 that is still open when its run returns is kept as it stands, marked `pyconvex.open`: it may be a

@@ -171,7 +171,7 @@ def _numbered(record: RunRecord) -> Iterator[tuple[int, str, str, Any]]:
     the execution as a whole; what items and the error tell, as the record has it.
     """
     report = record.report
-    number = record.told_lines
+    number = record.told
     for line in report.lines:
         number += 1
         yield number, LOG, line.component if line.path else record.component, line

@@ -86,7 +86,8 @@ class RunLog:
 
     def keep(self, record: RunRecord) -> asyncio.Future[None] | None:
         """Take the record of a run that ended; a future when its response has to wait."""
-        self.recent.add(record)
+        if record.report.lines or not record.going_on:
+            self.recent.add(record)
         if not (self._wants_all or record.tells_something):
             return None
         body = encode_record(record)

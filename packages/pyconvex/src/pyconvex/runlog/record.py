@@ -28,7 +28,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Most are the run whose outcome was returned. An attempt of a mutation that met a conflict has a
     record of its own with `occ`; `will_retry` says that another attempt follows, so whoever counts
-    runs leaves it out. An action tells its lines while it runs, in records that are `going_on`. A
+    runs leaves it out. An action tells its lines, and its spans, while it runs, in records that
+    are `going_on`. A
     query answered from a result that was there has one with `cached`, when
     that result has something to tell each caller.
     """
@@ -58,10 +59,10 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: How it failed, for developers; "" when it returned.
     error: str = ""
     cached: bool = False
-    #: True for lines of an action that is still running; its end has a record of its own.
+    #: True for what an action tells while it is running; its end has a record of its own.
     going_on: bool = False
-    #: Lines that earlier records of this execution have told.
-    told_lines: int = 0
+    #: Lines and items that earlier records of this execution have told.
+    told: int = 0
     will_retry: bool = False
     occ: Occ | None = None
     #: Attempts of the same call before this one.

@@ -7,6 +7,7 @@ nor caching, and survive a rollback.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -69,12 +70,18 @@ class Report(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
 
 
 class Items:
-    """Collects the metadata of one run."""
+    """Collects the metadata of one run.
 
-    def __init__(self) -> None:
+    With `on_soon`, which is called for each, packed items gather in `soon`: they may be told before
+    the run ends.
+    """
+
+    def __init__(self, on_soon: Callable[[], None] | None = None) -> None:
         self.items: list[Item] = []
+        self.soon: list[Item] = []
         self.dropped = 0
-        self._bytes = 0
+        self._on_soon = on_soon
+        self._count = self._bytes = 0
 
     def add(
         self, kind: str, component: str, value: Any, *, durable: bool, each_caller: bool
@@ -83,19 +90,36 @@ class Items:
         data.
         """
         encoded = encode_value(value)
-        return self.add_packed(kind, component, encoded, durable=durable, each_caller=each_caller)
+        if not self._takes(len(encoded)):
+            return False
+        self.items.append(Item(kind, component, encoded, durable, each_caller))
+        return True
 
-    def add_packed(
-        self, kind: str, component: str, value: bytes, *, durable: bool, each_caller: bool = False
-    ) -> bool:
-        """The same of a value that is msgpack already."""
-        size = len(value)
-        full = len(self.items) >= MAX_ITEMS or self._bytes + size > MAX_ITEMS_BYTES
+    def add_packed(self, kind: str, component: str, value: bytes, *, durable: bool) -> bool:
+        """Add one whose value is msgpack already, unless there is no room for it."""
+        if not self._takes(len(value)):
+            return False
+        item = Item(kind, component, value, durable)
+        if self._on_soon is None:
+            self.items.append(item)
+        else:
+            self.soon.append(item)
+            self._on_soon()
+        return True
+
+    def take_soon(self) -> tuple[Item, ...]:
+        """What gathered in `soon`; it is told now."""
+        taken = tuple(self.soon)
+        del self.soon[: len(taken)]  # a thread may be adding to it
+        return taken
+
+    def _takes(self, size: int) -> bool:
+        full = self._count >= MAX_ITEMS or self._bytes + size > MAX_ITEMS_BYTES
         if full or size > MAX_ITEM_BYTES:
             self.dropped += 1
             return False
+        self._count += 1
         self._bytes += size
-        self.items.append(Item(kind, component, value, durable, each_caller))
         return True
 
 

@@ -35,7 +35,7 @@ from pyconvex.functions.scheduler import Retry, When
 from pyconvex.identity import Identity
 from pyconvex.runlog import ExceptionReport, LogLine, LogLines, Report, Usage
 from pyconvex.runlog.exceptions import Describer, ErrorIds
-from pyconvex.runlog.report import Items
+from pyconvex.runlog.report import Item, Items
 from pyconvex.runlog.traces import TraceContext
 from pyconvex.runtime import handles, messages, purity, scheduling
 from pyconvex.runtime.analysis import AppImage, ComponentImage
@@ -69,6 +69,9 @@ from pyconvex.values import Value, codec
 
 #: How long lines gather before they are told, in seconds: short actions tell them at their end.
 TELL_AFTER_S = 0.02
+#: The same of items, whose person is the one that is known when they are told: most actions know
+#: him by then, and the short ones tell all at their end.
+TELL_ITEMS_AFTER_S = 0.25
 
 
 class ActionRunner:
@@ -102,9 +105,9 @@ class ActionRunner:
             self.image,
             person,
             start,
-            lambda lines: self._send(
+            lambda lines, items: self._send(
                 messages.Told(
-                    start.run_id, lines, person.on_record(personal=True), person.session_id
+                    start.run_id, lines, items, person.on_record(personal=True), person.session_id
                 )
             ),
         )
@@ -298,7 +301,7 @@ class Reporting:
         image: AppImage,
         person: Person,
         start: messages.Start,
-        tell: Callable[[tuple[LogLine, ...]], None],
+        tell: Callable[[tuple[LogLine, ...], tuple[Item, ...]], None],
     ) -> None:
         self.person = person
         self.log = LogLines(lambda: time.time() * 1000, self._on_line)
@@ -306,7 +309,8 @@ class Reporting:
         self._loop = asyncio.get_running_loop()
         #: Lines that the server has not been told yet.
         self._untold: list[LogLine] = []
-        self.items = Items()
+        self.items = Items(self._on_item)
+        self._items_are_due = False
         self.errors = ErrorIds(execution_id)
         self.describer: Describer = describer_for(self.errors, image)
         self._start = start
@@ -349,7 +353,7 @@ class Reporting:
         return Report(
             Usage(wall_ms=(perf_counter() - self._began) * 1000),
             lines,
-            tuple(self.items.items),
+            (*self.items.take_soon(), *self.items.items),
             encode_exception(self.describer, raised),
             self.person.on_record(personal=True),
             self.items.dropped,
@@ -363,10 +367,22 @@ class Reporting:
             # Perhaps from a thread that the action started.
             self._loop.call_soon_threadsafe(self._loop.call_later, TELL_AFTER_S, self._tell_lines)
 
+    def _on_item(self) -> None:
+        if not self._items_are_due:
+            self._items_are_due = True
+            later = self._loop.call_later
+            self._loop.call_soon_threadsafe(later, TELL_ITEMS_AFTER_S, self._tell_items)
+
     def _tell_lines(self) -> None:
         lines, self._untold = tuple(self._untold), []
         if lines:
-            self._tell(lines)
+            self._tell(lines, ())
+
+    def _tell_items(self) -> None:
+        self._items_are_due = False
+        items = self.items.take_soon()
+        if items:
+            self._tell((), items)
 
 
 class ActionFrame:

@@ -77,6 +77,9 @@ class Actions:
     async def run(self, call: FunctionCall, exchange: Exchange | None = None) -> Outcome:
         """Run an action, once; an HTTP action answers through `exchange`."""
         host, reports, statuses = self._host, self._reports, list[int]()
+        #: The newest record that it told while it ran and that must last: the log takes them in
+        #: order.
+        lasting: Awaitable[None] | None = None
 
         async def on_call(out: messages.CallOut) -> messages.CallBack:
             if exchange is None or out.kind not in http_exchange.KINDS:
@@ -87,9 +90,13 @@ class Actions:
                 statuses.append(http_exchange.status_of(out))
             return await http_exchange.answer(exchange, out)
 
+        def on_told(told: messages.Told) -> None:
+            nonlocal lasting
+            lasting = reports.tell(reports.going_on(call, run, told)) or lasting
+
         await host.wait_durable(host.visible_ts)
         run = host.submit_action(call, on_call)
-        run.on_lines = lambda told: reports.tell(reports.going_on(call, run, told))
+        run.on_told = on_told
         try:
             finished = await run.result()
         except IsolateGoneError as gone:
@@ -97,8 +104,10 @@ class Actions:
         await host.wait_durable(host.visible_ts)
         status = statuses[-1] if statuses else 0
         await reports.keep(
-            reports.ended(call, run.start, finished, told_lines=len(run.told), status=status)
+            reports.ended(call, run.start, finished, told=run.told_count, status=status)
         )
+        if lasting is not None:
+            await lasting
         return outcome_of(finished, host.durable_ts, run.told)
 
     async def _answer(

@@ -225,10 +225,10 @@ class IsolatePool:
                 run = isolate.runs.get(run_id)
                 if run is not None and run.opened is not None and not run.opened.done():
                     run.opened.set_result(ts)
-            case messages.Told() as told_lines:
-                run = isolate.runs.get(told_lines.run_id)
+            case messages.Told() as by_now:
+                run = isolate.runs.get(by_now.run_id)
                 if run is not None:
-                    run.tell(told_lines)
+                    run.tell(by_now)
             case messages.CallOut() as call:
                 run = isolate.runs.get(call.run_id)
                 if run is not None:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from pyconvex.runlog import LogLine, Report
+from pyconvex.runlog.report import Item
 from pyconvex.runlog.traces import NO_TRACE, TraceContext
 from pyconvex.runtime.calls import JobRef
 
@@ -167,10 +168,13 @@ class Finished(Frame, frozen=True, array_like=True, tag=True):
 
 
 class Told(Frame, frozen=True, array_like=True, tag=True):
-    """Action isolate to server: lines of an action that goes on; its `Finished` has the rest."""
+    """Action isolate to server: lines and items of an action that goes on; its `Finished` has the
+    rest.
+    """
 
     run_id: int
     lines: tuple[LogLine, ...]
+    items: tuple[Item, ...]
     #: Whose they are, as far as the run knows by now.
     user_id: str | None = None
     session_id: str | None = None

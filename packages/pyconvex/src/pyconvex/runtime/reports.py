@@ -76,7 +76,7 @@ class RunReports:
         finished: messages.Finished,
         *,
         reason: str | None = None,
-        told_lines: int = 0,
+        told: int = 0,
         retries: int = 0,
         status: int = 0,
     ) -> RunRecord:
@@ -101,14 +101,14 @@ class RunReports:
             args_bytes=0 if call.kind == "http_action" else len(call.args),
             result_bytes=0 if finished.value is None else len(finished.value),
             report=finished.report,
-            told_lines=told_lines,
+            told=told,
             retries=retries,
             queue_length=call.queue_length,
             status=status,
         )
 
     def going_on(self, call: FunctionCall, run: Run, told: messages.Told) -> RunRecord:
-        """The record of lines that an action tells while it runs."""
+        """The record of what an action tells while it runs."""
         return RunRecord(
             ts_ms=self._now_ms(),
             began_ms=run.start.now_ms,
@@ -125,8 +125,13 @@ class RunReports:
             job_id=call.job_id,
             identity=_kind_of(call.identity),
             going_on=True,
-            told_lines=len(run.told),
-            report=Report(lines=told.lines, user_id=told.user_id, session_id=told.session_id),
+            told=run.told_count,
+            report=Report(
+                lines=told.lines,
+                items=told.items,
+                user_id=told.user_id,
+                session_id=told.session_id,
+            ),
         )
 
     def conflicted(
@@ -191,7 +196,7 @@ class RunReports:
             parent_span_id=call.trace.span_id,
             trace_user_id=call.trace.user_id,
             error=why,
-            told_lines=0 if action is None else len(action.told),
+            told=0 if action is None else action.told_count,
             job_id=call.job_id,
             identity=_kind_of(call.identity),
             args_bytes=len(call.args),
@@ -231,10 +236,9 @@ class RunReports:
             report=Report(items=offers, user_id=user_id),
         )
 
-    def tell(self, record: RunRecord) -> None:
-        """Give a record away that no outcome waits for."""
-        if not is_system(record.path):
-            self._keeper.keep(record)
+    def tell(self, record: RunRecord) -> Awaitable[None] | None:
+        """Give a record away; the outcome of its run has to wait for what is returned."""
+        return None if is_system(record.path) else self._keeper.keep(record)
 
     async def keep(self, record: RunRecord) -> None:
         """Give a record away; returns when the outcome may leave the server."""

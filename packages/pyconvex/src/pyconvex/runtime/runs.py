@@ -15,7 +15,7 @@ from pyconvex.runlog import LogLine
 from pyconvex.runtime import messages
 
 OnCall = Callable[[messages.CallOut], Awaitable[messages.CallBack]]
-OnLines = Callable[[messages.Told], None]
+OnTold = Callable[[messages.Told], None]
 
 
 class Work(enum.IntEnum):
@@ -73,9 +73,10 @@ class Run:
     #: Actions that this action called and waits for. Meanwhile its place is free for others, or
     #: nested actions could take all places and wait for one for ever.
     awaited_actions: int = 0
-    #: Lines that it has told while it runs, and who hears of them.
+    #: Lines that it has told while it runs, how many lines and items, and who hears of them.
     told: list[LogLine] = field(default_factory=list)
-    on_lines: OnLines | None = None
+    told_count: int = 0
+    on_told: OnTold | None = None
     #: Whether it was ever begun, and who hears of it, once.
     has_begun: bool = False
     on_began: Callable[[], None] | None = None
@@ -101,10 +102,11 @@ class Run:
             self.done.set_result(finished)
 
     def tell(self, told: messages.Told) -> None:
-        """It goes on and has told these lines."""
-        if self.on_lines is not None:
-            self.on_lines(told)
+        """It goes on and has told this."""
+        if self.on_told is not None:
+            self.on_told(told)
         self.told += told.lines
+        self.told_count += len(told.lines) + len(told.items)
 
     def fail(self, error: BaseException) -> None:
         """It could not begin, or not end by itself."""
