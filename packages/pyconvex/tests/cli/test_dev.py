@@ -60,6 +60,42 @@ def test_dev_serves_and_tells_where_and_keeps_the_key_to_itself(
     assert dev.err == []
 
 
+def test_dev_ends_with_the_data_that_it_served(project: Path, running: Start) -> None:
+    dev = running(project, *DEV)
+    dev.wait_for("deployed")
+    shutil.rmtree(project / ".pyconvex")
+    assert dev.ended() == 1
+    assert "The data folder .pyconvex was deleted or moved" in "\n".join(dev.err)
+    assert "Traceback" not in "\n".join(dev.err)
+
+
+def test_dev_ends_in_order_with_its_input(project: Path) -> None:
+    program = "from pyconvex.cli import main; main(prog_name='pyconvex')"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *DEV, "--end-with-stdin"],
+        cwd=project,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as dev:
+        assert dev.stdout is not None
+        assert dev.stdin is not None
+        assert dev.stderr is not None
+        while "deployed" not in dev.stdout.readline():
+            assert dev.poll() is None
+        dev.stdin.close()
+        assert dev.wait(DEADLINE_S) == 0
+        assert dev.stderr.read() == ""
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])
+def test_an_address_of_another_machine(project: Path, running: Start, host: str) -> None:
+    dev = running(project, *DEV, "--host", host)
+    assert dev.ended() == 1
+    assert "--host takes an address of this machine" in "\n".join(dev.err)
+
+
 def test_dev_says_the_same_to_people(project: Path, running: Start) -> None:
     route = '@http.route(path="/a", method="GET")\nasync def a(ctx, request): ...\n'
     save(project, f"from pyconvex import *\nhttp = http_router()\n{route}", "http")

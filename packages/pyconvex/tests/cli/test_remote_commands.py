@@ -144,7 +144,7 @@ def test_dashboard_prints_a_link_that_signs_in_once(command: Command) -> None:
 
 
 @pytest.mark.parametrize(
-    "spelling", ["lib:who", "api.lib.who", "convex/lib.py:who", "convex/lib:who"]
+    "spelling", ["lib:who", "lib.who", "api.lib.who", "convex/lib.py:who", "convex/lib:who"]
 )
 def test_run_takes_every_spelling_and_a_short_identity(command: Command, spelling: str) -> None:
     told = command("run", spelling, "--identity", '{"subject": "ann", "name": "Ann"}').stdout

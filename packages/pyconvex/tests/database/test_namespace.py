@@ -178,7 +178,11 @@ def test_a_missing_index_and_a_missing_table(ns):
     assert list(ns.scan("missing")) == []
     assert list(ns.scan("missing", "by_whatever")) == []
     ns.insert("t", {})
-    refused(lambda: list(ns.scan("t", "nope")), "IndexNotFound", "Index t.nope not found.")
+    refused(
+        lambda: list(ns.scan("t", "nope")),
+        "IndexNotFound",
+        "Index t.nope not found. Indexes of t: by_creation_time, by_id.",
+    )
 
 
 def test_scanning_by_id(ns, field):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pyconvex import UNSET, Document, Id, define_table, v
 from pyconvex.database import DatabaseError
 from pyconvex.functions import DatabaseWriter, Schema
+from pyconvex.functions.db import DatabaseReader
 from pyconvex.functions.schema import table_of
 
 
@@ -54,6 +55,14 @@ def people(run: Any, *names_ages: tuple[str, int]) -> list[Id[User]]:
         return [await db.insert(User(name=n, age=a)) for n, a in names_ages]
 
     return run(insert)  # type: ignore[no-any-return]
+
+
+def test_a_query_that_writes_is_told_what_may() -> None:
+    reader: Any = DatabaseReader.__new__(DatabaseReader)
+    with pytest.raises(AttributeError, match=r"Queries only read: db\.insert is for mutations\."):
+        reader.insert(User(name="Ada", age=3))
+    with pytest.raises(AttributeError, match="'DatabaseReader' object has no attribute 'add'"):
+        reader.add(1)
 
 
 # Point operations

@@ -61,6 +61,14 @@ async def prints(ctx: QueryCtx, text: str) -> None:
     print(text, end="")
 
 @mutation
+async def forgets(ctx: MutationCtx) -> None:
+    ctx.db.insert("t", {"n": 1})
+
+@query
+async def forgets_too(ctx: QueryCtx) -> list[str]:
+    return ctx.db.query("t").collect()
+
+@mutation
 async def add(ctx: MutationCtx, n: int) -> None:
     await ctx.db.insert("numbers", {"n": n})
 
@@ -205,6 +213,20 @@ def test_printed_text_stays_with_its_run(deployed: Deployed) -> None:
         for text in ("mine", "yours"):
             outcome = await d.query("lib:prints", {"text": text})
             assert outcome.log_lines == (f"[LOG] '{text}'",)
+
+    deployed(scenario, minimum=1)
+
+
+def test_a_forgotten_await_is_told_each_time(deployed: Deployed) -> None:
+    async def scenario(d: Deployment) -> None:
+        await d.deploy(lib=APP)
+        for _ in range(2):
+            [line] = (await d.mutation("lib:forgets")).log_lines
+            assert line.startswith("[WARN]")
+            assert "`await` is missing: DatabaseWriter.insert was called and did nothing." in line
+            assert "lib.py:" in line
+        returned = await d.query("lib:forgets_too")
+        assert "Value: <OrderedQuery.collect without `await`>" in message(returned)
 
     deployed(scenario, minimum=1)
 

@@ -131,7 +131,7 @@ class Deployment:
                 "Is `pyconvex dev` running?"
             ) from None
         if answer.status_code >= 400:
-            raise DeploymentError(_message(answer.content, answer.status_code))
+            raise DeploymentError(_message(self.url, answer.content, answer.status_code))
         try:
             return msgspec.json.decode(answer.content) if answer.content else None
         except msgspec.DecodeError:
@@ -148,8 +148,8 @@ def deployment_options(command: F) -> F:
     )
 
 
-def _message(content: bytes, status: int) -> str:
+def _message(url: str, content: bytes, status: int) -> str:
     try:
         return str(msgspec.json.decode(content)["message"])
     except (msgspec.DecodeError, KeyError, TypeError):
-        return f"The deployment answered with HTTP status {status}."
+        return f"What answers at {url} is no deployment: it answered with HTTP status {status}."

@@ -80,7 +80,7 @@ def _clock(deployment: Deployment) -> Iterator[Finding]:
     if date is None:
         return
     difference_s = parsedate_to_datetime(date).timestamp() - asked
-    text = f"the server's clock differs from this one by {difference_s:+.0f} s"
+    text = f"the server's clock differs from this one by {round(difference_s):+d} s"
     if abs(difference_s) > LEAST_CLOCK_DIFFERENCE_S + took_s:
         yield Finding(Level.PROBLEM, "clock", f"{text}: set both by a time server")
     else:

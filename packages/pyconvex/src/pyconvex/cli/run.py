@@ -58,9 +58,12 @@ def _wire_path(function: str) -> str:
 
     >>> _wire_path("api.messages.list"), _wire_path("convex/messages.py:list")
     ('messages:list', 'messages:list')
+    >>> _wire_path("messages.list"), _wire_path("admin.users.list")
+    ('messages:list', 'admin/users:list')
     """
-    if function.startswith(("api.", "internal.")):
-        module, _, name = function.partition(".")[2].rpartition(".")
+    if ":" not in function and not function.endswith((".py", ".js")):
+        dotted = function.removeprefix("api.").removeprefix("internal.")
+        module, _, name = dotted.rpartition(".")
         return f"{module.replace('.', '/')}:{name}" if module else function
     module, colon, name = function.partition(":")
     return module.removeprefix("convex/").removesuffix(".py") + colon + name

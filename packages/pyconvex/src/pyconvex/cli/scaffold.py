@@ -121,7 +121,7 @@ def make_project(project: Path, files: Mapping[str, str]) -> list[str]:
     """
     there = [name for name in sorted(files) if (project / name).exists()]
     if there:
-        raise AlreadyThereError(f"{', '.join(there)} exists already; nothing was written.")
+        raise AlreadyThereError(f"Already there: {', '.join(there)}. Nothing was written.")
     for name, text in files.items():
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text(text, encoding="utf-8")

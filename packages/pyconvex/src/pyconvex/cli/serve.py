@@ -43,6 +43,8 @@ from pyconvex.storage import FolderRefused
 #: ones looks at them again and again: half of the server's time with 2,000 subscribers. What this
 #: lets pile up in between is a few megabytes.
 GC_THRESHOLDS = (50_000, 50, 1_000)
+#: Between two looks whether the data folder is still there.
+_LOOK_S = 1.0
 #: Between two looks at what functions told, when nothing wakes who looks.
 _LONG_S = 3600.0
 
@@ -230,6 +232,10 @@ def start(
     _run(_start(settings, Report(as_json)))
 
 
+class DataGoneError(Exception):
+    """The data folder is not where it was."""
+
+
 class Report:
     """Tells a person, or with JSON lines a program, what happens."""
 
@@ -259,7 +265,7 @@ def _run(main: Any) -> None:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(main)
     except (FolderRefused, PortTakenError, SourceError, AppLoadError, DatabaseError,
-            MissingVariablesError) as error:  # fmt: skip
+            MissingVariablesError, DataGoneError) as error:  # fmt: skip
         raise click.ClickException(str(error)) from None
 
 
@@ -290,6 +296,7 @@ async def _dev(settings: Settings, report: Report, *, types: bool) -> None:
             asyncio.create_task(_develop(server, settings.functions, frontend, report)),
             asyncio.create_task(_share_variables(server, frontend)),
             asyncio.create_task(_show_logs(server.recent_runs, settings, report)),
+            asyncio.create_task(_watch_data(settings.data)),
         }
         for task in tasks:
             task.add_done_callback(partial(_stop_if_failed, stopping))
@@ -308,6 +315,23 @@ async def _share_variables(server: Server, frontend: Frontend) -> None:
         changed.clear()
         frontend.share(server.variables())
         await changed.wait()
+
+
+async def _watch_data(folder: Path) -> None:
+    """Notice that somebody has deleted or moved the data folder, to begin anew perhaps."""
+    before = folder.stat()
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        try:
+            now = folder.stat()
+        except FileNotFoundError:
+            now = None
+        if now is None or not os.path.samestat(before, now):
+            raise DataGoneError(
+                f"The data folder {folder} was deleted or moved, so this deployment has ended. "
+                "What stood in it is where the folder is now, if anywhere. Start again: `pyconvex "
+                "dev` makes a new folder when there is none."
+            )
 
 
 async def _show_logs(runs: RecentRuns, settings: Settings, report: Report) -> None:

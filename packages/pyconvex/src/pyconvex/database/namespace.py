@@ -394,7 +394,11 @@ class Namespace:
                 "it is built, declare it without `staged` to use it.",
             )
         if found is None and index not in info.building:
-            raise DatabaseError("IndexNotFound", f"Index {info.name}.{index} not found.")
+            there = ", ".join(sorted((*info.indexes, BY_ID)))
+            raise DatabaseError(
+                "IndexNotFound",
+                f"Index {info.name}.{index} not found. Indexes of {info.name}: {there}.",
+            )
         if found is None or any(entry.index_id == found.id for entry in self._tx.buffer.backfill):
             raise DatabaseError(
                 "IndexNotReady",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, overload
 
 from pyconvex.database import Bound, Bounds, DatabaseError, Namespace, jobs
 from pyconvex.functions.documents import Document, plain
@@ -20,6 +20,9 @@ from pyconvex.values import COMMIT_TS, CommitTs, Id, InvalidId, ids
 D = TypeVar("D", bound=Document)
 T = TypeVar("T")
 
+#: What a `DatabaseWriter` has and a reader hasn't.
+_WRITES: Final = frozenset({"insert", "patch", "replace", "delete"})
+
 
 class DatabaseReader:
     """Reads of one snapshot, plus what this transaction has written."""
@@ -29,6 +32,13 @@ class DatabaseReader:
         self._schema = schema
         #: None where nothing can be paginated, which is in components.
         self._pager = pager
+
+    if not TYPE_CHECKING:  # for who runs without one
+
+        def __getattr__(self, name: str) -> Any:
+            if name in _WRITES:
+                raise AttributeError(f"Queries only read: db.{name} is for mutations.")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
     def system(self) -> SystemReader:

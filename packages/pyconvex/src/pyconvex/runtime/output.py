@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
 from pyconvex.runtime.run import CURRENT_LOG
+
+_UNAWAITED = re.compile(r"coroutine '(?P<name>.+)' was never awaited")
 
 
 class RunOutput(io.TextIOBase):
@@ -65,6 +69,24 @@ def capture_output() -> None:
     output = RunOutput(sys.stderr, echo=False)
     sys.stdout = output
     logging.basicConfig(handlers=[output.handler], level=logging.INFO, force=True)
+    _tell_what_was_not_awaited()
+
+
+def _tell_what_was_not_awaited() -> None:
+    """A call without its `await` does nothing and returns: that is a line of its run, each time."""
+    warnings.filterwarnings("always", _UNAWAITED.pattern, RuntimeWarning)
+    show = warnings.showwarning
+
+    def tell(message: Warning | str, category: type[Warning], filename: str, lineno: int,
+             file: TextIO | None = None, line: str | None = None) -> None:  # fmt: skip
+        found, log = _UNAWAITED.match(str(message)), CURRENT_LOG.get()
+        if found is None or log is None:
+            show(message, category, filename, lineno, file, line)
+            return
+        log.add("warn", f"{filename}:{lineno}: `await` is missing: {found['name']} was called and "
+                        "did nothing.")  # fmt: skip
+
+    warnings.showwarning = tell
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -412,6 +413,15 @@ def _address(host: str, listener: socket.socket) -> str:
     return f"http://{host}:{listener.getsockname()[1]}"
 
 
+def _way_out(error: Exception, option: str) -> str:
+    if isinstance(error, OSError) and error.errno not in (errno.EADDRINUSE, errno.EACCES):
+        return "--host takes an address of this machine, such as 127.0.0.1 or 0.0.0.0."
+    return (
+        "Is another server running? "
+        f"Choose another port with {option}, or {option} 0 for a free one."
+    )
+
+
 def _listen(host: str, port: int, option: str) -> socket.socket:
     # Said to be TCP, or asyncio does not switch off Nagle on what it accepts: 40 ms an answer.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -422,7 +432,6 @@ def _listen(host: str, port: int, option: str) -> socket.socket:
         listener.close()
         why = error.strerror if isinstance(error, OSError) else "ports end with 65535"
         raise PortTakenError(
-            f"Can't listen on {host}:{port} ({why}). Is another server running? "
-            f"Choose another port with {option}, or {option} 0 for a free one."
+            f"Can't listen on {host}:{port} ({why}). {_way_out(error, option)}"
         ) from None
     return listener
