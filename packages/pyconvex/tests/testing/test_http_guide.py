@@ -11,22 +11,15 @@ from pathlib import Path
 from pyconvex.testing import convex_test
 
 GUIDE = Path(__file__).parents[4] / "docs" / "http-actions.md"
-FENCE = re.compile(r"^```python\n# convex/http.py(?:, continued)?\n(.*?)^```", re.M | re.S)
-APP = {
-    "http.py": "\n".join(FENCE.findall(GUIDE.read_text())),
-    "payments.py": """
-from pyconvex import *
+FENCE = re.compile(r"^```python\n# convex/(\w+\.py)(?:, continued)?\n(.*?)^```", re.M | re.S)
 
-@internal_mutation
-async def record(ctx: MutationCtx, order: str, cents: int) -> None:
-    await ctx.db.insert("paid", {"order": order, "cents": cents})
 
-@internal_query
-async def paid(ctx: QueryCtx, order: str) -> int:
-    rows = await ctx.db.query("paid").collect()
-    return sum(int(row["cents"]) for row in rows if row["order"] == order)
-""",
-}
+def written() -> dict[str, str]:
+    """The files that somebody has who types the guide."""
+    files: dict[str, str] = {}
+    for name, text in FENCE.findall(GUIDE.read_text()):
+        files[name] = files.get(name, "") + text
+    return files
 
 
 def test_the_guide() -> None:
@@ -34,7 +27,7 @@ def test_the_guide() -> None:
     signature = hmac.new(b"s", body, hashlib.sha256).hexdigest()
 
     async def main() -> None:
-        async with convex_test(APP, env={"WEBHOOK_SECRET": "s"}) as t:
+        async with convex_test(written(), env={"WEBHOOK_SECRET": "s"}) as t:
             hook = "/payments/webhook"
             signed = {"X-Signature": signature}
             assert (await t.fetch(hook, method="POST", body=body)).status == 401
