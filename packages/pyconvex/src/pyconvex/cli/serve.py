@@ -319,19 +319,24 @@ async def _share_variables(server: Server, frontend: Frontend) -> None:
 
 async def _watch_data(folder: Path) -> None:
     """Notice that somebody has deleted or moved the data folder, to begin anew perhaps."""
-    before = folder.stat()
+    before = _which(folder)
     while True:
         await asyncio.sleep(_LOOK_S)
-        try:
-            now = folder.stat()
-        except FileNotFoundError:
-            now = None
-        if now is None or not os.path.samestat(before, now):
+        if _which(folder) != before:
             raise DataGoneError(
                 f"The data folder {folder} was deleted or moved, so this deployment has ended. "
                 "What stood in it is where the folder is now, if anywhere. Start again: `pyconvex "
                 "dev` makes a new folder when there is none."
             )
+
+
+def _which(folder: Path) -> tuple[int, int] | None:
+    """Tells a folder from another at the same place; None where there is none."""
+    try:
+        found = folder.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 async def _show_logs(runs: RecentRuns, settings: Settings, report: Report) -> None:

@@ -6,7 +6,7 @@ any object prints, also one that is no Convex value, because it is shown in an e
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from types import CoroutineType
 
 from pyconvex.values.encoding import base64
 from pyconvex.values.types import COMMIT_TS, Int64
@@ -39,7 +39,7 @@ def show(value: object) -> str:
         return "{" + ", ".join(f"{name}: {show(field)}" for name, field in fields) + "}"
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(show, value))}]"
-    if isinstance(value, Coroutine):
+    if isinstance(value, CoroutineType):
         return f"<{value.__qualname__} without `await`>"
     return f"<{type(value).__name__}>"
 
