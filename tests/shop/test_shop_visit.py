@@ -91,8 +91,9 @@ def shown_price(visitor: BrowserVisitor) -> int:
 
 def test_everything_is_there_in_order_and_nothing_twice(visited: Visited) -> None:
     # $identify and signed_up are the browser's and a mutation's word for one moment; exposures come
-    # when a query runs; the recording stands where it began.
-    free = {"$identify", "signed_up", "$feature_flag_called", "replay", "console"} | BY_ITSELF
+    # when a query runs; the recording stands where it began; spans belong to their trace.
+    free = {"$identify", "signed_up", "$feature_flag_called", "replay", "console", "$ai_span"}
+    free |= BY_ITSELF
     shelf, product, cart = "/", "/product", "/cart"
     seen = [(name_of(one), page_of(one)) for one in visited.timeline if name_of(one) not in free]
     # One list a step. PostHog corrects a browser's clock by how long its request was under way, so
