@@ -81,22 +81,56 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _anthropic(self, body: dict[str, Any]) -> None:
         message = self._answer(body["messages"])
+        blocks, stop_reason = _blocks(message), "end_turn"
+        if message.get("tool_calls"):
+            stop_reason = "tool_use"
+        usage = {"input_tokens": PROMPT_TOKENS, "output_tokens": COMPLETION_TOKENS}
         answer = {
             "id": "msg_1",
             "type": "message",
             "role": "assistant",
             "model": body["model"],
-            "content": [{"type": "text", "text": message.get("content") or ""}],
-            "stop_reason": "end_turn",
+            "content": blocks,
+            "stop_reason": stop_reason,
             "stop_sequence": None,
-            "usage": {"input_tokens": PROMPT_TOKENS, "output_tokens": COMPLETION_TOKENS},
+            "usage": usage,
         }
-        self._json(answer)
+        if not body.get("stream"):
+            self._json(answer)
+            return
+        self._stream_head()
+        nothing = {"content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1}}
+        self._event("message_start", message={**answer, **nothing})
+        for index, block in enumerate(blocks):
+            self._block(index, block)
+        delta = {"stop_reason": stop_reason, "stop_sequence": None}
+        self._event("message_delta", delta=delta, usage={"output_tokens": COMPLETION_TOKENS})
+        self._event("message_stop")
+        self._piece("")
+
+    def _block(self, index: int, block: dict[str, Any]) -> None:
+        """One block of an Anthropic stream, its text word by word."""
+        if block["type"] == "text":
+            empty = {**block, "text": ""}
+            deltas = [{"type": "text_delta", "text": w} for w in _words(block["text"])]
+        else:
+            empty = {**block, "input": {}}
+            whole = json.dumps(block["input"])
+            deltas = [{"type": "input_json_delta", "partial_json": whole}]
+        self._event("content_block_start", index=index, content_block=empty)
+        for delta in deltas:
+            self._event("content_block_delta", index=index, delta=delta)
+        self._event("content_block_stop", index=index)
+
+    def _event(self, kind: str, **told: Any) -> None:
+        self._piece(f"event: {kind}\ndata: {json.dumps({'type': kind, **told})}\n\n")
 
     def _answer(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
         last = messages[-1]
         if last["role"] == "tool":
             return {"role": "assistant", "content": f"The tool said {last['content']}"}
+        if (result := _tool_result(last["content"])) is not None:
+            return {"role": "assistant", "content": f"The tool said {result}"}
         verb, _, rest = _text(last["content"]).partition(" ")
         match verb:
             case "fail":
@@ -151,13 +185,41 @@ def _text(content: Any) -> str:
     return "".join(part.get("text", "") for part in content)
 
 
+def _words(text: str) -> list[str]:
+    return [word + " " for word in text.split(" ") if word]
+
+
+def _blocks(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """A message as Anthropic's API has it."""
+    calls = [call["function"] for call in message.get("tool_calls", ())]
+    if not calls:
+        return [{"type": "text", "text": message.get("content") or ""}]
+    return [
+        {
+            "type": "tool_use",
+            "id": f"toolu_{number}",
+            "name": call["name"],
+            "input": json.loads(call["arguments"]),
+        }
+        for number, call in enumerate(calls)
+    ]
+
+
+def _tool_result(content: Any) -> str | None:
+    """What a tool returned, in Anthropic's form of a message; None for other messages."""
+    if isinstance(content, list):
+        for part in content:
+            if part.get("type") == "tool_result":
+                return _text(part["content"])
+    return None
+
+
 def _deltas(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield {"role": "assistant", "content": ""}
     for number, call in enumerate(message.get("tool_calls", ())):
         yield {"tool_calls": [{"index": number, **call}]}
-    for word in (message.get("content") or "").split(" "):
-        if word:
-            yield {"content": word + " "}
+    for word in _words(message.get("content") or ""):
+        yield {"content": word}
 
 
 def _embeddings(body: dict[str, Any]) -> dict[str, Any]:

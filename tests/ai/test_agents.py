@@ -30,6 +30,26 @@ def test_a_run_of_an_agent_is_one_trace(deployment: Deployment, traces: Traces) 
     assert "12.5" in str(tool["$ai_output_state"])
 
 
+def test_an_agent_of_another_models_client_is_the_same_trace(
+    deployment: Deployment, traces: Traces
+) -> None:
+    text = 'call price_of {"product": "hat"}'
+    trace = deployment.call("action", "agents:support_by_claude", {"text": text})
+    assert deployment.value.strip() == "The tool said 12.5"
+    events = traces.of(trace, 6)  # a call of the model is one event, not one of each library
+    assert tree(events) == (
+        "$ai_trace agents:support_by_claude\n"
+        "  $ai_span invoke_agent support\n"
+        "    $ai_generation chat claude-sonnet-4-5\n"
+        "    $ai_span price_of\n"
+        "      $ai_span agents:price\n"
+        "    $ai_generation chat claude-sonnet-4-5"
+    )
+    calls = [e["properties"] for e in events if e["event"] == "$ai_generation"]
+    assert [call["$ai_output_tokens"] for call in calls] == [COMPLETION_TOKENS] * 2
+    assert {call["$ai_provider"] for call in calls} == {"anthropic"}
+
+
 def test_an_agent_that_streams_into_a_table(deployment: Deployment, traces: Traces) -> None:
     trace = deployment.call("action", "agents:stream", {"text": "say warm and soft"})
     assert deployment.value.strip() == "warm and soft"

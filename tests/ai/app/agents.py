@@ -20,14 +20,27 @@ class Answer(Document, table="answers"):
     done: bool
 
 
-def agent(ctx: ActionCtx) -> Any:
-    from pydantic_ai import Agent, RunContext
+def gpt(ctx: ActionCtx) -> Any:
     from pydantic_ai.models.openai import OpenAIChatModel
     from pydantic_ai.providers.openai import OpenAIProvider
 
     base = f"{ctx.env['OPENAI_BASE_URL']}/v1"
     provider = OpenAIProvider(base_url=base, api_key="sk-canary-openai")
-    model = OpenAIChatModel("gpt-4o-mini", provider=provider)
+    return OpenAIChatModel("gpt-4o-mini", provider=provider)
+
+
+def claude(ctx: ActionCtx) -> Any:
+    from pydantic_ai.models.anthropic import AnthropicModel
+    from pydantic_ai.providers.anthropic import AnthropicProvider
+
+    base = ctx.env["ANTHROPIC_BASE_URL"]
+    provider = AnthropicProvider(base_url=base, api_key="sk-canary-anthropic")
+    return AnthropicModel("claude-sonnet-4-5", provider=provider)
+
+
+def agent(model: Any) -> Any:
+    from pydantic_ai import Agent, RunContext
+
     made = Agent(model, deps_type=ActionCtx, name="support", instructions="Help.")
 
     @made.tool
@@ -46,7 +59,14 @@ async def price(ctx: QueryCtx, product: str) -> float:
 @action
 async def support(ctx: ActionCtx, text: str) -> str:
     ctx.set_user_id("ada")
-    found = await agent(ctx).run(text, deps=ctx)
+    found = await agent(gpt(ctx)).run(text, deps=ctx)
+    return str(found.output)
+
+
+@action
+async def support_by_claude(ctx: ActionCtx, text: str) -> str:
+    ctx.set_user_id("ada")
+    found = await agent(claude(ctx)).run(text, deps=ctx)
     return str(found.output)
 
 
@@ -69,7 +89,7 @@ async def answers(ctx: QueryCtx) -> list[str]:
 async def stream(ctx: ActionCtx, text: str) -> str:
     ctx.set_user_id("ada")
     answer = await ctx.run_mutation(begin)
-    async with agent(ctx).run_stream(text, deps=ctx) as found:
+    async with agent(gpt(ctx)).run_stream(text, deps=ctx) as found:
         async for so_far in found.stream_text(debounce_by=None):
             await ctx.run_mutation(grow, answer=answer, text=so_far, done=False)
         whole = str(await found.get_output())

@@ -115,20 +115,75 @@ async def in_background(ctx: ActionCtx, text: str) -> list[str]:
     return [await task for task in tasks]
 
 
-@action
-async def claude(ctx: ActionCtx, text: str) -> str:
+def claude_client(ctx: ActionCtx | BlockingActionCtx) -> dict[str, Any]:
+    """How Anthropic's clients are made here."""
+    base = ctx.env["ANTHROPIC_BASE_URL"]
+    return {"api_key": "sk-canary-anthropic", "base_url": base, "max_retries": 0}
+
+
+def claude_request(text: str, **more: Any) -> Any:
+    messages = [{"role": "user", "content": text}]
+    return {"model": "claude-sonnet-4-5", "max_tokens": 100, "messages": messages, **more}
+
+
+async def ask_claude(ctx: ActionCtx, text: str, **more: Any) -> Any:
     from anthropic import AsyncAnthropic
 
-    async with AsyncAnthropic(
-        api_key="sk-canary-anthropic", base_url=ctx.env["ANTHROPIC_BASE_URL"], max_retries=0
-    ) as anthropic:
-        answer = await anthropic.messages.create(
-            model="claude-sonnet-4-5",
-            max_tokens=100,
-            messages=[{"role": "user", "content": text}],
-        )
-    block = answer.content[0]
-    return block.text if block.type == "text" else ""
+    async with AsyncAnthropic(**claude_client(ctx)) as anthropic:
+        return await anthropic.messages.create(**claude_request(text, **more))
+
+
+@action
+async def claude(ctx: ActionCtx, text: str) -> str:
+    answer = await ask_claude(ctx, text)
+    return str(answer.content[0].text)
+
+
+@action
+async def claude_with_tools(ctx: ActionCtx, text: str) -> dict[str, Any]:
+    schema = {"type": "object", "properties": {"product": {"type": "string"}}}
+    tool = {"name": "price_of", "description": "The price.", "input_schema": schema}
+    answer = await ask_claude(ctx, text, tools=[tool])
+    return {"tool": answer.content[0].name, "input": answer.content[0].input}
+
+
+@action
+async def claude_streamed(ctx: ActionCtx, text: str) -> str:
+    from anthropic import AsyncAnthropic
+
+    async with AsyncAnthropic(**claude_client(ctx)) as anthropic:
+        events = await anthropic.messages.create(**claude_request(text, stream=True))
+        found = [e.delta.text async for e in events if e.type == "content_block_delta"]
+    return "".join(found)
+
+
+@action
+async def claude_stream_helper(ctx: ActionCtx, text: str) -> str:
+    from anthropic import AsyncAnthropic
+
+    async with (
+        AsyncAnthropic(**claude_client(ctx)) as anthropic,
+        anthropic.messages.stream(**claude_request(text)) as stream,
+    ):
+        return "".join([piece async for piece in stream.text_stream])
+
+
+@action
+def claude_blocking(ctx: BlockingActionCtx, text: str) -> str:
+    from anthropic import Anthropic
+
+    with Anthropic(**claude_client(ctx)) as anthropic:
+        answer: Any = anthropic.messages.create(**claude_request(text))
+    return str(answer.content[0].text)
+
+
+@action
+async def claude_private(ctx: ActionCtx, text: str) -> str:
+    from posthog_convex import ai
+
+    with ai.options(ctx, privacy_mode=True):
+        answer = await ask_claude(ctx, text)
+    return str(answer.content[0].text)
 
 
 @internal_query
