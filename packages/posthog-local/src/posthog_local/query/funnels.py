@@ -46,10 +46,12 @@ def sql_of(funnel: Funnel, now: datetime) -> tuple[str, list[Any]]:
     values: list[Any] = [begin, list(funnel.steps), funnel.steps[0]]
     for number, event in enumerate(funnel.steps[1:], 2):
         parts.append(
-            f"s{number} AS (SELECT s.person_id, s.began, min(h.moment) AS moment,"  # noqa: S608  # numbers
-            f" min(epoch(h.moment) - epoch(s.moment)) AS took FROM s{number - 1} s JOIN happened h"
-            f" ON h.person_id = s.person_id AND h.event = ? AND h.moment > s.moment"
-            f" AND h.moment <= s.began + {window} GROUP BY ALL)"
+            # The nearest later moment alone: time grows with the events, not with their square.
+            f"s{number} AS (SELECT s.person_id, s.began, h.moment,"  # noqa: S608  # numbers
+            f" epoch(h.moment) - epoch(s.moment) AS took FROM s{number - 1} s ASOF JOIN"
+            f" (SELECT person_id, moment FROM happened WHERE event = ?) h"
+            f" ON h.person_id = s.person_id AND s.moment < h.moment"
+            f" WHERE h.moment <= s.began + {window})"
         )
         values.append(event)
     rows = [
