@@ -277,7 +277,7 @@ def test_what_the_host_can_not_do_is_its_status() -> None:
     assert answer.refusal == (503, "OptimisticConcurrency")
 
 
-def test_the_session_header_names_the_session_of_all_but_queries() -> None:
+def test_the_session_header_names_the_session_of_a_call() -> None:
     asking = Asking()
     call = {"path": "counters:add", "args": {"name": "a", "by": 1.0}, "format": "json"}
     session = {"x-posthog-session-id": " 0199-af3c "}
@@ -288,4 +288,5 @@ def test_the_session_header_names_the_session_of_all_but_queries() -> None:
     asking.post("/api/action", call | {"path": "counters:add_from_action"}, **session)
     asking.post("/api/mutation", call, **{"x-posthog-session-id": "two words"})
     asking.post("/api/mutation", call)
-    assert asking.deployment.sessions == ["", *["0199-af3c"] * 3, "", ""]
+    asking.post("/api/query", call | {"path": "values:echo"}, **session)
+    assert asking.deployment.sessions == ["", *["0199-af3c"] * 3, "", "", "0199-af3c"]

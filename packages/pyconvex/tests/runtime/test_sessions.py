@@ -98,15 +98,40 @@ def test_an_action_says_it_for_its_own_lines_also_while_it_runs() -> None:
     play(test)
 
 
-def test_the_header_goes_along_with_what_an_action_calls_but_not_to_queries() -> None:
+def test_the_header_goes_along_with_what_an_action_calls_and_queries_dont_see_it() -> None:
     async def test(t: ConvexTest) -> None:
         headers = {"x-posthog-session-id": "s3"}
         answer = await t.fetch("/hook", method="POST", headers=headers)
         assert answer.json() == ["s3", "s3", None]
         ended = dict(sessions(t))
         assert ended == {
-            "POST /hook": "s3", "shop:work": "s3", "shop:order": "s3", "shop:seen": None
+            "POST /hook": "s3", "shop:work": "s3", "shop:order": "s3", "shop:seen": "s3"
         }  # fmt: skip
+
+    play(test)
+
+
+def test_each_caller_of_a_kept_result_is_told_of_with_its_own_session() -> None:
+    async def test(t: ConvexTest) -> None:
+        for session in ("s4", "s5"):
+            answer = await t.fetch(
+                "/hook", method="POST", headers={"x-posthog-session-id": session}
+            )
+            assert answer.status == 200
+        seen = [(r.cached, r.report.session_id) for r in t.run_records if r.path == "shop:seen"]
+        assert seen == [(False, "s4"), (True, "s5")]
+
+    play(test)
+
+
+def test_a_session_that_a_query_named_is_that_of_all_who_get_its_result() -> None:
+    async def test(t: ConvexTest) -> None:
+        for _ in range(2):
+            assert await t.query("shop:seen", session="s6") == "s6"
+        assert [(r.cached, r.report.session_id) for r in t.run_records] == [
+            (False, "s6"),
+            (True, "s6"),
+        ]
 
     play(test)
 

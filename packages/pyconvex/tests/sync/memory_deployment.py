@@ -170,7 +170,7 @@ class MemoryDeployment:
         self.store: dict[str, Any] = {}
         self.durable_ts = FIRST_TS
         self.session_header = ""
-        #: The sessions that calls of mutations and actions came with.
+        #: The sessions that calls came with.
         self.sessions: list[str] = []
         self.watching: set[Watching] = set()
         self.variables: dict[str, str] = {}
@@ -201,6 +201,7 @@ class MemoryDeployment:
 
     async def run_query(self, call: FunctionCall) -> Outcome:
         self._fault(call.path)
+        self.sessions.append(call.session_id)
         return self._query(call)[0].outcome
 
     async def run_mutation(

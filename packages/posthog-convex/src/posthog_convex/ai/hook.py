@@ -6,6 +6,9 @@ invariant: a call in which nothing about AI happens leaves no trace of this.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from types import ModuleType
+
 from posthog_convex.ai import run_spans
 from posthog_convex.ai.instrumentors import enable_all
 from posthog_convex.ai.threads import carry_context
@@ -28,7 +31,7 @@ class AiHook:
             call.run.kept = True
 
 
-def hook() -> AiHook:
+def hook(modules: Sequence[ModuleType]) -> AiHook:
     """For the host: once in a process that runs functions, when the app's modules are there."""
     if enable_all():
         carry_context()

@@ -7,7 +7,7 @@ that fails costs its event and a warning, never the function.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Unpack
 from weakref import WeakKeyDictionary
 
@@ -131,12 +131,15 @@ class Binding:
         seen.add(slot)
         if self._hooks:
             event = flag_called(exposure, now_ms=unobserved_now_ms(), **details)
-            kept = self._hooked(ctx, event)
+            kept = self._hooked(ctx, events.in_session(event, ctx.session_id))
             if kept is None:
                 return
             changed = Exposure.of_event(kept) or exposure
             item = ReportedExposure(
-                self._component.mount, changed.slot(), events.exposure_text(kept)
+                self._component.mount,
+                changed.slot(),
+                events.exposure_text(kept),
+                with_session=ctx.session_id is not None,
             )
         else:
             # The lane makes the event, which most exposures of a value don't become.
@@ -147,15 +150,28 @@ class Binding:
             item = ReportedExposure(self._component.mount, slot, seen=seen_value)
         ctx.report(reported.EXPOSURE, reported.to_item(item), each_caller=True)
 
-    def _hooked(self, ctx: Ctx, event: Event) -> Event | None:
+    @property
+    def mount(self) -> str:
+        """Where the app has mounted the component."""
+        return self._component.mount
+
+    @property
+    def has_hooks(self) -> bool:
+        """Whether there is a `before_send`."""
+        return bool(self._hooks)
+
+    def hooked(self, event: Event, warn: Callable[[str], None]) -> Event | None:
         """The event as the hooks leave it; None when one drops it, or fails."""
         name = event["event"]
         try:
             return _through(self._hooks, event)
         except Exception as error:
             problem = f"{type(error).__name__}: {error}"
-            ctx.log("warn", f"posthog: before_send failed, event {name!r} is dropped. {problem}")
+            warn(f"posthog: before_send failed, event {name!r} is dropped. {problem}")
             return None
+
+    def _hooked(self, ctx: Ctx, event: Event) -> Event | None:
+        return self.hooked(event, lambda text: ctx.log("warn", text))
 
     def _warn_once(self, ctx: Ctx, about: object, text: str) -> None:
         """Log a warning, unless this process has logged one about the same."""

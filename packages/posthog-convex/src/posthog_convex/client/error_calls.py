@@ -13,6 +13,7 @@ from typing import Any
 from posthog_convex import events
 from posthog_convex.client.arguments import Ctx, Groups, unobserved_now_ms
 from posthog_convex.client.binding import Binding
+from posthog_convex.client.uncaught import mark_reported
 from posthog_convex.component import reported
 from posthog_convex.component.reported import ReportedException
 from posthog_convex.events import Properties, Stamp
@@ -73,6 +74,7 @@ class ErrorCalls(Binding):
             for_caller,
         )
         ctx.report(reported.EXCEPTION, reported.to_item(item), durable=True)
+        mark_reported(found, self.mount, uuid)
         return uuid
 
     async def _whose_error(self, ctx: Ctx, distinct_id: str | None) -> tuple[str | None, bool]:

@@ -15,6 +15,7 @@ import msgspec
 from posthog_convex import events
 from posthog_convex.component import errors, reported
 from posthog_convex.component.batches import batch_request, checked_text, classify_batch
+from posthog_convex.component.flood import Flood
 from posthog_convex.component.once import Once
 from posthog_convex.component.reported import Seen, exception_of, exposure_of, is_for
 from posthog_convex.component.settings import captures_uncaught
@@ -31,8 +32,8 @@ class ReportLane(RunLogLane):
     """Carries errors and exposures to PostHog.
 
     Uncaught errors of every function of the deployment are sent, unless
-    `POSTHOG_DISABLE_EXCEPTION_AUTOCAPTURE` is set. An error that a function reported by hand before
-    is that report.
+    `POSTHOG_DISABLE_EXCEPTION_AUTOCAPTURE` is set, and so many of one kind a minute. An error that
+    a function reported by hand before is that report.
     """
 
     reads = (UNCAUGHT, reported.EXCEPTION, reported.EXPOSURE, reported.EXPOSED)
@@ -40,6 +41,7 @@ class ReportLane(RunLogLane):
 
     def __init__(self) -> None:
         self._once = Once()
+        self._flood = Flood(lambda level, text: self.log(level, text))
 
     def admit(self, entry: RunEntry) -> bool:
         match entry.kind:
@@ -54,11 +56,20 @@ class ReportLane(RunLogLane):
                 return self._admit_exposure(entry)
 
     def encode(self, entries: Sequence[RunEntry], env: Mapping[str, str]) -> Request | None:
-        found = [text for entry in entries for text in event_texts(entry, env)]
+        found = [text for entry in entries for text in self._texts(entry, env)]
         return batch_request(found, env) if found else None
 
     def classify(self, response: Response) -> Verdict:
         return classify_batch(response)
+
+    def _texts(self, entry: RunEntry, env: Mapping[str, str]) -> Iterator[str]:
+        if not _is_uncaught(entry):
+            yield from event_texts(entry, env)
+            return
+        for event in error_events(entry, env):
+            kept = self._flood.admitted(entry.id, event, entry.run, env)
+            if kept is not None:
+                yield events.exception_text(kept)
 
     def _first_of_error(self, error: str, entry: RunEntry) -> bool:
         return self._once.take(f"error {error}", by=entry.id)
@@ -76,24 +87,39 @@ class ReportLane(RunLogLane):
 
 def event_texts(entry: RunEntry, env: Mapping[str, str]) -> Iterator[str]:
     """The event's JSON text, if there is one to send."""
-    match entry.kind:
-        case "exception":
-            if captures_uncaught(env) and isinstance(entry.value, ExceptionReport):
-                yield events.exception_text(errors.uncaught(entry.value, entry.run))
-        case reported.EXCEPTION:
-            by_hand = exception_of(entry.value)
-            if by_hand is not None and by_hand.event is not None:
-                event = json.loads(by_hand.event)
-                for_caller = by_hand.for_caller
-                made = errors.reported(event, entry.run, for_caller=for_caller)
-                yield events.exception_text(made)
-        case _:
-            exposure = exposure_of(entry.value)
-            if exposure is not None and exposure.event is not None:
-                yield checked_text(exposure.event)
-            elif exposure is not None and exposure.seen is not None:
-                event = _event_of(exposure.seen, entry.run.ts_ms)
-                yield events.exposure_text(events.in_session(event, entry.run.report.session_id))
+    if entry.kind in (UNCAUGHT, reported.EXCEPTION):
+        yield from map(events.exception_text, error_events(entry, env))
+        return
+    exposure, session_id = exposure_of(entry.value), entry.run.report.session_id
+    if exposure is not None and exposure.event is not None:
+        text = checked_text(exposure.event)
+        if session_id is not None and not exposure.with_session:
+            text = events.exposure_text(events.in_session(json.loads(text), session_id))
+        yield text
+    elif exposure is not None and exposure.seen is not None:
+        event = _event_of(exposure.seen, entry.run.ts_ms)
+        yield events.exposure_text(events.in_session(event, session_id))
+
+
+def error_events(entry: RunEntry, env: Mapping[str, str]) -> Iterator[Event]:
+    """The event of an error, if there is one to send."""
+    if _is_uncaught(entry) and not captures_uncaught(env):
+        return
+    if isinstance(entry.value, ExceptionReport):
+        yield errors.uncaught(entry.value, entry.run)
+        return
+    told = exception_of(entry.value)
+    if told is not None and told.event is not None:
+        event = json.loads(told.event)
+        yield errors.reported(event, entry.run, for_caller=told.for_caller)
+
+
+def _is_uncaught(entry: RunEntry) -> bool:
+    """Whether an error left its function, and nobody reported it by hand."""
+    if entry.kind == reported.EXCEPTION:
+        told = exception_of(entry.value)
+        return told is not None and told.uncaught
+    return entry.kind == UNCAUGHT
 
 
 def _event_of(seen: Seen, now_ms: float) -> Event:

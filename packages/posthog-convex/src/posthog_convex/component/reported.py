@@ -20,7 +20,7 @@ EXPOSED = "posthog.exposed"
 
 
 class ReportedException(msgspec.Struct, frozen=True):
-    """An error that a function reported by hand."""
+    """An error that a function reported by hand, or that the app's hooks saw leave one."""
 
     mount: str
     #: The host's id of the error, the same wherever the error is met.
@@ -30,6 +30,8 @@ class ReportedException(msgspec.Struct, frozen=True):
     event: str | None
     #: Whether the event belongs to whoever the run turns out to be for.
     for_caller: bool = False
+    #: Whether it left its function uncaught, and is told here as the app's hooks leave it.
+    uncaught: bool = False
 
 
 class Seen(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -56,6 +58,8 @@ class ReportedExposure(msgspec.Struct, frozen=True, omit_defaults=True):
     slot: str
     #: The event as JSON text, where hooks of the app had to see it.
     event: str | None = None
+    #: Whether they saw the run's session too, so that what they left of it counts.
+    with_session: bool = False
     #: What the event is made of, if it is sent; most are not, as they were sent before.
     seen: Seen | None = None
 

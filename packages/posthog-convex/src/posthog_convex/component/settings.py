@@ -13,6 +13,10 @@ DEFAULT_POLL_INTERVAL_S = 60.0
 #: Every poll is billed as ten requests: nobody means less than this.
 LEAST_POLL_INTERVAL_S = 1.0
 
+#: As many of one kind as PostHog's Python SDK lets through once its burst is used up.
+DEFAULT_ERRORS_PER_MINUTE = 60.0
+UNLIMITED = "unlimited"
+
 _YES = frozenset({"1", "true", "yes", "on"})
 
 
@@ -24,6 +28,31 @@ def is_disabled(env: Mapping[str, str]) -> bool:
 def captures_uncaught(env: Mapping[str, str]) -> bool:
     """Whether errors that leave their functions are sent to PostHog."""
     return env.get("POSTHOG_DISABLE_EXCEPTION_AUTOCAPTURE", "").strip().lower() not in _YES
+
+
+def errors_per_minute(env: Mapping[str, str]) -> tuple[float | None, str | None]:
+    """How many uncaught errors of one kind are sent, and a complaint about an unreadable setting.
+
+    None is without a limit.
+
+    >>> errors_per_minute({"POSTHOG_EXCEPTION_AUTOCAPTURE_PER_MINUTE": "unlimited"})
+    (None, None)
+    """
+    text = env.get("POSTHOG_EXCEPTION_AUTOCAPTURE_PER_MINUTE", "").strip()
+    if not text:
+        return DEFAULT_ERRORS_PER_MINUTE, None
+    if text.lower() == UNLIMITED:
+        return None, None
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if math.isfinite(number) and number >= 1:
+        return number, None
+    return DEFAULT_ERRORS_PER_MINUTE, (
+        f"POSTHOG_EXCEPTION_AUTOCAPTURE_PER_MINUTE is {text!r}, which is neither a number of at "
+        f"least 1 nor {UNLIMITED!r}; using {DEFAULT_ERRORS_PER_MINUTE:g}"
+    )
 
 
 def misplaced_key(env: Mapping[str, str]) -> str | None:

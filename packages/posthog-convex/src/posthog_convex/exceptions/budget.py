@@ -31,9 +31,17 @@ class Budget:
     2
     """
 
-    def __init__(self, *, sample_rate: float = 1.0, per_minute: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        sample_rate: float = 1.0,
+        per_minute: float | None = None,
+        at_once: int | None = None,
+    ) -> None:
         self._sample_rate = sample_rate
         self._per_minute = per_minute
+        #: Of one kind that was quiet: as many as a minute has, if left out.
+        self._at_once = float(per_minute or 0) if at_once is None else float(at_once)
         self._kinds: OrderedDict[str, _Kind] = OrderedDict()
         #: Errors that were not let through.
         self.left_out = 0
@@ -41,7 +49,7 @@ class Budget:
     def decide(self, uuid: str, kind: str, now_s: float) -> int | None:
         """None for an error that is left out; otherwise send it, and it is told how many of its
         kind were left out since the last one."""
-        known = self._kinds.pop(kind, None) or _Kind(float(self._per_minute or 0), now_s)
+        known = self._kinds.pop(kind, None) or _Kind(self._at_once, now_s)
         self._kinds[kind] = known
         if len(self._kinds) > MAX_KINDS:
             self._kinds.popitem(last=False)
@@ -55,10 +63,9 @@ class Budget:
     def _has_room(self, known: _Kind, now_s: float) -> bool:
         if self._per_minute is None:
             return True
-        most = float(self._per_minute)
         passed_s = max(0.0, now_s - known.since_s)
-        known.room = min(most, known.room + passed_s * most / _MINUTE_S)
-        known.since_s = now_s
+        known.room = min(self._at_once, known.room + passed_s * self._per_minute / _MINUTE_S)
+        known.since_s = max(now_s, known.since_s)
         if known.room < 1.0:
             return False
         known.room -= 1.0

@@ -7,7 +7,7 @@ lane holds no state that matters; its queue, its component's tables and its vari
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Protocol
 
 import msgspec
@@ -83,6 +83,8 @@ class RunLogLane:
     limits: Limits = Limits()
     #: The path of the component instance that declares the lane; set before anything is called.
     component: str = ""
+    #: Logs a line for whoever runs the server, at "info", "warn" or "error"; set like `component`.
+    log: Callable[[str, str], None] = staticmethod(lambda level, text: None)
 
     def admit(self, entry: RunEntry) -> bool:
         """Whether to send this entry; asked once for each as it is read, in order.

@@ -276,6 +276,7 @@ class RunLogRunner(DrainRunner[EntryRow]):
         kept = Cursors(run_log.folder).get(cursor_key(component, path))
         cursor = START if kept is None else kept.position
         super().__init__(component, lane, world, cursor)
+        lane.log = self.log
         self._path = path
         self._encode = lane.encode
         self._entries = AdmittedEntries(run_log, lane, cursor)

@@ -127,7 +127,8 @@ class Ctx:
 
         It comes with HTTP calls of mutations, actions and HTTP actions in the header that
         `define_app(session_header=…)` names, goes along with what an action calls, or is what
-        `set_session_id` said. Queries run once for everybody, so no header reaches them.
+        `set_session_id` said. Queries run once for everybody, so they see no header: what they
+        report is of the session of whoever asked over HTTP all the same.
         """
         return self._run.session_id
 

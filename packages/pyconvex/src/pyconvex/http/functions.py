@@ -149,7 +149,7 @@ class FunctionRoutes:
             # A function that is not there stays a query, and the host says that it is not there.
             found = self._host.kind_of(call.component, call.path, public_only=call.public_only)
             call = msgspec.structs.replace(call, kind=found or "query")
-        if call.kind != "query" and (header := self._host.session_header):
+        if header := self._host.session_header:
             session = session_id_in(request.header(header.encode("ascii")))
             call = msgspec.structs.replace(call, session_id=session)
         if given := request.header(b"traceparent"):

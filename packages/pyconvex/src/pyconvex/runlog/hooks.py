@@ -3,23 +3,32 @@
 Owns the interface and finding who offers it: the entry point group `pyconvex.isolate_hooks`. Never
 lets a hook's mistake reach the function. One invariant: without hooks a call makes nothing of this.
 
-An entry point names a function that is called once in each process that runs functions, after the
-app was imported and before anything is forked; it returns an `IsolateHook`, or None when there is
-nothing to do here.
+An entry point names a function that is called with the app's modules, once in each process that
+runs functions, after the app was imported and before anything is forked; it returns an
+`IsolateHook`, or None when there is nothing to do here.
 """
 
 from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
-from typing import Any, Final, Protocol
+from types import ModuleType
+from typing import Any, Final, NamedTuple, Protocol
 
+from pyconvex.runlog.exceptions import ExceptionReport
 from pyconvex.runlog.report import Items
 from pyconvex.runlog.traces import TraceContext, span_id_of, trace_id_of
 
 GROUP: Final = "pyconvex.isolate_hooks"
+
+
+class Whose(NamedTuple):
+    """The person and the session of a run; None where nobody named one."""
+
+    user_id: str | None
+    session_id: str | None
 
 
 class CallScope:
@@ -32,6 +41,7 @@ class CallScope:
         "attempt",
         "call",
         "component",
+        "describe",
         "env",
         "execution_id",
         "kind",
@@ -41,6 +51,7 @@ class CallScope:
         "request_id",
         "state",
         "trace",
+        "whose",
     )
 
     def __init__(
@@ -58,6 +69,8 @@ class CallScope:
         items: Items,
         env: Callable[[str], str | None],
         now_ns: Callable[[], int],
+        describe: Callable[[BaseException], ExceptionReport],
+        whose: Callable[[], Whose],
     ) -> None:
         #: "query", "mutation", "action" or "http_action".
         self.kind = kind
@@ -78,6 +91,10 @@ class CallScope:
         self.env = env
         #: The time in nanoseconds since 1970, which goes on also where the function's stands still.
         self.now_ns = now_ns
+        #: Describes an error of this run, under the id that the run reports it with.
+        self.describe = describe
+        #: Whose the run is, as is known by now: asking is not looking who calls.
+        self.whose = whose
         #: For the hook.
         self.state: Any = None
         self._trace_id = self._span_id = ""
@@ -87,6 +104,13 @@ class CallScope:
         False when there is no room for it.
         """
         return self._items.add_packed(kind, self.component, packed, durable=durable)
+
+    def report(
+        self, kind: str, value: Any, *, durable: bool = False, component: str | None = None
+    ) -> bool:
+        """The same of plain data, also in the name of another component than the call's."""
+        told_by = self.component if component is None else component
+        return self._items.add(kind, told_by, value, durable=durable, each_caller=False)
 
     @property
     def trace_id(self) -> str:
@@ -126,12 +150,12 @@ class IsolateHook(Protocol):
         """A function that this call ran as a run of its own has kept spans of this trace."""
 
 
-def load_hooks() -> tuple[IsolateHook, ...]:
-    """The hooks of all installed packages."""
+def load_hooks(modules: Sequence[ModuleType]) -> tuple[IsolateHook, ...]:
+    """The hooks of all installed packages, for the app of these modules."""
     found: list[IsolateHook] = []
     for point in entry_points(group=GROUP):
         try:
-            hook = point.load()()
+            hook = point.load()(modules)
         except Exception:
             traceback.print_exc()
             print(f"The isolate hook {point.name} can't be used.", file=sys.stderr)

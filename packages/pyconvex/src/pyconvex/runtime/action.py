@@ -35,6 +35,7 @@ from pyconvex.functions.scheduler import Retry, When
 from pyconvex.identity import Identity
 from pyconvex.runlog import ExceptionReport, LogLine, LogLines, Report, Usage
 from pyconvex.runlog.exceptions import Describer, ErrorIds
+from pyconvex.runlog.hooks import Whose
 from pyconvex.runlog.report import Item, Items
 from pyconvex.runlog.traces import TraceContext
 from pyconvex.runtime import handles, messages, purity, scheduling
@@ -316,7 +317,16 @@ class Reporting:
         self._start = start
         #: None without hooks.
         self.tracing = (
-            Tracing(image.hooks, start, self.items, time.time_ns) if image.hooks else None
+            Tracing(
+                image.hooks,
+                start,
+                self.items,
+                time.time_ns,
+                self.describer.describe,
+                lambda: Whose(self.user_id(), person.session_id),
+            )
+            if image.hooks
+            else None
         )
         self._began = perf_counter()
 

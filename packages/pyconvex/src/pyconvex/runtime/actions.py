@@ -131,7 +131,7 @@ class Actions:
             depth=action.depth + 1,
             parent=execution_id,
             job=_caller_of(action.job),
-            session_id="" if out.kind == "query" else action.session_id,
+            session_id=action.session_id,
             trace=_trace_of(action, execution_id, out),
         )
         try:

@@ -84,12 +84,14 @@ class AppImage:
     user_id: UserIdRule | None = None
     #: Whether reports of errors show local variables.
     report_variables: bool = False
+    #: The app's own modules.
+    modules: tuple[ModuleType, ...] = ()
     #: What other packages do around each call.
     hooks: tuple[IsolateHook, ...] = ()
 
     def hooked(self) -> AppImage:
         """The same, with the hooks of installed packages; before the process is forked."""
-        return replace(self, hooks=load_hooks())
+        return replace(self, hooks=load_hooks(self.modules))
 
 
 def analyse(
@@ -124,7 +126,11 @@ def describe(modules: Mapping[str, ModuleType], version: str) -> AppImage:
     auth = AuthSpec(_providers(modules, app), app.user_id is not None)
     _check_own_tokens(modules, auth)
     return AppImage(
-        images, AppSpec(specs, auth, app.session_header), app.user_id, app.report_variables
+        images,
+        AppSpec(specs, auth, app.session_header),
+        app.user_id,
+        app.report_variables,
+        tuple(modules.values()),
     )
 
 

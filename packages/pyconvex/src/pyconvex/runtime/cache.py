@@ -45,6 +45,8 @@ class Execution:
     #: What each further caller's report gets, and the person that the result belongs to.
     offers: tuple[Item, ...] = ()
     user_id: str | None = None
+    #: The session that the function named.
+    session_id: str | None = None
 
     @cached_property
     def reads(self) -> ReadSet:

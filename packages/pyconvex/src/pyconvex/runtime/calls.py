@@ -77,8 +77,8 @@ class FunctionCall(msgspec.Struct, frozen=True, kw_only=True):
     #: The execution that made the call, of an action; "" for who calls from outside.
     parent: str = ""
     job: JobRef | None = None
-    #: The session of the client's analytics that it came from, as a header said; never of queries,
-    #: which run once for everybody.
+    #: The session of the client's analytics that it came from, as a header said. Queries, which run
+    #: once for everybody, never see it: it is what is told of this call alone.
     session_id: str = ""
     #: Where in which trace it was called.
     trace: TraceContext = NO_TRACE

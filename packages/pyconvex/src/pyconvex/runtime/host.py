@@ -362,7 +362,7 @@ class Host:
         # Nobody waits: what is told to last was told by the execution itself.
         outcome = execution.result.outcome
         error = outcome.message if isinstance(outcome, Failure) else ""
-        self._reports.tell(self._reports.served(call, execution.offers, execution.user_id, error))
+        self._reports.tell(self._reports.served(call, execution, error))
 
     async def _run_current(
         self, call: FunctionCall, journal: str | None = None, work: Work | None = None
@@ -405,6 +405,7 @@ class Host:
             self._steady_s() + TIMED_RESULT_AGE_S if finished.observed_time else math.inf,
             offers_of(finished.report),
             finished.report.user_id,
+            finished.report.session_id,
         )
 
     async def _lost(
@@ -472,7 +473,8 @@ class Host:
             journal=journal,
             execution_id=self._reports.new_execution_id(),
             job=call.job,
-            session_id=call.session_id,
+            # What a query saw would be everybody's who asks the same.
+            session_id="" if call.kind == "query" else call.session_id,
             trace=call.trace,
             attempt=call.attempt,
         )

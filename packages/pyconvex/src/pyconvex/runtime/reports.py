@@ -32,6 +32,22 @@ class Keeper(Protocol):
         """Take a record; what is returned is awaited before the outcome leaves the server."""
 
 
+class Served(Protocol):
+    """A result that was there already (`pyconvex.runtime.cache.Execution`)."""
+
+    @property
+    def offers(self) -> tuple[Item, ...]:
+        """What each further caller's report gets."""
+
+    @property
+    def user_id(self) -> str | None:
+        """The person that the result belongs to."""
+
+    @property
+    def session_id(self) -> str | None:
+        """The session that the function named."""
+
+
 class KeepsNothing:
     """For hosts without a run log."""
 
@@ -100,7 +116,7 @@ class RunReports:
             # An HTTP action's bodies don't pass this way.
             args_bytes=0 if call.kind == "http_action" else len(call.args),
             result_bytes=0 if finished.value is None else len(finished.value),
-            report=finished.report,
+            report=_of_session(finished.report, call),
             told=told,
             retries=retries,
             queue_length=call.queue_length,
@@ -207,13 +223,7 @@ class RunReports:
             ),
         )
 
-    def served(
-        self,
-        call: FunctionCall,
-        offers: tuple[Item, ...],
-        user_id: str | None,
-        error: str = "",
-    ) -> RunRecord:
+    def served(self, call: FunctionCall, execution: Served, error: str = "") -> RunRecord:
         """The record of a caller that was given a result which was there already."""
         now_ms = self._now_ms()
         return RunRecord(
@@ -233,7 +243,11 @@ class RunReports:
             error=error,
             identity=_kind_of(call.identity),
             args_bytes=len(call.args),
-            report=Report(items=offers, user_id=user_id),
+            report=Report(
+                items=execution.offers,
+                user_id=execution.user_id,
+                session_id=execution.session_id or call.session_id or None,
+            ),
         )
 
     def tell(self, record: RunRecord) -> Awaitable[None] | None:
@@ -247,6 +261,13 @@ class RunReports:
         waiting = self._keeper.keep(record)
         if waiting is not None:
             await waiting
+
+
+def _of_session(report: Report, call: FunctionCall) -> Report:
+    """The report, of the session that the caller of a query named where the query named none."""
+    if call.kind != "query" or report.session_id is not None or not call.session_id:
+        return report
+    return msgspec.structs.replace(report, session_id=call.session_id)
 
 
 def query_reason(call: FunctionCall, *, again: bool = False) -> str:

@@ -34,7 +34,7 @@ from pyconvex.functions.schema import schema_check
 from pyconvex.identity import Identity
 from pyconvex.runlog import ExceptionReport, LogLines, Report, Usage
 from pyconvex.runlog.exceptions import Describer, ErrorIds
-from pyconvex.runlog.hooks import CallScope
+from pyconvex.runlog.hooks import CallScope, Whose
 from pyconvex.runlog.report import Items, encode_value
 from pyconvex.runlog.traces import TraceContext
 from pyconvex.runtime import (
@@ -117,6 +117,8 @@ class PureRun:
             self.start,
             self.items,
             lambda: offset_ns + purity.real_steady_ns() - began_ns,
+            lambda error: self.describer.describe(error),
+            lambda: Whose(self._user_id(), self._person.session_id),
         )
 
     @cached_property

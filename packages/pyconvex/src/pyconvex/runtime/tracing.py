@@ -10,7 +10,8 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from pyconvex.runlog.hooks import CallScope, IsolateHook
+from pyconvex.runlog.exceptions import ExceptionReport
+from pyconvex.runlog.hooks import CallScope, IsolateHook, Whose
 from pyconvex.runlog.report import Items
 from pyconvex.runlog.traces import TraceContext, span_id_of, trace_id_of
 from pyconvex.runtime import messages
@@ -27,11 +28,15 @@ class Tracing:
         start: messages.Start,
         items: Items,
         now_ns: Callable[[], int],
+        describe: Callable[[BaseException], ExceptionReport],
+        whose: Callable[[], Whose],
     ) -> None:
         self._hooks = hooks
         self._start = start
         self._items = items
         self._now_ns = now_ns
+        self._describe = describe
+        self._whose = whose
         self._calls = 0
         #: The call that is the run itself.
         self.top: CallScope | None = None
@@ -54,6 +59,8 @@ class Tracing:
             items=self._items,
             env=env,
             now_ns=self._now_ns,
+            describe=self._describe,
+            whose=self._whose,
         )
         self._calls += 1
         if self.top is None:
