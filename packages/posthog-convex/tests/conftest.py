@@ -61,10 +61,13 @@ def hook(event):
     return event
 
 
-silent = PostHog(components.posthog, before_send=lambda event: None)
 showing = PostHog(components.posthog, capture_exception_code_variables=True)
 quiet = PostHog(components.posthog, send_feature_flag_events=False)
-hooked = PostHog(components.posthog, identify=lambda ctx: "callback", before_send=[hook])
+
+
+class Apart:  # not at the top of the module, so uncaught errors don't pass their hooks
+    silent = PostHog(components.posthog, before_send=lambda event: None)
+    hooked = PostHog(components.posthog, identify=lambda ctx: "callback", before_send=[hook])
 """
 
 SHOP = """
@@ -74,7 +77,7 @@ import msgspec
 
 from pyconvex import ActionCtx, MutationCtx, QueryCtx, action, internal_mutation, mutation, query
 
-from .posthog import hooked, posthog, quiet, showing, silent
+from .posthog import Apart, posthog, quiet, showing
 
 
 @mutation
@@ -111,7 +114,7 @@ async def identify(ctx: MutationCtx, options: Any) -> str:
 
 @mutation
 async def capture_hooked(ctx: MutationCtx, name: str) -> str:
-    return await hooked.capture(ctx, name, distinct_id="explicit")
+    return await Apart.hooked.capture(ctx, name, distinct_id="explicit")
 
 
 @query
@@ -225,7 +228,7 @@ async def fail_in_action(ctx: ActionCtx, then: str, options: Any) -> str:
 
 @mutation
 async def fail_hooked(ctx: MutationCtx, then: str, options: Any) -> str:
-    return await report(ctx, silent, then, options)
+    return await report(ctx, Apart.silent, then, options)
 
 
 @mutation
@@ -277,7 +280,7 @@ async def quiet_flag(ctx: QueryCtx, key: str) -> Any:
 
 @query
 async def hooked_flag(ctx: QueryCtx, key: str) -> Any:
-    return await hooked.get_feature_flag(ctx, key)
+    return await Apart.hooked.get_feature_flag(ctx, key)
 
 
 @mutation

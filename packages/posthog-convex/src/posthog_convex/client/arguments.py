@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias, TypedDict
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import msgspec
 
@@ -75,10 +76,12 @@ class SendFeatureFlags(msgspec.Struct, frozen=True, kw_only=True):
 def stamp_of(given: Stamped) -> events.Stamp:
     """The uuid and time of an event, as given or made now. Raises `EventError`."""
     check(given, Stamped)
-    now_ms = int(time.time() * 1000)
+    now_ms = time.time_ns() // 1_000_000
     uuid, timestamp = given.get("uuid"), given.get("timestamp")
     return events.Stamp(
-        events.event_uuid(now_ms, uuid4().int) if uuid is None else events.checked_uuid(uuid),
+        events.event_uuid(now_ms, int.from_bytes(os.urandom(10)))
+        if uuid is None
+        else events.checked_uuid(uuid),
         events.iso_timestamp(now_ms if timestamp is None else timestamp),
     )
 
@@ -128,7 +131,7 @@ def group_keys(about: About) -> dict[str, str]:
 
 def check(given: Mapping[str, Any], known: type) -> None:
     """Refuse a keyword that is none."""
-    unknown = sorted(given.keys() - known.__annotations__.keys())
-    if unknown:
+    if not given.keys() <= known.__annotations__.keys():
+        unknown = sorted(given.keys() - known.__annotations__.keys())
         names = ", ".join(known.__annotations__)
         raise TypeError(f"unexpected keyword argument {unknown[0]!r}; there are {names}")

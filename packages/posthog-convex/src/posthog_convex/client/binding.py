@@ -83,8 +83,9 @@ class Binding:
 
     async def _person(self, ctx: Ctx, distinct_id: str | None) -> str | None:
         """Whose call it is; `ctx.user_id` comes last, because reading it makes a query theirs."""
-        chosen = await self._chosen_person(ctx, distinct_id)
-        return ctx.user_id if chosen is None else chosen
+        if self._identify is not None:
+            distinct_id = await self._chosen_person(ctx, distinct_id)
+        return ctx.user_id if distinct_id is None else distinct_id
 
     async def _chosen_person(self, ctx: Ctx, distinct_id: str | None) -> str | None:
         """Whose call it is, as far as the app says so."""
@@ -171,6 +172,8 @@ class Binding:
             return None
 
     def _hooked(self, ctx: Ctx, event: Event) -> Event | None:
+        if not self._hooks:
+            return event
         return self.hooked(event, lambda text: ctx.log("warn", text))
 
     def _warn_once(self, ctx: Ctx, about: object, text: str) -> None:

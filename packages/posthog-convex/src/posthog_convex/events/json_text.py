@@ -24,10 +24,11 @@ def to_json(event: Mapping[str, Any]) -> str:
         text = _encode(event).decode()
     except (UnicodeEncodeError, OverflowError, TypeError, ValueError):
         text = json.dumps(event, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    size = len(text)
     if not text.isascii():
         # Half of a surrogate pair has no UTF-8 form.
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    size = len(text.encode())
+        size = len(text.encode())
     if size > MAX_EVENT_BYTES:
         raise EventError(
             f"event {event.get('event')!r} is {size} bytes, more than the {MAX_EVENT_BYTES} that "

@@ -20,6 +20,7 @@ Properties = Mapping[str, Any]
 _MAX_DEPTH = 64
 #: Whole numbers up to here are exact in a double.
 _EXACT_INTEGERS = 2**53
+_AS_THEY_ARE = frozenset({str, int, bool, type(None)})
 
 
 class EventError(ValueError):
@@ -70,10 +71,15 @@ def _value(value: Any, path: str, depth: int) -> Any:
 
 
 def _object(value: Mapping[Any, Any], path: str, depth: int) -> dict[str, Any]:
-    for key in value:
+    made: dict[str, Any] = {}
+    for key, each in value.items():
         if not isinstance(key, str):
             raise EventError(f"{path} has the key {key!r}: property names are text")
-    return {str.__str__(key): _value(v, f"{path}[{key!r}]", depth) for key, v in value.items()}
+        # Most values are their own JSON, and a path is for errors.
+        if type(each) not in _AS_THEY_ARE:
+            each = _value(each, f"{path}[{key!r}]", depth)
+        made[key if type(key) is str else str.__str__(key)] = each
+    return made
 
 
 def _number(value: float, path: str) -> float | int:

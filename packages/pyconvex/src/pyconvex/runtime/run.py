@@ -96,6 +96,8 @@ class PureRun:
         #: What the function raised; of use only in this process.
         self.raised: BaseException | None = None
         self._stale = False
+        #: Components whose code was found to be the one in force, as it is for the whole run.
+        self._checked: dict[str, Namespace] = {}
         self._person = Person(who, image.user_id, start.session_id)
         self._scheduled = scheduling.Budget()
         self._pager = Pager(start.cursor_secret, start.journal)
@@ -295,11 +297,15 @@ class PureRun:
 
     def _check_version(self, path: str) -> Namespace:
         """The component's tables, provided that this process has the code that is in force."""
+        namespace = self._checked.get(path)
+        if namespace is not None:
+            return namespace
         namespace = self.transaction.namespace(path)
         image = self.image.components.get(path)
         if namespace.component_version() != (image.version if image else None):
             self._stale = True  # kept, in case a handler catches the error
             raise StaleImageError
+        self._checked[path] = namespace
         return namespace
 
     def schedule(self, caller: Callee, when: When, target: Any, arguments: Any, retry: Any) -> str:
