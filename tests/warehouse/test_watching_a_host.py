@@ -188,4 +188,5 @@ def test_a_watch_carries_commits_and_outlives_the_host(host: Host) -> None:
     done = command(host, "status")
     assert done.returncode == 0
     assert "1,020  orders" in done.stdout
+    assert "of 14.0 days that it is good for" in done.stdout, "as the host says"
     assert host.key not in done.stdout + done.stderr

@@ -97,9 +97,13 @@ def test_a_sync_goes_on_over_a_kill_and_a_restart(tmp_path: Path) -> None:
         assert it.server._exporter.pid not in (None, pid)
         assert second["syncId"] == first["syncId"]
         seen["rows"] = rows_of(first) + rows_of(second)
+        seen["sync"] = first["syncId"]
         seen["cursor"] = second["pagination"]["nextCursor"]
 
     async def goes_on(it: Deployment) -> None:
+        listed = (await it.client.get("/api/v1/data/list_active_syncs")).json()["syncs"]
+        assert [sync["syncId"] for sync in listed] == [seen["sync"]], "a restart forgets no sync"
+        assert listed[0]["status"]["type"] == "snapshotting"
         page = (await it.sync({"cursor": seen["cursor"]})).json()
         rows = seen["rows"] + rows_of(page)
         assert page["status"]["type"] == "upToDate"
@@ -108,6 +112,51 @@ def test_a_sync_goes_on_over_a_kill_and_a_restart(tmp_path: Path) -> None:
 
     with_deployment(tmp_path, begins)
     with_deployment(tmp_path, goes_on)
+
+
+def test_a_deleted_table_is_gone_and_comes_anew(tmp_path: Path) -> None:
+    async def story(it: Deployment) -> None:
+        await it.add("notes", 3)
+        await it.add("kept", 1)
+        asks = {"tellDropped": True, "tellRetention": True}
+        page = (await it.sync(asks)).json()
+        assert page["retention"] == 14 * 86_400
+        gone = await it.client.post("/api/delete_tables", json={"tableNames": ["notes"]})
+        assert gone.status_code == 200, gone.text
+        asks["cursor"] = page["pagination"]["nextCursor"]
+        page = (await it.sync(asks)).json()
+        assert page["dropped"] == [{"component": "", "table": "notes"}]
+        await it.add("notes", 1)
+        asks["cursor"] = page["pagination"]["nextCursor"]
+        page = (await it.sync(asks)).json()
+        assert page["truncates"] == [{"component": "", "table": "notes"}]
+        assert len(page["values"]) == 1
+        for names in (["kept", "nothing"], ["_data_syncs"]):
+            answer = await it.client.post("/api/delete_tables", json={"tableNames": names})
+            assert (answer.status_code, answer.json()["code"]) == (400, "TableNotFound")
+        listed = (await it.client.get("/api/get_table_column_names")).json()["byComponent"][""]
+        assert [table["name"] for table in listed] == ["kept", "notes"], "all of them or none"
+        it.client.headers.pop("authorization")
+        answer = await it.client.post("/api/delete_tables", json={"tableNames": ["kept"]})
+        assert answer.status_code in (401, 403)
+
+    with_deployment(tmp_path, story)
+
+
+def test_a_cursor_from_the_older_endpoint_goes_on(tmp_path: Path) -> None:
+    async def story(it: Deployment) -> None:
+        await it.add("notes", 3)
+        walked = (await it.client.post("/api/list_snapshot", json={})).json()
+        await it.add("notes", 2)
+        converted = await it.client.post(
+            "/api/data_sync_cursor_from_deltas", json={"cursor": walked["snapshot"]}
+        )
+        page = (await it.sync({"cursor": converted.json()["cursor"]})).json()
+        assert (page["status"]["type"], page["truncates"]) == ("upToDate", [])
+        rows = {row["_id"] for row in walked["values"]} | {id for _, id in rows_of(page)}
+        assert (len(walked["values"]), len(page["values"]), len(rows)) == (3, 2, 5)
+
+    with_deployment(tmp_path, story)
 
 
 def test_lines_and_gzip_say_the_same(tmp_path: Path) -> None:

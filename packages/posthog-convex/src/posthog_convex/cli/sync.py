@@ -50,7 +50,7 @@ def init(
 ) -> None:
     """Ask what is needed, test the connection, and write a config file without secrets."""
     from posthog_convex.warehouse import opening
-    from posthog_convex.warehouse.config import with_retention, write
+    from posthog_convex.warehouse.config import write
 
     if path.exists():
         click.confirm(f"{path} is there already. Write it anew?", abort=True)
@@ -64,8 +64,6 @@ def init(
         names = ", ".join(str(ref) for ref in found.tables[:12])
         more = f" and {len(found.tables) - 12} more" if len(found.tables) > 12 else ""
         click.echo(f"Tables: {names or 'none yet'}{more}.")
-    if found.ours:
-        config = with_retention(config, 14.0)
     path.write_text(write(config))
     click.echo(f"Wrote {path}. Next: posthog-convex sync run")
 
@@ -123,11 +121,13 @@ def status(path: Path) -> None:
         config = configs.read(path)
         destination = opening.destination_of(config.destination)
         with closing(destination):
+            progress = destination.load()
+            told_s = None if progress is None else progress.retention_s
             report = reported(
-                destination.load(),
+                progress,
                 destination.counts(),
                 now_ms=time.time() * 1000,
-                retention_s=config.deployment.retention_s,
+                retention_s=config.deployment.retention_s(told_s),
             )
     for name, value in report.lines:
         click.echo(f"{name:<14}{value}")

@@ -31,14 +31,15 @@ class DeploymentPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     key_env: str = "CONVEX_DEPLOY_KEY"
     ca_file: str | None = None
     api: Api = Api.AUTO
-    #: How long the deployment takes up an old position again: 14 days on Convex Cloud and this
-    #: project's host, two on a self-hosted backend that nobody told otherwise.
+    #: How long the deployment takes up an old position again, where it does not say so itself: 14
+    #: days on Convex Cloud, two on a self-hosted backend that nobody told otherwise.
     retention_days: float | None = None
 
-    @property
-    def retention_s(self) -> float:
-        days = self.retention_days or (14.0 if ".convex.cloud" in self.url else 2.0)
-        return days * 86_400
+    def retention_s(self, told_s: float | None = None) -> float:
+        """The same in seconds; `told_s` is what the deployment said."""
+        if self.retention_days is not None:
+            return self.retention_days * 86_400
+        return told_s or (14.0 if ".convex.cloud" in self.url else 2.0) * 86_400
 
 
 class DestinationPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,12 +115,6 @@ def _placed(part: DestinationPart, folder: Path) -> DestinationPart:
     return msgspec.structs.replace(
         part, path=where, work=None if work is None else str(folder / work)
     )
-
-
-def with_retention(config: Config, days: float) -> Config:
-    """The configuration, with how long the deployment takes up an old position again."""
-    part = msgspec.structs.replace(config.deployment, retention_days=days)
-    return msgspec.structs.replace(config, deployment=part)
 
 
 def write(config: Config) -> str:

@@ -81,7 +81,6 @@ def driver_of(
 class Checked(msgspec.Struct, frozen=True):
     """What a deployment said when it was asked for a first page."""
 
-    ours: bool
     legacy: bool
     #: None: it does not tell.
     tables: tuple[TableRef, ...] | None
@@ -100,6 +99,6 @@ def checked(deployment: Deployment, selection: Selection, part: DeploymentPart) 
         source.close()
     legacy = not isinstance(pager.position, SyncPosition)
     if listed is None:
-        return Checked(bool(pager.ours), legacy, None)
+        return Checked(legacy, None)
     wanted = tuple(sorted(ref for ref in listed if selection.allows(ref)))
-    return Checked(bool(pager.ours), legacy, wanted)
+    return Checked(legacy, wanted)

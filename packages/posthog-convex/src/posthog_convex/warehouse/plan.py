@@ -149,6 +149,7 @@ def planned(
         pages=progress.pages + 1,
         rows=progress.rows + step.rows,
         page_at_ms=now_ms,
+        retention_s=step.retention_s,
     )
     return Plan(tuple(planner.actions), after, publishes)
 

@@ -81,6 +81,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     restarts: int = 0
     #: When the last page came, in milliseconds: from then on the cursor grows old.
     page_at_ms: int = 0
+    #: How long the cursor is good for, as the deployment said. None: it did not.
+    retention_s: int | None = None
 
     def table(self, ref: TableRef) -> Table | None:
         return next((table for table in self.tables if table.ref == ref), None)

@@ -85,6 +85,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     idle: bool
     #: Tables that no longer are. None: the answer does not say.
     dropped: tuple[TableRef, ...] | None = None
+    #: How long the position is good for. None: the answer does not say.
+    retention_s: int | None = None
 
     @property
     def rows(self) -> int:
@@ -130,7 +132,7 @@ def step(position: Position, body: bytes, selection: Selection) -> Step:
 
 
 def _extras(extras: Extras) -> dict[str, object]:
-    asked: dict[str, object] = {"tellDropped": True}
+    asked: dict[str, object] = {"tellDropped": True, "tellRetention": True}
     if extras.wait_s:
         asked["wait"] = extras.wait_s
     if extras.page_size is not None:
@@ -146,6 +148,7 @@ def _data_sync(page: DataSyncPage) -> Step:
         snapshot_ts=page.status.snapshot_ts if page.status.type != "snapshotting" else None,
         idle=page.status.type == "upToDate",
         dropped=None if page.dropped is None else tuple(page.dropped),
+        retention_s=page.retention,
     )
 
 

@@ -50,7 +50,8 @@ class Pagination(msgspec.Struct, frozen=True, rename="camel", gc=False):
 class DataSyncPage(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """An answer of `POST /api/v1/data/sync`.
 
-    `dropped` is what this host adds; None where it does not say, and None is not "no table".
+    `dropped` and `retention`, in seconds, are what this host adds; None where it does not say, and
+    None is not "no table".
     """
 
     status: Status
@@ -59,6 +60,7 @@ class DataSyncPage(msgspec.Struct, frozen=True, rename="camel", gc=False):
     sync_id: str
     pagination: Pagination
     dropped: list[TableRef] | None = None
+    retention: int | None = None
 
 
 class SnapshotPage(msgspec.Struct, frozen=True, rename="camel", gc=False):

@@ -20,6 +20,7 @@ _COMMANDS = {
     "run": "run",
     "env": "env",
     "data": "data",
+    "delete-table": "delete_table",
     "logs": "logs",
     "log-streams": "log_streams",
     "dashboard": "dashboard",

@@ -5,7 +5,7 @@ Never writes to the data folder and never runs app code. One invariant: what was
 page that says `stale` or `upToDate` is exactly the deployment's data at that page's timestamp.
 """
 
-from pyconvex.export.active_syncs import ActiveSyncs
+from pyconvex.export.active_syncs import ActiveSync, ActiveSyncs
 from pyconvex.export.exporter import Exporter
 from pyconvex.export.messages import (
     Answer,
@@ -22,6 +22,7 @@ from pyconvex.export.messages import (
 )
 
 __all__ = [
+    "ActiveSync",
     "ActiveSyncs",
     "Answer",
     "ColumnNames",

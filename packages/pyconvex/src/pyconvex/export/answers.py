@@ -40,6 +40,7 @@ from pyconvex.export.tables import ExportTable, TableList
 from pyconvex.export.wire_text import rewrite_for
 from pyconvex.storage import Head as SnapshotHead
 from pyconvex.storage import Reader, StorageFailure
+from pyconvex.storage.retention import REVISION_RETENTION_NS
 
 #: Fast rather than small: pages shrink to a fifth at some 100 MB/s.
 GZIP_LEVEL = 1
@@ -112,6 +113,7 @@ class Answers:
             sync_id=step.cursor.sync_id,
             pagination=Pagination(cursors.seal(self._secret, step.cursor)),
             dropped=step.dropped if request.tell_dropped else None,
+            retention=REVISION_RETENTION_NS // 10**9 if request.tell_retention else None,
         )
         progress = _progress(step, tables, selection, begins=request.cursor is None)
         sent, body = _whole(head.ts, text.finish(envelope), gzip=request.gzip)

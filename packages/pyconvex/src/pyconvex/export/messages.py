@@ -38,6 +38,7 @@ class DataSync(Frame, frozen=True, array_like=True, tag=True):
     page_size: int | None = None
     lines: bool = False
     tell_dropped: bool = False
+    tell_retention: bool = False
     gzip: bool = False
 
 

@@ -46,13 +46,15 @@ class Pagination(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Envelope(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """All of a page but its rows; `dropped` only for those who asked for it."""
+    """All of a page but its rows; `dropped` and `retention` only for those who asked for them."""
 
     status: Status
     truncates: list[TableName]
     sync_id: str
     pagination: Pagination
     dropped: list[TableName] | None = None
+    #: How long a cursor stays good, in seconds.
+    retention: int | None = None
 
 
 class PageText(Protocol):

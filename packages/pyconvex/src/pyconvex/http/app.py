@@ -121,6 +121,7 @@ def create_app(
     if operator is not None:
         operations = OperationRoutes(callers, operator)
         routes["/api/pyconvex/deploy"] = {"POST": operations.deploy}
+        routes["/api/delete_tables"] = {"POST": operations.delete_tables}
         routes["/api/pyconvex/status"] = {"GET": operations.status}
         routes["/api/pyconvex/sign_in_link"] = {"POST": operations.sign_in_link}
     if recent is not None:

@@ -51,6 +51,8 @@ class SyncBody(msgspec.Struct, frozen=True, rename="camel"):
     page_size: int | None = None
     #: Tell tables that are gone in `dropped`.
     tell_dropped: bool = False
+    #: Tell how long a cursor stays good, in seconds, as `retention`.
+    tell_retention: bool = False
 
 
 class DataSyncRoutes:
@@ -81,11 +83,12 @@ class DataSyncRoutes:
             page_size=body.page_size,
             lines=_LINES in (request.header(b"accept") or ""),
             tell_dropped=body.tell_dropped,
+            tell_retention=body.tell_retention,
             gzip=accepts_gzip(request),
         )
         answer = await self._page(asked, body.wait)
         if answer.head.progress is not None:
-            self._active.note(answer.head.progress)
+            await self._active.note(answer.head.progress)
         return response_of(answer)
 
     async def list_active(self, request: Request) -> Response:

@@ -24,11 +24,21 @@ class Upload(msgspec.Struct, frozen=True):
     folder: str = "convex"
 
 
+class DeleteTables(msgspec.Struct, frozen=True, rename="camel"):
+    """Tables to delete with all their documents; `component` is this host's own."""
+
+    table_names: list[str]
+    component: str = ""
+
+
 class Operator(Protocol):
     """Who carries out what operators ask."""
 
     async def deploy(self, upload: Upload) -> dict[str, Any]:
         """Put an app into force and describe it; raises `HostError` (400) when it can't be."""
+
+    async def delete_tables(self, asked: DeleteTables) -> None:
+        """Delete all of these tables or none; raises `HostError` (400) when it can't be."""
 
     def status(self) -> dict[str, Any]:
         """How the deployment is doing, as plain data without secrets."""
@@ -55,6 +65,19 @@ class OperationRoutes:
                 400, "BadJsonBody", f"Could not read the body as an app's source: {error}."
             ) from None
         return json(await self._operator.deploy(upload))
+
+    async def delete_tables(self, request: Request) -> Response:
+        """`POST /api/delete_tables`: what the button of Convex's dashboard asks for."""
+        await self._callers.admin(request)
+        body = await request.body(_MAX_SOURCE_BYTES)
+        try:
+            asked = msgspec.json.decode(body, type=DeleteTables)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise RequestError(
+                400, "BadJsonBody", f"Could not read the body as names of tables: {error}."
+            ) from None
+        await self._operator.delete_tables(asked)
+        return Response(200, b"")
 
     async def status(self, request: Request) -> Response:
         """`GET /api/pyconvex/status`."""

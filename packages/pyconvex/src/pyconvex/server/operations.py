@@ -17,15 +17,17 @@ import msgspec
 
 import pyconvex
 from pyconvex.dashboard import LINK_LIFE_S, Sessions, sign_in_url
-from pyconvex.database import DatabaseError
+from pyconvex.database import DatabaseError, Transaction, registry
 from pyconvex.delivery.messages import LaneStatus
-from pyconvex.http.operations import Upload
+from pyconvex.http.operations import DeleteTables, Upload
 from pyconvex.runtime.calls import HostError
 from pyconvex.runtime.deploy import Deployer
 from pyconvex.runtime.environment import MissingVariablesError
 from pyconvex.runtime.loader import SourceError, check_sources
 from pyconvex.runtime.spec import AppSpec, ComponentSpec
+from pyconvex.runtime.system import SystemTransactions
 from pyconvex.runtime.template_process import AppLoadError
+from pyconvex.server.audit import AuditLog
 from pyconvex.server.settings import Settings
 from pyconvex.storage import QueueStats, Store
 from pyconvex.storage.layout import PAGE_BYTES
@@ -38,6 +40,8 @@ class ServerOperations:
         self,
         deployer: Deployer,
         store: Store,
+        system: SystemTransactions,
+        audit: AuditLog,
         *,
         settings: Settings,
         queue: Callable[[str, str], int | None],
@@ -48,6 +52,8 @@ class ServerOperations:
     ) -> None:
         self._deployer = deployer
         self._store = store
+        self._system = system
+        self._audit = audit
         self._settings = settings
         self._queue = queue
         self._lanes = lanes
@@ -69,6 +75,34 @@ class ServerOperations:
             "tables": len(spec.root.tables),
             "components": [component.path for component in spec.components if component.path],
         }
+
+    async def delete_tables(self, asked: DeleteTables) -> None:
+        """Delete tables that the app in force does not declare, in one transaction."""
+        app = self._app()
+        declared = {
+            table.name
+            for component in (app.components if app else ())
+            if component.path == asked.component
+            for table in component.tables
+        }
+
+        def delete(tx: Transaction) -> None:
+            for name in asked.table_names:
+                if name.startswith("_") or not registry.drop_table(tx, asked.component, name):
+                    raise HostError(
+                        400, "TableNotFound", f"There is no table {name!r}. Nothing was deleted."
+                    )
+
+        if kept := sorted(declared.intersection(asked.table_names)):
+            raise HostError(
+                400,
+                "TableInSchema",
+                f"The app declares the table {kept[0]!r}. Nothing was deleted: take it out of the "
+                "code and deploy that first.",
+            )
+        await self._system.write(delete)
+        named = {"component": asked.component, "tableNames": asked.table_names}
+        self._audit.tell("delete_tables", named)
 
     def status(self) -> dict[str, Any]:
         """The version, the app, the disk, its identity providers, the lanes."""

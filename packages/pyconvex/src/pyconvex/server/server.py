@@ -33,12 +33,13 @@ from pyconvex.dashboard import Dashboard, Sessions, sign_in_url
 from pyconvex.database import Committer
 from pyconvex.delivery.messages import LaneStatus
 from pyconvex.delivery.supervisor import LaneSupervisor
-from pyconvex.export import ActiveSyncs, Exporter
+from pyconvex.export import ActiveSync, ActiveSyncs, Exporter
 from pyconvex.http import Deployment, Exports, IssuerDocuments, SiteEndpoint, create_app
 from pyconvex.log_streams import deployment as events_of
 from pyconvex.runlog.log import RunLog
 from pyconvex.runlog.recent import RecentRuns
 from pyconvex.runtime import addresses, cursor_secret
+from pyconvex.runtime.calls import HostError
 from pyconvex.runtime.commits import CommitQueue
 from pyconvex.runtime.deploy import Deployer
 from pyconvex.runtime.environment import DeploymentEnvironment
@@ -50,6 +51,7 @@ from pyconvex.runtime.pool import Pool
 from pyconvex.runtime.scheduler import Scheduler
 from pyconvex.runtime.spec import AppSpec
 from pyconvex.runtime.system import SystemTransactions
+from pyconvex.server import sync_records
 from pyconvex.server.audit import AuditLog, deployed
 from pyconvex.server.host_events import HostEvents
 from pyconvex.server.keys import admin_key
@@ -59,7 +61,7 @@ from pyconvex.server.maintenance import forget_jobs, maintain, sweep_run_log
 from pyconvex.server.operations import ServerOperations
 from pyconvex.server.settings import Settings
 from pyconvex.server.trusting import TrustInForce
-from pyconvex.storage import Store
+from pyconvex.storage import StorageFailure, Store
 from pyconvex.sync import SyncEndpoint
 
 #: The largest message that a client may send: 16 MiB of arguments and room for the envelope.
@@ -201,6 +203,8 @@ class Server:
         self._exporter, self._surveyor = self._new_exporter(), self._new_exporter()
         self._active_syncs = ActiveSyncs(
             lambda: time.time() * 1000,
+            self._keep_sync,
+            system.read(sync_records.all_syncs),
             lambda sync_id: audit.tell("create_data_sync", {"syncId": sync_id}),
         )
         self._scheduler = Scheduler(host, system, committer.subscriptions)
@@ -278,6 +282,8 @@ class Server:
             operator=ServerOperations(
                 self._deployer,
                 self._store,
+                self._system,
+                self._audit,
                 settings=self.settings,
                 queue=self._queue_number,
                 lanes=self.lane_status,
@@ -313,6 +319,11 @@ class Server:
         )
         self._stack.push_async_callback(exporter.close)
         return exporter
+
+    async def _keep_sync(self, sync: ActiveSync, gone: list[str]) -> None:
+        # A page that is made is worth more than a note of it.
+        with contextlib.suppress(HostError, StorageFailure):
+            await self._system.write(lambda tx: sync_records.keep(tx, sync, gone))
 
     async def _cursor_secret(self) -> bytes:
         """What cursors are sealed with, also before the first deploy."""
