@@ -7,9 +7,11 @@ from typing import Any
 
 import duckdb
 import pytest
+from deltalake import DeltaTable
 from fake_convex import FakeConvex
 from warehouse_worlds import QUIET, assert_true
 
+from posthog_convex.warehouse.delta_folder import DeltaFolder
 from posthog_convex.warehouse.driver import Driver, Settings
 from posthog_convex.warehouse.duckdb_file import DuckDBFile
 from posthog_convex.warehouse.pager import Api
@@ -128,6 +130,17 @@ def test_an_expired_cursor_is_read_again_beside_what_is_published(
     assert (progress.shadow, progress.restarts) == (False, 1)
     assert ask(path, "SELECT count(*) FROM users") == [(20,)]
     assert_true(fake, path)
+
+
+def test_text_becomes_json_in_every_row_of_a_delta_table(fake: FakeConvex, tmp_path: Path) -> None:
+    settings = Settings(deployment="https://fake.convex.cloud")
+    for value in ("NaN", 7):
+        fake.commit((USERS, None, {"any": value}))
+        destination = DeltaFolder(str(tmp_path / "delta"), tmp_path / "work")
+        Driver(fake, destination, settings, QUIET).run()
+        destination.close()
+    rows = DeltaTable(str(tmp_path / "delta" / "users")).to_pyarrow_table().to_pylist()
+    assert sorted(row["any"] for row in rows) == ['"NaN"', "7"]
 
 
 def test_fresh_finds_what_the_legacy_export_hides(fake: FakeConvex, path: Path) -> None:

@@ -175,7 +175,7 @@ def test_lines_and_gzip_say_the_same(tmp_path: Path) -> None:
         lines = (await it.sync({}, accept="application/x-ndjson")).content
         head, rest = lines.split(b"\n", 1)
         told = json.loads(head)
-        assert told["status"] == whole["status"]
+        assert told["status"]["type"] == whole["status"]["type"]
         assert told["truncates"] == whole["truncates"]
         values = []
         for block in told["tables"]:

@@ -10,6 +10,7 @@ again changes nothing: what is to be done is found by comparing the Delta table 
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,7 +115,7 @@ class DeltaFolder:
         assert table.live is not None
         assert table.changed_ts is not None
         delta = self._open(table.name)
-        app = f"posthog-convex/{table.live.number}"
+        app = _app(table)
         since = None if delta is None else delta.transaction_version(app)
         if delta is None or since != table.changed_ts:
             commit = _commit(app, table.changed_ts)
@@ -196,6 +197,14 @@ class DeltaFolder:
 
     def _at(self, name: str) -> str:
         return f"{self._uri}/{name}"
+
+
+def _app(table: Table) -> str:
+    """Whose rows these are and which columns are JSON; Delta has one type for that and for text."""
+    assert table.live is not None
+    json = sorted(c.name for c in table.live.schema.columns if c.kind is Kind.JSON)
+    digest = hashlib.blake2b("\0".join(json).encode(), digest_size=8).hexdigest()
+    return f"posthog-convex/{table.live.number}/{digest}"
 
 
 def _commit(app: str, version: int) -> CommitProperties:
