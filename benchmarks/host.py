@@ -39,9 +39,9 @@ HOST = Server(
 )
 
 
-def reads(place: Place) -> list[bytes]:
+def reads(place: Place, accounts: int = ACCOUNTS) -> list[bytes]:
     """Fill the running host, and ask for each account by id."""
-    return _requests(place, "/api/query", "accounts:read", lambda id_: {"account": id_})
+    return _requests(place, "/api/query", "accounts:read", lambda id_: {"account": id_}, accounts)
 
 
 def deposits(place: Place, accounts: int = ACCOUNTS) -> list[bytes]:
@@ -71,7 +71,8 @@ def _requests(
 def _filled(place: Place, accounts: int) -> list[str]:
     ids: list[str] = []
     for start in range(0, accounts, FILL_BATCH):
-        rows = [account_row(number) for number in range(start, start + FILL_BATCH)]
+        end = min(start + FILL_BATCH, accounts)
+        rows = [account_row(number) for number in range(start, end)]
         fields = [{k: v for k, v in row.items() if k != "id"} for row in rows]
         ids += _call(place, "accounts:fill", {"rows": fields})
     return ids
