@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,3 +70,21 @@ def test_its_size_is_bounded_whatever_the_retention():
         assert log._size <= 100
     assert log.first_overlap(point(b"999"), log.covers_after).ts == 999
     assert log.first_overlap(point(b"998"), 998) is None
+
+
+def test_it_keeps_no_document():
+    doc = bytes(1_000_000)
+    held = sys.getrefcount(doc)
+    log = WriteLog(0)
+    log.append(1, [DocumentWrite(10, b"a", doc, None, (), ((11, b"k"),))])
+    assert sys.getrefcount(doc) == held
+    assert log.first_overlap(point(b"a"), 0) == Overlap(1, 10, b"a")
+
+
+def test_the_newest_commit_is_known_also_when_all_are_forgotten():
+    log = WriteLog(5, retention_ns=10)
+    assert log.newest_ts == 5
+    log.append(7, [DocumentWrite(10, b"a", b"", 1)])
+    assert log.newest_ts == 7
+    log._trim(100)
+    assert log.newest_ts == 7

@@ -103,7 +103,7 @@ class Committer:
 
     def _judge(self, proposals: Sequence[Proposal]) -> list[Committed | Conflict | None]:
         """What already stands about each proposal; None for those that may be applied."""
-        batch = WriteLog(0) if len(proposals) > 1 else None
+        batch = WriteLog(0)
         verdicts: list[Committed | Conflict | None] = []
         for place, proposal in enumerate(proposals, 1):
             if proposal.changes_nothing():
@@ -113,11 +113,13 @@ class Committer:
                 continue
             verdict = self._conflict(proposal, batch)
             verdicts.append(verdict)
-            if verdict is None and batch is not None:
+            if verdict is None and place < len(proposals):
                 batch.append(place, proposal.writes)
         return verdicts
 
-    def _conflict(self, proposal: Proposal, batch: WriteLog | None) -> Conflict | None:
+    def _conflict(self, proposal: Proposal, batch: WriteLog) -> Conflict | None:
+        if proposal.snapshot_ts >= self.log.newest_ts and not batch.newest_ts:
+            return None  # as on every hot document: nobody has committed since
         reads = ReadSet.decode(proposal.reads)
         try:
             overlap = self.log.first_overlap(reads, proposal.snapshot_ts)
@@ -125,7 +127,7 @@ class Committer:
             return Conflict(self._store.visible_ts)
         if overlap is not None:
             return self._named(overlap, overlap.ts)
-        if batch is not None and (overlap := batch.first_overlap(reads, 0)) is not None:
+        if (overlap := batch.first_overlap(reads, 0)) is not None:
             return self._named(overlap, self._store.visible_ts + 1)
         return None
 

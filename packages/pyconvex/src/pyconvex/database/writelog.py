@@ -36,13 +36,15 @@ class OutOfRetention(Exception):
 class _Touches:
     """The touched positions of one index, oldest first."""
 
-    __slots__ = ("keys", "newest", "timestamps", "writes")
+    __slots__ = ("documents", "keys", "newest", "timestamps")
 
     def __init__(self) -> None:
         self.newest: dict[bytes, int] = {}
         self.timestamps: list[int] = []
         self.keys: list[bytes] = []
-        self.writes: list[DocumentWrite] = []
+        #: Tablet and id of the document that was written, to name it: the write itself has its
+        #: bytes, which may be a megabyte.
+        self.documents: list[tuple[int, bytes]] = []
 
     def may_overlap(self, read: IndexReads, after_ts: int) -> bool:
         """False when nothing after `after_ts` can lie in what was read; quick for points."""
@@ -53,7 +55,7 @@ class _Touches:
 
     def forget(self, count: int) -> None:
         """Drop the oldest positions."""
-        del self.timestamps[:count], self.keys[:count], self.writes[:count]
+        del self.timestamps[:count], self.keys[:count], self.documents[:count]
         self.newest = dict(zip(self.keys, self.timestamps, strict=True))
 
 
@@ -76,17 +78,23 @@ class WriteLog:
         """The oldest snapshot that can still be judged."""
         return self._covers_after
 
+    @property
+    def newest_ts(self) -> int:
+        """The newest commit: nothing that was read at it, or later, has changed."""
+        return self._commits[-1][0] if self._commits else self._covers_after
+
     def append(self, ts: int, writes: Sequence[DocumentWrite]) -> None:
         """Remember a commit; timestamps come in ascending order."""
         before = self._size
         for write in writes:
+            document = write.tablet, write.id
             for index_id, key in write.touched():
                 touches = self._indexes.get(index_id)
                 if touches is None:
                     touches = self._indexes[index_id] = _Touches()
                 touches.timestamps.append(ts)
                 touches.keys.append(key)
-                touches.writes.append(write)
+                touches.documents.append(document)
                 touches.newest[key] = ts
                 self._size += 1
         self._commits.append((ts, self._size - before))
@@ -113,7 +121,7 @@ class WriteLog:
                 if limit is not None and ts > limit:
                     break
                 if touches.keys[place] in read:
-                    best = Overlap(ts, touches.writes[place].tablet, touches.writes[place].id)
+                    best = Overlap(ts, *touches.documents[place])
                     break
         return best
 
