@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from collections.abc import Callable
@@ -9,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from pyconvex.database import Transaction
 from pyconvex.identity import ANONYMOUS, Admin, User
 from pyconvex.runtime.analysis import AppImage
 from pyconvex.runtime.output import shared_output
+from pyconvex.runtime.run import Frame, PureRun
 from pyconvex.values import codec
 
 ADA = User(
@@ -235,6 +238,19 @@ def test_arguments_that_do_not_validate(app: Any, args: dict[str, Any], text: st
     assert text in ended.error
     assert ended.finished.data is None
     assert "Uncaught" not in ended.error
+
+
+def test_a_run_is_forgotten_at_its_end_without_the_garbage_collector(app: Any) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        assert app.mutate("lib:add", {"text": "a"}).value
+        assert app.run("lib:texts").value == ["a"]
+        left = [each for each in gc.get_objects() if isinstance(each, PureRun | Frame)]
+        left += [each for each in gc.get_objects() if isinstance(each, Transaction)]
+    finally:
+        gc.enable()
+    assert left == []
 
 
 def test_arguments_that_are_no_values(app: Any) -> None:

@@ -98,8 +98,14 @@ class Transaction:
         self.close()
 
     def close(self) -> None:
-        """Let the snapshot go; what was read and written stays available."""
+        """Let the snapshot go; what was read and written stays available.
+
+        Lets go of its namespaces too, which know it: what a run leaves behind would otherwise wait
+        for the garbage collector, with all that it read and wrote.
+        """
         self._reader.end()
+        self._namespaces.clear()
+        self.check = None
 
     def namespace(self, component_path: str, *, system: bool = False) -> Namespace:
         """The tables of one component; the root is "". `system` also opens its `_…` tables."""

@@ -72,7 +72,9 @@ class LogLines:
         now_ms: Callable[[], float] = lambda: 0.0,
         on_line: Callable[[LogLine], None] | None = None,
     ) -> None:
-        self._root = self
+        #: The run's own lines, of those of a nested call; no reference to itself, which would keep
+        #: each run from being forgotten at its end.
+        self._outer: LogLines | None = None
         self._path = self._component = ""
         self._now_ms = now_ms
         self._on_line = on_line
@@ -85,8 +87,12 @@ class LogLines:
     def within(self, path: str, component: str) -> LogLines:
         """The same lines, for a nested call: what it adds bears its name."""
         nested = LogLines()
-        nested._root, nested._path, nested._component = self._root, path, component
+        nested._outer, nested._path, nested._component = self._root, path, component
         return nested
+
+    @property
+    def _root(self) -> LogLines:
+        return self if self._outer is None else self._outer
 
     def add(self, level: str, message: Any) -> None:
         """Add one line; a text is shown in quotes as Convex's clients expect, like any value."""

@@ -146,6 +146,13 @@ class PureRun:
         for warning in self.transaction.warnings():
             self.log.warn_of_limit(warning)
         wall_ms, cpu_ms = (perf_counter() - began) * 1000, (thread_time() - cpu_began) * 1000
+        finished = self._finished(value, error, data, wall_ms, cpu_ms)
+        self.transaction.close()
+        return finished
+
+    def _finished(
+        self, value: bytes | None, error: str, data: bytes | None, wall_ms: float, cpu_ms: float
+    ) -> messages.Finished:
         return messages.Finished(
             self.start.run_id,
             value,
@@ -246,10 +253,14 @@ class PureRun:
     ) -> bytes:
         if self.tracing is None:
             return await self._handle(frame, callee, arguments)
-        kind, component = callee.function.kind.value, callee.component
-        frame.scope = self.tracing.enter(
-            callee.path, kind, component.path, caller, lambda name: frame.environment.get(name)
+        kind, component, transaction = (
+            callee.function.kind.value,
+            callee.component,
+            self.transaction,
         )
+        # No frame in it: what the frame refers to would refer back, and outlive the run.
+        env = lambda name: environment_of(component, transaction).get(name)  # noqa: E731
+        frame.scope = self.tracing.enter(callee.path, kind, component.path, caller, env)
         error: BaseException | None = None
         try:
             return await self._handle(frame, callee, arguments)

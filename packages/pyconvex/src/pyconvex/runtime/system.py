@@ -44,11 +44,8 @@ class SystemTransactions:
 
     def read(self, work: Callable[[Transaction], T]) -> T:
         """What `work` finds on the newest snapshot; its writes, if any, are thrown away."""
-        self._reader.begin()
-        try:
-            return work(self._transaction())
-        finally:
-            self._reader.end()
+        with self._transaction() as transaction:
+            return work(transaction)
 
     async def write(
         self,
@@ -80,13 +77,9 @@ class SystemTransactions:
         )
 
     def _propose(self, work: Callable[[Transaction], T]) -> tuple[T, asyncio.Future[CommitOutcome]]:
-        self._reader.begin()
-        try:
-            transaction = self._transaction()
+        with self._transaction() as transaction:
             result = work(transaction)
             proposal = transaction.proposal()
-        finally:
-            self._reader.end()
         return result, self._commits.submit(proposal, ahead=True)
 
     def close(self) -> None:

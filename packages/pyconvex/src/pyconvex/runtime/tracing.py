@@ -73,6 +73,7 @@ class Tracing:
         """It ended."""
         for hook in self._hooks:
             _guard(hook.left, scope, error)
+        scope.state = None  # it knows its scope, and would keep the run until a collection
 
     def span_id(self) -> str:
         """The span that is open here and now and will be kept; "" for none."""
