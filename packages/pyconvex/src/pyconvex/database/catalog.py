@@ -65,16 +65,20 @@ class TableInfo(NamedTuple):
     @property
     def unfinished(self) -> tuple[IndexInfo, ...]:
         """Maintained indexes in which documents may be missing."""
+        if not (self.building or self.staged):
+            return ()
         staged = (index for index in self.staged.values() if index.id not in self.filled)
         return (*self.building.values(), *staged)
 
     @property
     def maintained(self) -> tuple[IndexInfo, ...]:
         """Every index that a write has to change."""
+        if not (self.building or self.staged):
+            return tuple(self.indexes.values())
         return (*self.indexes.values(), *self.building.values(), *self.staged.values())
 
     def keys_of(self, document: Mapping[str, object]) -> tuple[IndexKey, ...]:
-        return tuple((index.id, index.key_of(document)) for index in self.maintained)
+        return tuple([(index.id, index.key_of(document)) for index in self.maintained])
 
     def pending_places(self, document: Mapping[str, object]) -> tuple[tuple[int, int], ...]:
         """Where in `keys_of` the timestamp of the commit goes: which key, and at which byte."""

@@ -342,7 +342,11 @@ class Namespace:
                 raise DatabaseError("SystemTableError", _READ_ONLY)
             found = self._tx.fetch(info, internal)
             if found is not None and found.doc is not None:
-                return info, found, documents.decode_document(found.doc)
+                document = documents.decode_document(found.doc)
+                stored = found.stored
+                if stored is not None and not stored.keys:  # not written yet: this is the version
+                    stored = stored._replace(keys=info.keys_of(document))
+                return info, found._replace(stored=stored), document
         raise DatabaseError("NonexistentDocument", f"{verb} on nonexistent document ID {id}")
 
     def _check_own_fields(self, document: Mapping[str, Value], given: Mapping[str, Value]) -> None:

@@ -6,9 +6,9 @@ table has one declaration, by class or by `define_table`, never both.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from pyconvex.database import DatabaseError
@@ -26,7 +26,7 @@ from pyconvex.values.validators import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Table:
     """One table: what its documents must be, and by what they can be found."""
 
@@ -62,10 +62,11 @@ class Table:
                         raise
         return fields if self.document is None else self.document.from_fields(fields)
 
-    @property
+    @cached_property
     def _converted(self) -> tuple[tuple[str, Validator], ...]:
         """The fields that Python has in another form than storage."""
-        return _converted_fields(self.validator)
+        entries = self.validator.entries if isinstance(self.validator, ObjectValidator) else ()
+        return tuple((name, field) for name, field in entries if _converts(field))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +92,6 @@ def schema_check(schema: Schema, tables: TableNumbers, table: str, document: Any
             f'Failed to insert or update a document in table "{table}" because it does not match '
             f"the schema: {error}",
         ) from None
-
-
-@functools.cache
-def _converted_fields(validator: Validator) -> tuple[tuple[str, Validator], ...]:
-    entries = validator.entries if isinstance(validator, ObjectValidator) else ()
-    return tuple((name, field) for name, field in entries if _converts(field))
 
 
 def _converts(validator: Validator) -> bool:

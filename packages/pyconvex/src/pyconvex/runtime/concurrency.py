@@ -6,7 +6,7 @@ run that was counted in is counted out once, however it ends.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from typing import NamedTuple
 
 from pyconvex.runtime.runs import Run
@@ -19,12 +19,15 @@ class Peak(NamedTuple):
     queued: int = 0
 
 
+NO_PEAK = Peak()
+
+
 class Concurrency:
     """Counts the runs of one host."""
 
     def __init__(self) -> None:
-        self._running: Counter[str] = Counter()
-        self._queued: Counter[str] = Counter()
+        self._running: defaultdict[str, int] = defaultdict(int)
+        self._queued: defaultdict[str, int] = defaultdict(int)
         self._peaks: dict[str, Peak] = {}
 
     def count(self, run: Run) -> None:
@@ -57,7 +60,7 @@ class Concurrency:
             self._note(kind)
 
     def _note(self, kind: str) -> None:
-        before = self._peaks.get(kind, Peak())
-        now = Peak(max(before.running, self._running[kind]), max(before.queued, self._queued[kind]))
-        if now != before:
-            self._peaks[kind] = now
+        running, queued = self._running[kind], self._queued[kind]
+        peak = self._peaks.get(kind, NO_PEAK)
+        if running > peak.running or queued > peak.queued:
+            self._peaks[kind] = Peak(max(peak.running, running), max(peak.queued, queued))

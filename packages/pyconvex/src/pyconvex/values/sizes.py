@@ -68,11 +68,13 @@ def nesting_of(value: object) -> int:
     >>> nesting_of("a"), nesting_of([]), nesting_of({"a": [1.0]})
     (0, 1, 2)
     """
-    if isinstance(value, dict):
-        return 1 + max(map(nesting_of, value.values()), default=0)
-    if isinstance(value, (list, tuple)):
-        return 1 + max(map(nesting_of, value), default=0)
-    return 0
+    if not isinstance(value, _CONTAINERS):
+        return 0
+    parts = value.values() if isinstance(value, dict) else value
+    return 1 + max([nesting_of(part) for part in parts if isinstance(part, _CONTAINERS)], default=0)
+
+
+_CONTAINERS: Final = (dict, list, tuple)
 
 
 def check_container(container: Sized, depth: int) -> None:
