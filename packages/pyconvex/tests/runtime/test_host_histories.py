@@ -290,6 +290,7 @@ def test_a_history_is_serial(tmp_path: Path) -> None:
     history = run_history(tmp_path / "data", seed=1, calls=600)
     assert len(history.changes) > 300
     assert len(history.looks) > 50
+    assert not history.failures
     assert history.is_serial()
 
 
@@ -299,6 +300,7 @@ def test_a_history_is_serial(tmp_path: Path) -> None:
 def test_a_hundred_thousand_calls_are_serial(tmp_path: Path, seed: int) -> None:
     history = run_history(tmp_path / "data", seed, calls=10_000)
     assert len(history.changes) + len(history.looks) > 9_900
+    assert not history.failures
     assert history.is_serial()
 
 
