@@ -188,6 +188,45 @@ def test_a_disk_that_refuses_drops_records_and_no_more(
     assert found(tmp_path) == ["before", "after"]
 
 
+def test_a_reader_that_saw_what_then_failed_loses_nothing_of_what_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.write
+    reader = RunLogReader(Window(tmp_path), frozenset(["a"]))
+    seen: list[str] = []
+    at = START
+
+    def look() -> None:
+        nonlocal at
+        rows, _ = reader.read(at, 10_000, 1 << 30)
+        seen.extend(row.entry.run.execution_id for row in rows)
+        at = rows[-1].position if rows else at
+
+    def write(fd: int, data: bytes) -> int:
+        if len(data) < 5:
+            look()  # the first of two records stands there whole
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(fd, data[:-3])
+
+    async def main() -> None:
+        writer = RunLogWriter(tmp_path, bounds=Bounds(gather_s=60))
+        writer.start()
+        await (writer.append(body("before"), lasting=True) or asyncio.sleep(0))
+        look()
+        monkeypatch.setattr(os, "write", write)
+        writer.append(body("torn 1"), lasting=False)
+        await (writer.append(body("torn 2"), lasting=True) or asyncio.sleep(0))
+        monkeypatch.setattr(os, "write", real)
+        for name in ("of another length", "after"):
+            await (writer.append(body(name), lasting=True) or asyncio.sleep(0))
+        writer.close()
+
+    run(main)
+    look()
+    assert seen == ["before", "torn 1", "of another length", "after"]
+    assert found(tmp_path) == ["before", "of another length", "after"]
+
+
 def test_a_failed_sync_confirms_and_goes_on_in_a_new_segment(tmp_path: Path) -> None:
     async def main() -> None:
         syncs = Syncs()

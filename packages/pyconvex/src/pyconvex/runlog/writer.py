@@ -269,7 +269,7 @@ class _Segment:
         path = folder / segments.file_name(number)
         self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self.size = 0
-        #: True once a frame may stand in it half.
+        #: True once nothing may follow what stands in it.
         self.broken = False
         try:
             self.append(segments.HEADER)
@@ -281,16 +281,15 @@ class _Segment:
 
     def append(self, data: bytes) -> None:
         """Write all of it, or raise and leave nothing of it."""
+        written = 0
         try:
-            written = os.write(self.fd, data)
             while written < len(data):
                 written += os.write(self.fd, data[written:])
         except OSError:
-            try:
+            # Readers may have seen whole frames of it: nothing else may come to stand in their place.
+            self.broken = written > 0
+            with contextlib.suppress(OSError):
                 os.ftruncate(self.fd, self.size)
-                os.lseek(self.fd, self.size, os.SEEK_SET)
-            except OSError:
-                self.broken = True
             raise
         self.size += len(data)
 
