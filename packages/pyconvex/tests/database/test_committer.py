@@ -35,13 +35,36 @@ def test_an_update_of_the_same_document_names_it(world):
     assert isinstance(conflict, Conflict)
     assert (conflict.table, conflict.document) == ("users", id)
     assert conflict.retry_after_ts <= world.store.visible_ts
-    assert conflict.message().startswith(
+    assert conflict.message("users:count").startswith(
         'Documents read from or written to the "users" table changed while this mutation was being '
         f'run and on every subsequent retry. Another call changed the document with ID "{id}".'
     )
     [later] = world.commit(second)
     assert isinstance(later, Conflict)
     assert later.retry_after_ts == made.ts
+
+
+@pytest.mark.parametrize(
+    ("source", "who"),
+    [
+        ("users:count", "Another call to this mutation"),
+        ("users:reset", 'A call to "users:reset"'),
+        ("", "Another call"),
+    ],
+)
+@pytest.mark.parametrize("together", [True, False])
+def test_who_changed_it_is_named(world, source, who, together):
+    id = world.write(lambda ns: ns.insert("users", {"n": 0}))
+    first, second = world.begin(), world.begin()
+    for tx in (first, second):
+        tx.namespace("").patch(id, {"n": tx.namespace("").get(id)["n"] + 1})
+    proposals = [first.proposal(source=source), second.proposal(source="users:count")]
+    if together:
+        _, conflict = world.committer.commit(proposals)
+    else:
+        _, [conflict] = (world.committer.commit([each]) for each in proposals)
+    assert conflict.source == (source or None)
+    assert f'. {who} changed the document with ID "{id}".' in conflict.message("users:count")
 
 
 def test_one_conflict_in_a_batch_harms_nobody_else(world, field):
@@ -114,7 +137,7 @@ def test_a_proposal_older_than_the_log_is_to_be_run_again(world):
     world.committer.log = WriteLog(world.store.visible_ts)
     [outcome] = world.commit(tx)
     assert outcome == Conflict(world.store.visible_ts)
-    assert "some table changed" in outcome.message()
+    assert "some table changed" in outcome.message("f")
 
 
 def test_a_new_committer_knows_nothing_older_than_itself(world):

@@ -28,7 +28,7 @@ def test_the_first_overlap_is_the_first_by_hand(commits, ranges, after, through)
     for index_id, start, end in ranges:
         reads.add_range(index_id, start, end)
     for ts, commit in enumerate(commits, 1):
-        log.append(ts, commit)
+        log.append(ts, commit, f"f:{ts}")
     expected = [
         (ts, write)
         for ts, commit in enumerate(commits, 1)
@@ -41,7 +41,9 @@ def test_the_first_overlap_is_the_first_by_hand(commits, ranges, after, through)
         assert found is None
     else:
         first_ts = expected[0][0]
-        assert found in [Overlap(ts, w.tablet, w.id) for ts, w in expected if ts == first_ts]
+        assert found in [
+            Overlap(ts, w.tablet, w.id, f"f:{ts}") for ts, w in expected if ts == first_ts
+        ]
 
 
 def point(key: bytes) -> ReadSet:
@@ -78,7 +80,7 @@ def test_it_keeps_no_document():
     log = WriteLog(0)
     log.append(1, [DocumentWrite(10, b"a", doc, None, (), ((11, b"k"),))])
     assert sys.getrefcount(doc) == held
-    assert log.first_overlap(point(b"a"), 0) == Overlap(1, 10, b"a")
+    assert log.first_overlap(point(b"a"), 0) == Overlap(1, 10, b"a", "")
 
 
 def test_the_newest_commit_is_known_also_when_all_are_forgotten():

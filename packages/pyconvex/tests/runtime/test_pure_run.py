@@ -464,5 +464,6 @@ def test_equal_runs_give_equal_proposals(app: Any) -> None:
     first, second = (app.mutate("lib:add", {"text": "a"}, commit=False) for _ in range(2))
     assert first.finished.value == second.finished.value
     assert first.proposal.writes == second.proposal.writes
+    assert first.proposal.source == "lib:add"
     other = app.mutate("lib:add", {"text": "a"}, commit=False, seed=b"other")
     assert other.finished.value != first.finished.value

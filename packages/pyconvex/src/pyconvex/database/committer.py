@@ -30,20 +30,25 @@ class Committed(msgspec.Struct, frozen=True):
 class Conflict(msgspec.Struct, frozen=True):
     """Something that was read has changed: run again at a snapshot of `retry_after_ts` or later.
 
-    Table and document are of one write that did it, when they can be named.
+    Table and document are of one write that did it, when they can be named, and `source` is the
+    function that wrote it, unless the host did.
     """
 
     retry_after_ts: int
     table: str | None = None
     document: str | None = None
+    source: str | None = None
 
-    def message(self) -> str:
-        """What to tell the caller when no further retry is made; Convex's text."""
+    def message(self, path: str) -> str:
+        """What to tell the caller of the function at `path` when no further retry is made; Convex's
+        text.
+        """
         table = f'the "{self.table}" table' if self.table else "some table"
+        who = "Another call to this mutation"
+        if self.source != path:
+            who = f'A call to "{self.source}"' if self.source else "Another call"
         document = (
-            f' Another call changed the document with ID "{self.document}".'
-            if self.document
-            else ""
+            f' {who} changed the document with ID "{self.document}".' if self.document else ""
         )
         return (
             f"Documents read from or written to {table} changed while this mutation was being run "
@@ -114,7 +119,7 @@ class Committer:
             verdict = self._conflict(proposal, batch)
             verdicts.append(verdict)
             if verdict is None and place < len(proposals):
-                batch.append(place, proposal.writes)
+                batch.append(place, proposal.writes, proposal.source)
         return verdicts
 
     def _conflict(self, proposal: Proposal, batch: WriteLog) -> Conflict | None:
@@ -138,7 +143,7 @@ class Committer:
             return outcome
         if proposal.writes:
             writes = pending.settled(proposal.writes, outcome.ts)
-            self.log.append(outcome.ts, writes)
+            self.log.append(outcome.ts, writes, proposal.source)
             self.subscriptions.publish(outcome.ts, writes)
         return Committed(outcome.ts, outcome.dropped_rows)
 
@@ -147,7 +152,7 @@ class Committer:
         if named is None:
             return Conflict(ts)
         name, number = named
-        return Conflict(ts, name, ids.encode_id(number, overlap.id))
+        return Conflict(ts, name, ids.encode_id(number, overlap.id), overlap.source or None)
 
     def _table_of(self, tablet: int) -> tuple[str, int] | None:
         """A table's name and number; tablets are never renamed, so they are asked for once."""

@@ -145,8 +145,11 @@ class Transaction:
             or next(buffer.writes(), None)
         )
 
-    def proposal(self, replay: Replay | None = None) -> Proposal:
-        """What to give to the committer; writes that change nothing are left out."""
+    def proposal(self, replay: Replay | None = None, *, source: str = "") -> Proposal:
+        """What to give to the committer; writes that change nothing are left out.
+
+        `source` is the path of the function that decided it.
+        """
         return Proposal(
             snapshot_ts=self.head.ts,
             reads=self.read_set().encode(),
@@ -156,6 +159,7 @@ class Transaction:
             backfill=tuple(self.buffer.backfill),
             dropped_indexes=tuple(self.buffer.dropped_indexes),
             unfinished=tuple(sorted(self._unfinished)),
+            source=source,
         )
 
     # What follows is for the modules of this room.

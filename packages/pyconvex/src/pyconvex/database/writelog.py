@@ -7,6 +7,7 @@ positions are here; a question that reaches further back is refused, never answe
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ class Overlap(msgspec.Struct, frozen=True):
     ts: int
     tablet: int
     id: bytes
+    #: The function that did it; "" for the host itself.
+    source: str
 
 
 class OutOfRetention(Exception):
@@ -42,9 +45,9 @@ class _Touches:
         self.newest: dict[bytes, int] = {}
         self.timestamps: list[int] = []
         self.keys: list[bytes] = []
-        #: Tablet and id of the document that was written, to name it: the write itself has its
-        #: bytes, which may be a megabyte.
-        self.documents: list[tuple[int, bytes]] = []
+        #: Tablet and id of the document that was written, and by what, to name them: the write
+        #: itself has the document's bytes, which may be a megabyte.
+        self.documents: list[tuple[int, bytes, str]] = []
 
     def may_overlap(self, read: IndexReads, after_ts: int) -> bool:
         """False when nothing after `after_ts` can lie in what was read; quick for points."""
@@ -83,11 +86,11 @@ class WriteLog:
         """The newest commit: nothing that was read at it, or later, has changed."""
         return self._commits[-1][0] if self._commits else self._covers_after
 
-    def append(self, ts: int, writes: Sequence[DocumentWrite]) -> None:
+    def append(self, ts: int, writes: Sequence[DocumentWrite], source: str = "") -> None:
         """Remember a commit; timestamps come in ascending order."""
-        before = self._size
+        before, source = self._size, sys.intern(source)
         for write in writes:
-            document = write.tablet, write.id
+            document = write.tablet, write.id, source
             for index_id, key in write.touched():
                 touches = self._indexes.get(index_id)
                 if touches is None:

@@ -286,7 +286,7 @@ class _Segment:
             while written < len(data):
                 written += os.write(self.fd, data[written:])
         except OSError:
-            # Readers may have seen whole frames of it: nothing else may come to stand in their place.
+            # Readers may have seen whole frames of it: nothing else may come in their place.
             self.broken = written > 0
             with contextlib.suppress(OSError):
                 os.ftruncate(self.fd, self.size)

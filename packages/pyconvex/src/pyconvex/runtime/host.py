@@ -275,7 +275,7 @@ class Host:
                 case Rejected():
                     raise HostError(500, "InternalServerError", outcome.reason)
         assert isinstance(outcome, Conflict)
-        raise HostError(503, "OptimisticConcurrencyControlFailure", outcome.message())
+        raise HostError(503, "OptimisticConcurrencyControlFailure", outcome.message(call.path))
 
     async def _mutation_failed(
         self,

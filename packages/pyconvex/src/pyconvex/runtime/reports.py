@@ -164,16 +164,18 @@ class RunReports:
 
         Its lines are kept and its metadata is not: of several attempts one counts.
         """
-        occ = Occ(conflict.table or "", conflict.document or "", "", retries)
+        occ = Occ(conflict.table or "", conflict.document or "", conflict.source or "", retries)
         report = finished.report
         exception = b""
         if not will_retry:
             exception = _described(
-                start.execution_id, "OptimisticConcurrencyControlFailure", conflict.message()
+                start.execution_id,
+                "OptimisticConcurrencyControlFailure",
+                conflict.message(start.path),
             )
         return msgspec.structs.replace(
             self.ended(call, start, finished, retries=retries),
-            error=conflict.message(),
+            error=conflict.message(start.path),
             occ=occ,
             will_retry=will_retry,
             report=Report(

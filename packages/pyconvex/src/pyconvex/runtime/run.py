@@ -171,7 +171,7 @@ class PureRun:
         """What to commit: nothing of a run that failed, whose reads still tell when to try
         again.
         """
-        proposal = self.transaction.proposal()
+        proposal = self.transaction.proposal(source=self.start.path)
         if not failed:
             return proposal
         return Proposal(snapshot_ts=proposal.snapshot_ts, reads=proposal.reads)

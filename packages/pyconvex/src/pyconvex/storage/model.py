@@ -103,6 +103,8 @@ class Proposal(msgspec.Struct, frozen=True, array_like=True):
     backfill: tuple[IndexEntry, ...] = ()
     dropped_indexes: tuple[int, ...] = ()
     unfinished: tuple[int, ...] = ()
+    #: The function that proposes it; "" for the host itself. Told to who conflicts with it.
+    source: str = ""
 
     def changes_nothing(self) -> bool:
         """True for a transaction that only read."""
