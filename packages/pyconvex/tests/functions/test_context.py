@@ -158,3 +158,11 @@ def test_reports_and_descriptions_of_errors() -> None:
         ("report", "shop.shown", 2, True, True),
     ]
     assert ctx.describe_exception(KeyError("a")).type == "KeyError"
+
+
+@pytest.mark.parametrize("kind", ["log", "exception", "execution", "convex.audit", "host.x"])
+def test_what_the_host_tells_is_not_to_be_told_by_others(kind: str) -> None:
+    run = RecordedRun()
+    with pytest.raises(ValueError, match=f'"{kind}" is a word of the host\'s own'):
+        ActionCtx(run).report(kind, {})
+    assert run.asked == []

@@ -22,7 +22,7 @@ from pyconvex.functions.references import (
 )
 from pyconvex.functions.scheduler import Scheduler, SchedulingRun
 from pyconvex.runlog import ExceptionReport
-from pyconvex.runlog.entries import AUDIT
+from pyconvex.runlog.entries import AUDIT, is_own
 
 if TYPE_CHECKING:
     from pyconvex.functions.registration import (
@@ -192,15 +192,20 @@ class Ctx:
         nor kept of an attempt that is run again. The function can't read them back, so they touch
         neither its purity nor its cached result.
 
-        `kind` is a free word of the component's own, such as "shop.exposure"; `value` is plain
-        data (`TypeError` otherwise), encoded at once. With `durable`, the response waits until the
-        item would survive a power cut; without, the last second may be lost in a crash. With
-        `each_caller`, a query's item is reported again for each new caller or subscriber that is
-        served from a result that was there already. Beyond 4096 items or 4 MiB a run, items are
-        dropped and counted.
+        `kind` is a free word of the component's own, such as "shop.exposure" (`ValueError` for
+        those of the host); `value` is plain data (`TypeError` otherwise), encoded at once. With
+        `durable`, the response waits until the item would survive a power cut; without, the last
+        second may be lost in a crash. With `each_caller`, a query's item is reported again for each
+        new caller or subscriber that is served from a result that was there already. Beyond 4096
+        items or 4 MiB a run, items are dropped and counted.
 
             ctx.report("shop.exposure", {"flag": "new-checkout", "variant": "b"}, each_caller=True)
         """
+        if is_own(kind):
+            raise ValueError(
+                f'"{kind}" is a word of the host\'s own reports, so nothing was reported. Use one '
+                f'with your own name before it, such as "shop.{kind.rpartition(".")[2]}".'
+            )
         self._run.report(kind, value, durable=durable, each_caller=each_caller)
 
     def audit(self, body: Any) -> None:

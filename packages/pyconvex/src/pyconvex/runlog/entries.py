@@ -30,6 +30,8 @@ EXCEPTION = "exception"
 #: What `ctx.audit` was given; `value` is plain data.
 AUDIT = "convex.audit"
 
+_OWN = frozenset({EXECUTION, LOG, EXCEPTION})
+
 _NAMESPACE = uuid.UUID("0d6f7d0c-8f0e-4d7c-9b0a-0b8a3d2f6c55").bytes
 #: The digit of a UUID that holds its variant, by the digit of the hash in its place.
 _VARIANTS = "89ab" * 4
@@ -151,6 +153,15 @@ def pack(entry: RunEntry) -> bytes:
 def unpack(body: bytes) -> Any:
     """A packed entry as plain data."""
     return decode_value(body)
+
+
+def is_own(kind: str) -> bool:
+    """Whether a kind is the host's own, so that nobody else may use it.
+
+    >>> is_own("log"), is_own("convex.audit"), is_own("shop.log")
+    (True, True, False)
+    """
+    return kind in _OWN or kind.startswith(("convex.", "host."))
 
 
 def entry_id(execution_id: str, number: int) -> str:
