@@ -347,11 +347,12 @@ class LogStreams:
         """How the stream's lane fares."""
         cursor = self._run_log.cursor(_cursor(stream.id))
         told = next((s for s in self._lanes() if s.lane == stream.id and not s.component), None)
+        untold = "starting" if stream.state == "active" else "stopped"
         lag_s = None
         if told is not None and told.oldest_ts is not None:
             lag_s = max(0.0, self._now_ms() / 1000 - told.oldest_ts / 1e9)
         return {
-            "state": told.state if told is not None else "stopped",
+            "state": told.state if told is not None else untold,
             "circuit": told.circuit if told is not None else "closed",
             "waiting": told.in_hand if told is not None else 0,
             "lagSeconds": lag_s,
