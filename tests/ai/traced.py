@@ -18,11 +18,11 @@ from typing import Any, TypeVar
 from posthog_local.testing import PostHogLocal
 from pyconvex.delivery.messages import LaneStatus
 from pyconvex.identity import ANONYMOUS
-from pyconvex.runlog.entries import unpack
 from pyconvex.runlog.log import FOLDER
 from pyconvex.runlog.otlp import kept_span
 from pyconvex.runlog.reader import RunLogReader
 from pyconvex.runlog.traces import SPAN, trace_id_of
+from pyconvex.runlog.window import Window
 from pyconvex.runtime.calls import EnvChange, FunctionCall, Outcome, Success
 from pyconvex.server import Server, Settings
 from pyconvex.storage import START
@@ -79,9 +79,9 @@ class Deployment:
 
     def told(self, trace: str) -> list[str]:
         """The names of the trace's spans that are in the run log."""
-        reader = RunLogReader(self._data / FOLDER, frozenset({SPAN}))
+        reader = RunLogReader(Window(self._data / FOLDER), frozenset({SPAN}))
         rows, _ = reader.read(START, 1 << 30, 1 << 30)
-        kept = [kept_span(unpack(row.body).value) for row in rows]
+        kept = [kept_span(row.entry.value) for row in rows]
         return [k.span.name for k in kept if k is not None and k.span.trace_id == trace]
 
     def pids(self) -> list[int]:

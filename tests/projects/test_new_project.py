@@ -85,7 +85,7 @@ def test_nothing_is_overwritten(project: Path) -> None:
     (project / "convex").mkdir()
     (project / "convex" / "messages.py").write_text("mine")
     refused = command("init", status=1).stderr
-    assert "convex/messages.py exists already; nothing was written." in refused
+    assert "Already there: convex/messages.py. Nothing was written." in refused
     assert [file.name for file in project.rglob("*") if file.is_file()] == ["messages.py"]
     (project / "convex" / "messages.py").unlink()
     (project / ".gitignore").write_text("dist/\n.env.local")

@@ -12,12 +12,15 @@ from warehouse_worlds import Fuse, assert_true, ran, work
 from posthog_convex.warehouse import duckdb_file
 from posthog_convex.warehouse.driver import Settings
 from posthog_convex.warehouse.duckdb_file import DuckDBFile, Notice
+from posthog_convex.warehouse.pager import Api
 from posthog_convex.warehouse.refusal import SyncRefused
 
 
-def run(fake: FakeConvex, path: Path, notice: Notice = lambda step: None) -> bool:
+def run(
+    fake: FakeConvex, path: Path, notice: Notice = lambda step: None, api: Api = Api.AUTO
+) -> bool:
     """One run of a new process; whether it came to its end."""
-    settings = Settings(deployment="https://fake.convex.cloud")
+    settings = Settings(deployment="https://fake.convex.cloud", api=api)
     return ran(fake, DuckDBFile(path, notice=notice), settings, notice)
 
 

@@ -67,7 +67,7 @@ def test_a_walk_that_expires_begins_anew(tmp_path: Path) -> None:
 def test_legacy_can_be_chosen(tmp_path: Path) -> None:
     fake = FakeConvex()
     fake.commit((("", "users"), None, {}))
-    assert run(fake, tmp_path / "w.duckdb", Api.LEGACY)
+    assert run(fake, tmp_path / "w.duckdb", api=Api.LEGACY)
     assert {request.path for request in fake.asked} == {
         "/api/list_snapshot", "/api/document_deltas", "/api/get_table_column_names"
     }  # fmt: skip

@@ -41,8 +41,9 @@ def line(day: float) -> LogRecord:
 
 def piece(day: float) -> RecordingPiece:
     return RecordingPiece(
-        session_id=f"s{day:g}".replace(".", "-"), window_id="w", distinct_id="u", source="web",
-        items=(), received_us=int(day * DAY_US), first_ms=0, last_ms=1,  # that clock is not asked
+        session_id=f"s{day:g}".replace(".", "-"), window_id="w", token="phc_a", distinct_id="u",
+        source="web", items=(), received_us=int(day * DAY_US),
+        first_ms=0, last_ms=1,  # that clock is not asked
         clicks=0, keypresses=0, console_errors=0, start_url=None,
     )  # fmt: skip
 

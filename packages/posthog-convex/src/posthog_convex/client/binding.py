@@ -7,12 +7,13 @@ that fails costs its event and a warning, never the function.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Unpack
 from weakref import WeakKeyDictionary
 
 from posthog_convex import events
 from posthog_convex.client.arguments import BeforeSend, Ctx, Identify, unobserved_now_ms
+from posthog_convex.client.hooks import Hooks
 from posthog_convex.component import EVENTS_QUEUE, reported
 from posthog_convex.component.reported import ReportedExposure, Seen
 from posthog_convex.events import Event, Exposure, FlagDetails, flag_called
@@ -64,11 +65,7 @@ class Binding:
         #: What each function call that still runs has reported, so that a loop reports it once.
         self._exposed: WeakKeyDictionary[Ctx, set[str]] = WeakKeyDictionary()
         self._identify = identify
-        self._hooks: tuple[BeforeSend, ...] = (
-            () if before_send is None
-            else (before_send,) if callable(before_send)
-            else tuple(before_send)
-        )  # fmt: skip
+        self._hooks = Hooks(before_send)
         self._warned = Remembered(_MAX_WARNED)
         self._frame_rules = FrameRules(
             app_packages=(APP_PACKAGE,),
@@ -151,30 +148,10 @@ class Binding:
             item = ReportedExposure(self._component.mount, slot, seen=seen_value)
         ctx.report(reported.EXPOSURE, reported.to_item(item), each_caller=True)
 
-    @property
-    def mount(self) -> str:
-        """Where the app has mounted the component."""
-        return self._component.mount
-
-    @property
-    def has_hooks(self) -> bool:
-        """Whether there is a `before_send`."""
-        return bool(self._hooks)
-
-    def hooked(self, event: Event, warn: Callable[[str], None]) -> Event | None:
-        """The event as the hooks leave it; None when one drops it, or fails."""
-        name = event["event"]
-        try:
-            return _through(self._hooks, event)
-        except Exception as error:
-            problem = f"{type(error).__name__}: {error}"
-            warn(f"posthog: before_send failed, event {name!r} is dropped. {problem}")
-            return None
-
     def _hooked(self, ctx: Ctx, event: Event) -> Event | None:
         if not self._hooks:
             return event
-        return self.hooked(event, lambda text: ctx.log("warn", text))
+        return self._hooks.leave(event, lambda text: ctx.log("warn", text))
 
     def _warn_once(self, ctx: Ctx, about: object, text: str) -> None:
         """Log a warning, unless this process has logged one about the same."""
@@ -219,15 +196,6 @@ def _variable_rules(
     return VariableRules(masked, tuple(ignore_patterns))
 
 
-def _through(hooks: Sequence[BeforeSend], event: Event) -> Event | None:
-    """The event as the hooks leave it; None when one drops it."""
-    for hook in hooks:
-        changed = hook(event)
-        if changed is None:
-            return None
-        event = events.plain(changed, "what before_send returned")
-    if hooks:
-        for name in ("uuid", "event", "distinct_id", "timestamp"):
-            if not isinstance(event.get(name), str) or not event[name].strip():
-                raise events.EventError(f"what before_send returned has no {name}")
-    return event
+def hooks_of(client: Binding) -> tuple[str, Hooks]:
+    """Where the app has mounted the client's component, and the client's hooks."""
+    return client._component.mount, client._hooks

@@ -74,7 +74,7 @@ class ErrorCalls(Binding):
             for_caller,
         )
         ctx.report(reported.EXCEPTION, reported.to_item(item), durable=True)
-        mark_reported(found, self.mount, uuid)
+        mark_reported(found, self._component.mount, uuid)
         return uuid
 
     async def _whose_error(self, ctx: Ctx, distinct_id: str | None) -> tuple[str | None, bool]:

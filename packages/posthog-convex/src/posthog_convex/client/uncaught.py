@@ -14,7 +14,8 @@ from contextlib import suppress
 from types import ModuleType
 
 from posthog_convex import events
-from posthog_convex.client.binding import Binding
+from posthog_convex.client.binding import Binding, hooks_of
+from posthog_convex.client.hooks import Hooks
 from posthog_convex.component import errors, reported
 from posthog_convex.component.reported import ReportedException
 from posthog_convex.events import Event
@@ -30,9 +31,9 @@ class UncaughtHook:
     """Told of every call (`pyconvex.runlog.hooks.IsolateHook`); cares for runs that fail."""
 
     def __init__(self, clients: Iterable[Binding]) -> None:
-        self._by_mount: dict[str, list[Binding]] = {}
-        for client in clients:
-            self._by_mount.setdefault(client.mount, []).append(client)
+        self._by_mount: dict[str, list[Hooks]] = {}
+        for mount, hooks in map(hooks_of, clients):
+            self._by_mount.setdefault(mount, []).append(hooks)
 
     def entered(self, scope: CallScope) -> None:
         """Nothing to do yet."""
@@ -41,9 +42,9 @@ class UncaughtHook:
         if scope.call or not isinstance(error, (Exception, asyncio.CancelledError)):
             return
         described = scope.describe(error)
-        for mount, clients in self._by_mount.items():
+        for mount, hooks in self._by_mount.items():
             if not was_reported(error, mount, described.id):
-                self._tell(scope, mount, clients, described)
+                self._tell(scope, mount, hooks, described)
 
     def span_id(self, scope: CallScope) -> str:
         return ""
@@ -52,11 +53,11 @@ class UncaughtHook:
         """Nothing to do."""
 
     def _tell(
-        self, scope: CallScope, mount: str, clients: list[Binding], described: ExceptionReport
+        self, scope: CallScope, mount: str, hooks: list[Hooks], described: ExceptionReport
     ) -> None:
         event: Event | None = errors.uncaught(described, _run_of(scope))
-        for client in clients:
-            event = None if event is None else client.hooked(event, _warn)
+        for each in hooks:
+            event = None if event is None else each.leave(event, _warn)
         text = None if event is None else events.exception_text(event)
         for left in (text, None):
             # One that finds no room is dropped: a hook may have masked what it must not tell.
@@ -71,7 +72,7 @@ def hook(modules: Sequence[ModuleType]) -> UncaughtHook | None:
         id(value): value
         for module in modules
         for value in vars(module).values()
-        if isinstance(value, Binding) and value.has_hooks
+        if isinstance(value, Binding) and hooks_of(value)[1]
     }
     return UncaughtHook(found.values()) if found else None
 

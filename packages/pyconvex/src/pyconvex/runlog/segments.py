@@ -76,7 +76,7 @@ def frames(data: bytes, offset: int) -> Iterator[Framed]:
 
 
 def missing_bytes(data: bytes) -> int:
-    """How many bytes the first frame has beyond the end of `data`; none when it is no frame.
+    r"""How many bytes the first frame has beyond the end of `data`; none when it is no frame.
 
     >>> missing_bytes(frame(b"one")[:-2]), missing_bytes(b"\xff" * 9)
     (2, 0)
