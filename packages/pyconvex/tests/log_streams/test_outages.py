@@ -44,7 +44,7 @@ def test_beyond_the_bound_the_oldest_go_and_the_stream_is_told_how_many(
     async def test(it: Streaming) -> None:
         id = await it.add_webhook(receiver, topics=["console"])
         receiver.answer = (503, {})
-        total = 300
+        total = 800  # more than a batch that is under way has
         for n in range(total):
             await it.say(f"{n} " + "x" * 300)
         await it.server._run_log.sweep()

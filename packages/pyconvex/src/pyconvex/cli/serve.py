@@ -249,10 +249,10 @@ class Report:
 
     def problem(self, text: str, **facts: Any) -> None:
         """Something that the developer must mend."""
-        if self.as_json:
+        click.secho(text, fg="red", err=True)
+        if self.as_json:  # last: who reads it may end this process
             click.echo(json.dumps({"problem": text, **facts}))
             sys.stdout.flush()
-        click.secho(text, fg="red", err=True)
 
 
 def _run(main: Any) -> None:
