@@ -24,7 +24,7 @@ from benchmarks.report import OURS, Case, Figure, Result, options, publish
 from posthog_convex.ai.hook import AiHook
 from posthog_convex.ai.lane import AiSpanLane
 from posthog_convex.ai.provider import Collector, RunIds
-from pyconvex.runlog.entries import Entries
+from pyconvex.runlog.entries import entries_of
 from pyconvex.runlog.exceptions import ExceptionReport
 from pyconvex.runlog.hooks import Whose
 from pyconvex.runlog.record import RunRecord
@@ -176,7 +176,7 @@ def _record() -> RunRecord:
 
 def _send(records: list[RunRecord]) -> None:
     lane = AiSpanLane()
-    found = [row.entry for r in records for row in Entries(r).rows(frozenset({SPAN}))]
+    found = [entry for r in records for entry in entries_of(r, frozenset({SPAN}))]
     entries = [entry for entry in found if lane.admit(entry)]
     for at in range(0, len(entries), 100):
         assert lane.encode(entries[at : at + 100], {"POSTHOG_PROJECT_TOKEN": "phc_x"})

@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 
 from pyconvex.identity import ANONYMOUS
 from pyconvex.runlog import LogLine, Report, RunRecord
-from pyconvex.runlog.entries import EXECUTION, LOG, Entries, entry_id
+from pyconvex.runlog.entries import EXECUTION, LOG, entries_of, entry_id
 from pyconvex.runlog.report import Item, encode_value
 from pyconvex.runtime import messages
 from pyconvex.runtime.actions import Actions
@@ -107,7 +107,7 @@ def test_entries_are_counted_over_all_records_of_an_execution() -> None:
             waiting.set_result(None)
         await task
         kinds = frozenset({LOG, EXECUTION, SPAN.kind})
-        entries = [row.entry for r in kept.records for row in Entries(r).rows(kinds)]
+        entries = [entry for r in kept.records for entry in entries_of(r, kinds)]
         execution = entries[0].run.execution_id
         assert [e.id for e in entries] == [entry_id(execution, n) for n in range(1, 7)]
         assert [r.report.user_id for r in kept.records] == ["ada", "ada", None]

@@ -1,7 +1,7 @@
-"""A component bound to an app: whose call it is, the app's hooks, warnings.
+"""A component bound to an app: whose call it is, what its hooks see, warnings.
 
-Owns what every call of `PostHog` needs. Never evaluates or sends. One invariant: a hook of the app
-that fails costs its event and a warning, never the function.
+Owns what every call of `PostHog` needs; `hooks` asks the app's hooks. Never evaluates or sends. One
+invariant: a hook of the app that fails costs its event and a warning, never the function.
 """
 
 from __future__ import annotations

@@ -253,14 +253,13 @@ class PureRun:
     ) -> bytes:
         if self.tracing is None:
             return await self._handle(frame, callee, arguments)
-        kind, component, transaction = (
-            callee.function.kind.value,
-            callee.component,
-            self.transaction,
-        )
+        kind, component, transaction = callee.function.kind, callee.component, self.transaction
+
         # No frame in it: what the frame refers to would refer back, and outlive the run.
-        env = lambda name: environment_of(component, transaction).get(name)  # noqa: E731
-        frame.scope = self.tracing.enter(callee.path, kind, component.path, caller, env)
+        def env(name: str) -> str | None:
+            return environment_of(component, transaction).get(name)
+
+        frame.scope = self.tracing.enter(callee.path, kind.value, component.path, caller, env)
         error: BaseException | None = None
         try:
             return await self._handle(frame, callee, arguments)
