@@ -70,11 +70,11 @@ def _server(documents: int) -> Server:
 
 def _decode(url: str, folder: Path) -> dict[str, float]:
     """Every page, decoded and thrown away."""
-    from posthog_convex.warehouse.columns import Schema
-    from posthog_convex.warehouse.decoding import decode
-    from posthog_convex.warehouse.deployment import Deployment, HttpSource
-    from posthog_convex.warehouse.selection import Selection
-    from posthog_convex.warehouse.steps import SyncPosition, request, step
+    from posthog_convex.warehouse.documents.columns import Schema
+    from posthog_convex.warehouse.documents.decoding import decode
+    from posthog_convex.warehouse.source.deployment import Deployment, HttpSource
+    from posthog_convex.warehouse.source.steps import SyncPosition, request, step
+    from posthog_convex.warehouse.tables.selection import Selection
 
     source = HttpSource(Deployment(url=url, key=os.environ["CONVEX_DEPLOY_KEY"]))
     position, schema, rows, spent = SyncPosition(), Schema(), 0, 0.0
@@ -103,9 +103,9 @@ def _ours(url: str, folder: Path) -> dict[str, float]:
 
 
 def _driver(url: str, folder: Path) -> tuple[Any, Any]:
-    from posthog_convex.warehouse import opening
-    from posthog_convex.warehouse.config import Config, DeploymentPart, DestinationPart
-    from posthog_convex.warehouse.deployment import HttpSource
+    from posthog_convex.warehouse.source.deployment import HttpSource
+    from posthog_convex.warehouse.sync import opening
+    from posthog_convex.warehouse.sync.config import Config, DeploymentPart, DestinationPart
 
     config = Config(
         deployment=DeploymentPart(url=url),
@@ -153,7 +153,7 @@ def _dlt(url: str, folder: Path) -> dict[str, float]:
 
 def _watch(url: str, folder: Path) -> dict[str, float]:
     """Follow until the parent ends it."""
-    from posthog_convex.warehouse import watch
+    from posthog_convex.warehouse.sync import watch
 
     driver, _ = _driver(url, folder)
     for _ in watch.rounds(driver, poll_interval_s=1.0, pause=time.sleep, trouble=print):

@@ -13,8 +13,8 @@ from typing import Any
 from export_world import ExportWorld
 from warehouse_worlds import untagged
 
-from posthog_convex.warehouse.retry import Answer
-from posthog_convex.warehouse.steps import Request
+from posthog_convex.warehouse.source.retry import Answer
+from posthog_convex.warehouse.source.steps import Request
 from pyconvex.export.data_sync import PageLimits
 from pyconvex.export.messages import DataSync, SelectionText
 from pyconvex.values import Int64

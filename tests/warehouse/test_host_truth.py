@@ -11,11 +11,13 @@ from export_world import ExportWorld
 from host_source import TABLES, HostSource, expected, live
 from warehouse_worlds import Fuse, assert_same, held, held_in_delta, held_in_parquet, ran
 
-from posthog_convex.warehouse.delta_folder import DeltaFolder
-from posthog_convex.warehouse.driver import Settings
-from posthog_convex.warehouse.duckdb_file import Destination, DuckDBFile, Notice
-from posthog_convex.warehouse.parquet_folder import ParquetFolder
-from posthog_convex.warehouse.progress import OnDrop
+from posthog_convex.warehouse.destinations.delta_folder import DeltaFolder
+from posthog_convex.warehouse.destinations.destination import Destination, Notice
+from posthog_convex.warehouse.destinations.duckdb_file import DuckDBFile
+from posthog_convex.warehouse.destinations.parquet_folder import ParquetFolder
+from posthog_convex.warehouse.destinations.published import Published
+from posthog_convex.warehouse.plan.progress import OnDrop
+from posthog_convex.warehouse.sync.driver import Settings
 from pyconvex.export.data_sync import PageLimits
 
 SEEDS = [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 20))]
@@ -37,11 +39,15 @@ def a_duckdb_file(folder: Path, notice: Notice) -> Destination:
 
 
 def a_parquet_folder(folder: Path, notice: Notice) -> Destination:
-    return ParquetFolder(folder / "parquet", notice=notice)
+    return Published(
+        ParquetFolder(folder / "parquet", notice=notice), folder / "parquet" / "work", notice=notice
+    )
 
 
 def a_delta_folder(folder: Path, notice: Notice) -> Destination:
-    return DeltaFolder(str(folder / "delta"), folder / "work", notice=notice)
+    return Published(
+        DeltaFolder(str(folder / "delta"), notice=notice), folder / "work", notice=notice
+    )
 
 
 def run(source: HostSource, make: Make, folder: Path, notice: Notice = lambda step: None) -> bool:

@@ -16,8 +16,8 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
-from posthog_convex.warehouse.retry import Answer
-from posthog_convex.warehouse.steps import Request
+from posthog_convex.warehouse.source.retry import Answer
+from posthog_convex.warehouse.source.steps import Request
 
 Ref = tuple[str, str]
 Document = dict[str, Any]

@@ -17,15 +17,16 @@ from bucket_server import BUCKET, BucketServer
 from fake_convex import FakeConvex, State
 from warehouse_worlds import Fuse, assert_same, documents, ran, work
 
-from posthog_convex.warehouse import config, opening
-from posthog_convex.warehouse.bucket import Bucket
-from posthog_convex.warehouse.delta_folder import DeltaFolder
-from posthog_convex.warehouse.driver import Settings
-from posthog_convex.warehouse.duckdb_file import Notice
-from posthog_convex.warehouse.manifest import Manifest
-from posthog_convex.warehouse.parquet_bucket import ParquetBucket
-from posthog_convex.warehouse.progress import OnDrop
+from posthog_convex.warehouse.destinations.bucket import Bucket
+from posthog_convex.warehouse.destinations.delta_folder import DeltaFolder
+from posthog_convex.warehouse.destinations.destination import Notice
+from posthog_convex.warehouse.destinations.manifest import Manifest
+from posthog_convex.warehouse.destinations.parquet_bucket import ParquetBucket
+from posthog_convex.warehouse.destinations.published import Published
+from posthog_convex.warehouse.plan.progress import OnDrop
 from posthog_convex.warehouse.refusal import SyncRefused
+from posthog_convex.warehouse.sync import config, opening
+from posthog_convex.warehouse.sync.driver import Settings
 
 USERS = ("", "users")
 URI = f"s3://{BUCKET}/some where/convex"
@@ -49,7 +50,8 @@ def server(store: BucketServer, monkeypatch: pytest.MonkeyPatch) -> BucketServer
 
 def sync(fake: FakeConvex, folder: Path, notice: Notice = lambda step: None) -> bool:
     settings = Settings(deployment="https://fake.convex.cloud", on_drop=OnDrop.DROP)
-    destination = ParquetBucket(URI, folder / "work", notice=notice)
+    work = folder / "work"
+    destination = Published(ParquetBucket(URI, work, notice=notice), work, notice=notice)
     return ran(fake, destination, settings, notice)
 
 
@@ -175,9 +177,9 @@ def test_delta_tables_live_in_a_bucket(server: BucketServer, tmp_path: Path) -> 
     fake = FakeConvex()
     settings = Settings(deployment="https://fake.convex.cloud")
     [first] = fake.commit((USERS, None, {"n": 1}))
-    assert ran(fake, DeltaFolder(URI, tmp_path / "work"), settings)
+    assert ran(fake, Published(DeltaFolder(URI), tmp_path / "work"), settings)
     fake.commit((USERS, first, None), (USERS, None, {"n": 2}), (USERS, None, {"n": 3}))
-    assert ran(fake, DeltaFolder(URI, tmp_path / "work"), settings)
+    assert ran(fake, Published(DeltaFolder(URI), tmp_path / "work"), settings)
     table = DeltaTable(f"{URI}/users")
     assert sorted(row["n"] for row in table.to_pyarrow_table().to_pylist()) == [2, 3]
     index = DeltaTable(f"{URI}/_convex_sync").to_pyarrow_table().to_pylist()
@@ -185,7 +187,7 @@ def test_delta_tables_live_in_a_bucket(server: BucketServer, tmp_path: Path) -> 
     fake.commit((USERS, None, {"n": 4}))
     server.refuse_changes(0)
     with pytest.raises(SyncRefused, match="cannot be written"):
-        ran(fake, DeltaFolder(URI, tmp_path / "work"), settings)
+        ran(fake, Published(DeltaFolder(URI), tmp_path / "work"), settings)
 
 
 @pytest.mark.parametrize("kind", ["parquet", "delta"])

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from warehouse_worlds import assert_same, documents
 
-from posthog_convex.warehouse import decoding
-from posthog_convex.warehouse.columns import Kind, Schema
-from posthog_convex.warehouse.decoding import Revisions
+from posthog_convex.warehouse.documents import decoding
+from posthog_convex.warehouse.documents.columns import Kind, Schema
+from posthog_convex.warehouse.documents.decoding import Revisions
 from posthog_convex.warehouse.refusal import SyncRefused
 
 INT64 = st.integers(-(2**63), 2**63 - 1)

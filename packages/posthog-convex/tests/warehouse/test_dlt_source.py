@@ -14,9 +14,9 @@ import pytest
 from fake_convex import Document, FakeConvex, State
 from warehouse_worlds import untagged, work
 
-from posthog_convex.warehouse.columns import Kind
-from posthog_convex.warehouse.retry import Answer
-from posthog_convex.warehouse.steps import Request
+from posthog_convex.warehouse.documents.columns import Kind
+from posthog_convex.warehouse.source.retry import Answer
+from posthog_convex.warehouse.source.steps import Request
 
 dlt = pytest.importorskip("dlt")
 pytestmark = pytest.mark.filterwarnings("ignore")  # dlt and what it needs warn about each other

@@ -9,11 +9,12 @@ import pytest
 from fake_convex import FakeConvex
 from warehouse_worlds import Fuse, assert_true, ran, work
 
-from posthog_convex.warehouse import duckdb_file
-from posthog_convex.warehouse.driver import Settings
-from posthog_convex.warehouse.duckdb_file import DuckDBFile, Notice
-from posthog_convex.warehouse.pager import Api
+from posthog_convex.warehouse.destinations import duckdb_file
+from posthog_convex.warehouse.destinations.destination import Notice
+from posthog_convex.warehouse.destinations.duckdb_file import DuckDBFile
 from posthog_convex.warehouse.refusal import SyncRefused
+from posthog_convex.warehouse.source.pager import Api
+from posthog_convex.warehouse.sync.driver import Settings
 
 
 def run(

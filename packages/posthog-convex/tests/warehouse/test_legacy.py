@@ -10,8 +10,8 @@ from fake_convex import FakeConvex, Ref
 from test_duckdb_truth import run
 from warehouse_worlds import assert_same, assert_true, held, random_document
 
-from posthog_convex.warehouse.duckdb_file import DuckDBFile
-from posthog_convex.warehouse.pager import Api
+from posthog_convex.warehouse.destinations.duckdb_file import DuckDBFile
+from posthog_convex.warehouse.source.pager import Api
 
 REFS: list[Ref] = [("", "users"), ("mail", "users")]
 

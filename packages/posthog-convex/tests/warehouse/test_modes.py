@@ -11,13 +11,14 @@ from deltalake import DeltaTable
 from fake_convex import FakeConvex
 from warehouse_worlds import QUIET, assert_true
 
-from posthog_convex.warehouse.delta_folder import DeltaFolder
-from posthog_convex.warehouse.driver import Driver, Settings
-from posthog_convex.warehouse.duckdb_file import DuckDBFile
-from posthog_convex.warehouse.pager import Api
-from posthog_convex.warehouse.progress import Mode, OnDrop, Progress
+from posthog_convex.warehouse.destinations.delta_folder import DeltaFolder
+from posthog_convex.warehouse.destinations.duckdb_file import DuckDBFile
+from posthog_convex.warehouse.destinations.published import Published
+from posthog_convex.warehouse.plan.progress import Mode, OnDrop, Progress
 from posthog_convex.warehouse.refusal import SyncRefused
-from posthog_convex.warehouse.selection import Selection
+from posthog_convex.warehouse.source.pager import Api
+from posthog_convex.warehouse.sync.driver import Driver, Settings
+from posthog_convex.warehouse.tables.selection import Selection
 
 USERS = ("", "users")
 
@@ -136,7 +137,7 @@ def test_text_becomes_json_in_every_row_of_a_delta_table(fake: FakeConvex, tmp_p
     settings = Settings(deployment="https://fake.convex.cloud")
     for value in ("NaN", 7):
         fake.commit((USERS, None, {"any": value}))
-        destination = DeltaFolder(str(tmp_path / "delta"), tmp_path / "work")
+        destination = Published(DeltaFolder(str(tmp_path / "delta")), tmp_path / "work")
         Driver(fake, destination, settings, QUIET).run()
         destination.close()
     rows = DeltaTable(str(tmp_path / "delta" / "users")).to_pyarrow_table().to_pylist()
@@ -171,6 +172,22 @@ def test_a_choice_of_tables_and_columns(fake: FakeConvex, path: Path) -> None:
         columns = [row[0] for row in ask(other, "DESCRIBE users")]
         assert "ssn" not in columns
         assert "name" in columns
+
+
+def test_another_choice_of_columns_is_published_though_nothing_was_committed(
+    fake: FakeConvex, tmp_path: Path
+) -> None:
+    fake.commit((USERS, None, {"name": "Ann", "ssn": "1"}))
+    uri = str(tmp_path / "delta")
+    for hidden, left in [((), {"name", "ssn"}), (("users.ssn",), {"name"})]:
+        destination = Published(DeltaFolder(uri), tmp_path / "work")
+        settings = Settings(
+            deployment="https://fake.convex.cloud", selection=Selection(exclude_columns=hidden)
+        )
+        Driver(fake, destination, settings, QUIET).run()
+        destination.close()
+        columns = DeltaTable(f"{uri}/users").to_pyarrow_table().column_names
+        assert {name for name in columns if not name.startswith("_")} == left
 
 
 def _fields(selection: Selection) -> dict[str, Any]:

@@ -17,11 +17,11 @@ from test_modes import ask, sync
 from warehouse_worlds import assert_true
 
 from posthog_convex.cli import main
-from posthog_convex.warehouse import pager, retry
-from posthog_convex.warehouse.deployment import Deployment, HttpSource
 from posthog_convex.warehouse.refusal import SyncRefused
-from posthog_convex.warehouse.retry import Answer
-from posthog_convex.warehouse.steps import Request
+from posthog_convex.warehouse.source import pager, retry
+from posthog_convex.warehouse.source.deployment import Deployment, HttpSource
+from posthog_convex.warehouse.source.retry import Answer
+from posthog_convex.warehouse.source.steps import Request
 
 USERS = ("", "users")
 

@@ -21,15 +21,16 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from fake_convex import Document, FakeConvex, Ref, State
 
-from posthog_convex.warehouse.columns import Column, Kind
-from posthog_convex.warehouse.delta_folder import INDEX
-from posthog_convex.warehouse.deployment import Source
-from posthog_convex.warehouse.driver import Driver, Settings
-from posthog_convex.warehouse.duckdb_file import Destination, DuckDBFile, Notice
-from posthog_convex.warehouse.manifest import FileColumn
-from posthog_convex.warehouse.pager import Clock
-from posthog_convex.warehouse.parquet_folder import read_manifest
-from posthog_convex.warehouse.progress import Progress
+from posthog_convex.warehouse.destinations.delta_folder import INDEX
+from posthog_convex.warehouse.destinations.destination import Destination, Notice
+from posthog_convex.warehouse.destinations.duckdb_file import DuckDBFile
+from posthog_convex.warehouse.destinations.manifest import FileColumn
+from posthog_convex.warehouse.destinations.parquet_folder import read_manifest
+from posthog_convex.warehouse.documents.columns import Column, Kind
+from posthog_convex.warehouse.plan.progress import Progress
+from posthog_convex.warehouse.source.deployment import Source
+from posthog_convex.warehouse.source.pager import Clock
+from posthog_convex.warehouse.sync.driver import Driver, Settings
 
 EDGES: list[Any] = [
     0, 1, -1, 2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63),

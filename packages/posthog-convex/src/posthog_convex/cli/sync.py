@@ -19,10 +19,10 @@ import click
 from posthog_convex.warehouse.refusal import SyncRefused
 
 if TYPE_CHECKING:
-    from posthog_convex.warehouse.config import Config
-    from posthog_convex.warehouse.deployment import Source
-    from posthog_convex.warehouse.duckdb_file import Destination
-    from posthog_convex.warehouse.progress import Progress as SyncProgress
+    from posthog_convex.warehouse.destinations.destination import Destination
+    from posthog_convex.warehouse.plan.progress import Progress as SyncProgress
+    from posthog_convex.warehouse.source.deployment import Source
+    from posthog_convex.warehouse.sync.config import Config
 
 _CONFIG = click.option(
     "--config",
@@ -49,8 +49,8 @@ def init(
     path: Path, url: str | None, key_env: str | None, kind: str | None, where: str | None
 ) -> None:
     """Ask what is needed, test the connection, and write a config file without secrets."""
-    from posthog_convex.warehouse import opening
-    from posthog_convex.warehouse.config import write
+    from posthog_convex.warehouse.sync import opening
+    from posthog_convex.warehouse.sync.config import write
 
     if path.exists():
         click.confirm(f"{path} is there already. Write it anew?", abort=True)
@@ -74,7 +74,7 @@ def init(
 @click.option("--max-pages", type=click.IntRange(min=1), help="Stop early; a later run goes on.")
 def run(path: Path, fresh: bool, max_pages: int | None) -> None:
     """Bring the destination up to date, once."""
-    from posthog_convex.warehouse import opening
+    from posthog_convex.warehouse.sync import opening
 
     with _sentences(), _shown() as watching, _opened(path) as (config, source, destination):
         driver = opening.driver_of(
@@ -88,7 +88,7 @@ def run(path: Path, fresh: bool, max_pages: int | None) -> None:
 @_CONFIG
 def watch(path: Path) -> None:
     """Keep the destination up to date until told to stop."""
-    from posthog_convex.warehouse import opening, watch
+    from posthog_convex.warehouse.sync import opening, watch
 
     def trouble(refused: SyncRefused) -> None:
         click.echo(f"posthog-convex sync: {refused} It goes on by itself.", err=True)
@@ -113,9 +113,9 @@ def watch(path: Path) -> None:
 @_CONFIG
 def status(path: Path) -> None:
     """Say how far the destination is behind, what it holds, and what needs attention."""
-    from posthog_convex.warehouse import config as configs
-    from posthog_convex.warehouse import opening
-    from posthog_convex.warehouse.report import reported
+    from posthog_convex.warehouse.sync import config as configs
+    from posthog_convex.warehouse.sync import opening
+    from posthog_convex.warehouse.sync.report import reported
 
     with _sentences():
         config = configs.read(path)
@@ -138,7 +138,7 @@ def status(path: Path) -> None:
 
 
 def _asked(url: str | None, key_env: str | None, kind: str | None, where: str | None) -> Config:
-    from posthog_convex.warehouse.config import Config, DeploymentPart, DestinationPart
+    from posthog_convex.warehouse.sync.config import Config, DeploymentPart, DestinationPart
 
     url = url or click.prompt("Address of the deployment", default="http://127.0.0.1:3210")
     key_env = key_env or click.prompt("Variable that holds its key", default="CONVEX_DEPLOY_KEY")
@@ -156,9 +156,9 @@ def _asked(url: str | None, key_env: str | None, kind: str | None, where: str | 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Config, Source, Destination]]:
     """What a config file describes, until the block ends."""
-    from posthog_convex.warehouse import config as configs
-    from posthog_convex.warehouse import opening
-    from posthog_convex.warehouse.deployment import HttpSource
+    from posthog_convex.warehouse.source.deployment import HttpSource
+    from posthog_convex.warehouse.sync import config as configs
+    from posthog_convex.warehouse.sync import opening
 
     config = configs.read(path)
     deployment = opening.deployment_of(config.deployment, os.environ)

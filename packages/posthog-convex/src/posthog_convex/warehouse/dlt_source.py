@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import dlt
 import msgspec
 
-from posthog_convex.warehouse import decoding
-from posthog_convex.warehouse.columns import Column, Kind, Schema
-from posthog_convex.warehouse.decoding import Revisions
-from posthog_convex.warehouse.deployment import Deployment, HttpSource, Source
-from posthog_convex.warehouse.names import table_name
-from posthog_convex.warehouse.opening import CLOCK
-from posthog_convex.warehouse.pager import Api, Pager
-from posthog_convex.warehouse.retry import Expired
-from posthog_convex.warehouse.selection import Selection
-from posthog_convex.warehouse.steps import Position, Step
-from posthog_convex.warehouse.wire import TableRef
+from posthog_convex.warehouse.documents import decoding
+from posthog_convex.warehouse.documents.columns import Column, Kind, Schema
+from posthog_convex.warehouse.documents.decoding import Revisions
+from posthog_convex.warehouse.source.deployment import Deployment, HttpSource, Source
+from posthog_convex.warehouse.source.pager import Api, Pager
+from posthog_convex.warehouse.source.retry import Expired
+from posthog_convex.warehouse.source.steps import Position, Step
+from posthog_convex.warehouse.sync.opening import CLOCK
+from posthog_convex.warehouse.tables.names import table_name
+from posthog_convex.warehouse.tables.ref import TableRef
+from posthog_convex.warehouse.tables.selection import Selection
 
 if TYPE_CHECKING:
     import pyarrow

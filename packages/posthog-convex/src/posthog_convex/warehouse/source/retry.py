@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from posthog_convex.warehouse.refusal import SyncRefused, gone, refused_by_convex
-from posthog_convex.warehouse.wire import read_error
+from posthog_convex.warehouse.source.wire import read_error
 
 ATTEMPTS = 6
 FIRST_PAUSE_S = 0.5

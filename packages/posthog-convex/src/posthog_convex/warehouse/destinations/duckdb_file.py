@@ -12,12 +12,13 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from posthog_convex.warehouse import progress as records
-from posthog_convex.warehouse import rows_sql
-from posthog_convex.warehouse.plan import Append, Plan
-from posthog_convex.warehouse.progress import Progress, Table
+from posthog_convex.warehouse.destinations import rows_sql
+from posthog_convex.warehouse.destinations.destination import Notice
+from posthog_convex.warehouse.plan import progress as records
+from posthog_convex.warehouse.plan.actions import Append, Plan
+from posthog_convex.warehouse.plan.progress import Progress, Table
 from posthog_convex.warehouse.refusal import SyncRefused
 
 if TYPE_CHECKING:
@@ -48,27 +49,7 @@ MOST_MEMORY_MIB = 16 * 1024
 #: Each needs memory of its own, and most of the work is one page.
 _THREADS = min(4, os.cpu_count() or 1)
 
-Notice = Callable[[str], None]
 Done = TypeVar("Done")
-
-
-class Destination(Protocol):
-    """Where plans go. One process at a time."""
-
-    def load(self) -> Progress | None:
-        """What the last plan saved; None for a new destination."""
-
-    def apply(self, plan: Plan) -> None:
-        """Do all of a plan and save its progress, or nothing of it."""
-
-    def rest(self) -> None:
-        """Nothing comes for a while: publish what waits, let others in."""
-
-    def counts(self) -> dict[str, int]:
-        """How many rows readers find in each table."""
-
-    def close(self) -> None:
-        """Let go of everything."""
 
 
 class DuckDBFile:

@@ -11,18 +11,9 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from posthog_convex.warehouse.refusal import corrupt
+from posthog_convex.warehouse.tables.ref import TableRef
 
 _Shape = TypeVar("_Shape")
-
-
-class TableRef(msgspec.Struct, frozen=True, order=True, gc=False):
-    """A table of a component; `component` is its path, empty for the app itself."""
-
-    component: str
-    table: str
-
-    def __str__(self) -> str:
-        return f"{self.component}/{self.table}" if self.component else self.table
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):

@@ -16,101 +16,29 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from posthog_convex.warehouse import names
-from posthog_convex.warehouse.columns import Schema
-from posthog_convex.warehouse.decoding import Revisions
-from posthog_convex.warehouse.progress import Generation, Mode, OnDrop, Progress, Table
-from posthog_convex.warehouse.steps import Step
-from posthog_convex.warehouse.wire import TableRef
+from posthog_convex.warehouse.documents.columns import Schema
+from posthog_convex.warehouse.documents.decoding import Revisions
+from posthog_convex.warehouse.plan.actions import (
+    Action,
+    Append,
+    Create,
+    Discard,
+    Hide,
+    Merge,
+    Plan,
+    Rename,
+    Reshape,
+    Settle,
+    Show,
+    Succeed,
+)
+from posthog_convex.warehouse.plan.progress import Generation, Mode, OnDrop, Progress, Table
+from posthog_convex.warehouse.source.steps import Step
+from posthog_convex.warehouse.tables import names
+from posthog_convex.warehouse.tables.ref import TableRef
 
 if TYPE_CHECKING:
     import pyarrow
-
-
-class Discard(msgspec.Struct, frozen=True):
-    """Forget these rows; they may not be there."""
-
-    rows: str
-
-
-class Create(msgspec.Struct, frozen=True):
-    """An empty place for rows, with these columns beside the system's."""
-
-    rows: str
-    schema: Schema
-
-
-class Reshape(msgspec.Struct, frozen=True):
-    """Bring rows from one schema to a wider one, without loss."""
-
-    rows: str
-    before: Schema
-    after: Schema
-
-
-class Append(msgspec.Struct, frozen=True):
-    """Add revisions, as they are, to a place."""
-
-    rows: str
-    batch: pyarrow.Table
-
-
-class Settle(msgspec.Struct, frozen=True):
-    """Of a generation that was filled, keep what the mode keeps of each document."""
-
-    rows: str
-
-
-class Merge(msgspec.Struct, frozen=True):
-    """Bring waiting revisions into live rows of the same schema."""
-
-    rows: str
-    changes: str
-    name: str
-
-
-class Succeed(msgspec.Struct, frozen=True):
-    """The generation `rows` takes over from `previous`, of the same schema, at a timestamp.
-
-    What the mode keeps of documents that are only in `previous` moves over, deleted at `ts`.
-    """
-
-    rows: str
-    previous: str
-    ts: int
-
-
-class Show(msgspec.Struct, frozen=True):
-    """Readers find these rows under this name."""
-
-    name: str
-    rows: str
-    schema: Schema
-
-
-class Rename(msgspec.Struct, frozen=True):
-    """Rows move to another place, with everything in them."""
-
-    rows: str
-    to: str
-
-
-class Hide(msgspec.Struct, frozen=True):
-    """Readers find nothing under this name any more."""
-
-    name: str
-
-
-Action = Discard | Create | Reshape | Append | Settle | Merge | Succeed | Show | Hide | Rename
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """Do all of this, in this order, and save the progress, or none of it."""
-
-    actions: tuple[Action, ...]
-    progress: Progress
-    #: This step makes a new snapshot visible.
-    publishes: bool
 
 
 Decode = Callable[[Revisions, Schema], "tuple[pyarrow.Table, Schema]"]

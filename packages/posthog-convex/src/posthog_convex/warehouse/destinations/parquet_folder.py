@@ -1,7 +1,6 @@
 """A folder of Parquet files as the destination: a file a table, all of one snapshot.
 
-Owns the snapshots in the folder and the moment when one takes the place of another. Rows are kept
-in a DuckDB file beside them, with all that it promises; the files are written from it. Invariant:
+Owns the snapshots in the folder and the moment when one takes the place of another. Invariant:
 `current` always leads to a whole snapshot, and nothing in a published snapshot ever changes.
 """
 
@@ -15,10 +14,10 @@ from pathlib import Path
 
 import msgspec
 
-from posthog_convex.warehouse.duckdb_file import DuckDBFile, Notice
-from posthog_convex.warehouse.manifest import LAYOUT, Manifest, TableFile, described
-from posthog_convex.warehouse.plan import Plan
-from posthog_convex.warehouse.progress import Progress, Table
+from posthog_convex.warehouse.destinations.destination import Notice
+from posthog_convex.warehouse.destinations.duckdb_file import DuckDBFile
+from posthog_convex.warehouse.destinations.manifest import LAYOUT, Manifest, TableFile, described
+from posthog_convex.warehouse.plan.progress import Progress, Table
 from posthog_convex.warehouse.refusal import SyncRefused
 
 #: Snapshots before the current one that stay, for readers that are still at them.
@@ -27,47 +26,32 @@ _HALF = ".half"
 
 
 class ParquetFolder:
-    """The destination `parquet`. The guide has the layout: docs/posthog/warehouse.md."""
+    """The publication `parquet`. The guide has the layout: docs/posthog/warehouse.md."""
 
     def __init__(self, folder: Path, *, notice: Notice = lambda step: None) -> None:
         self._folder = folder
         self._notice = notice
-        self._rows = DuckDBFile(folder / "work" / "rows.duckdb", notice=notice)
-        self._progress: Progress | None = None
 
-    def load(self) -> Progress | None:
-        self._progress = self._rows.load()
-        return self._progress
+    def publish(self, rows: DuckDBFile, progress: Progress, ts: int) -> None:
+        try:
+            self._publish(rows, progress, ts)
+        except OSError as error:
+            raise SyncRefused(
+                "destination_unusable",
+                f"The Parquet folder {self._folder} cannot be written: {error.strerror}",
+                "See to it that it can; the next run publishes what is waiting.",
+                kept="The last published snapshot stands, and what was read since is kept",
+            ) from None
 
-    def apply(self, plan: Plan) -> None:
-        self._rows.apply(plan)
-        self._progress = plan.progress
-
-    def rest(self) -> None:
-        if self._progress is not None and self._progress.snapshot_ts is not None:
-            try:
-                self._publish(self._progress, self._progress.snapshot_ts)
-            except OSError as error:
-                raise SyncRefused(
-                    "destination_unusable",
-                    f"The Parquet folder {self._folder} cannot be written: {error.strerror}",
-                    "See to it that it can; the next run publishes what is waiting.",
-                    kept="The last published snapshot stands, and what was read since is kept",
-                ) from None
-        self._rows.rest()
-
-    def counts(self) -> dict[str, int]:
+    def counts(self, rows: DuckDBFile) -> dict[str, int]:
         manifest = self.manifest()
         return {} if manifest is None else manifest.counts()
-
-    def close(self) -> None:
-        self._rows.close()
 
     def manifest(self) -> Manifest | None:
         """What readers find now; None before the first snapshot."""
         return read_manifest(self._folder / "current")
 
-    def _publish(self, progress: Progress, ts: int) -> None:
+    def _publish(self, rows: DuckDBFile, progress: Progress, ts: int) -> None:
         before = self.manifest()
         known = {} if before is None else before.by_name()
         wanted = progress.published()
@@ -77,7 +61,7 @@ class ParquetFolder:
         half = self._snapshots / f"{number:08d}{_HALF}"
         shutil.rmtree(half, ignore_errors=True)
         half.mkdir(parents=True)
-        tables = tuple(self._write(half, table, known.get(table.name)) for table in wanted)
+        tables = tuple(self._write(rows, half, table, known.get(table.name)) for table in wanted)
         manifest = Manifest(LAYOUT, ts, tables)
         _write_whole(half / "manifest.json", msgspec.json.encode(manifest))
         half.rename(self._snapshots / f"{number:08d}")
@@ -86,7 +70,9 @@ class ParquetFolder:
         self._notice("snapshot current")
         self._sweep(number)
 
-    def _write(self, half: Path, table: Table, known: TableFile | None) -> TableFile:
+    def _write(
+        self, rows: DuckDBFile, half: Path, table: Table, known: TableFile | None
+    ) -> TableFile:
         folder = half / table.name
         folder.mkdir()
         target = folder / "data.parquet"
@@ -94,10 +80,10 @@ class ParquetFolder:
             with contextlib.suppress(OSError):  # another file system: written again
                 os.link(self._folder / "current" / table.name / "data.parquet", target)
                 return known
-        rows = self._rows.copy(table, target)
+        count = rows.copy(table, target)
         _keep(target)
         self._notice("file")
-        return described(table, rows)
+        return described(table, count)
 
     def _switch(self, number: int) -> None:
         link = self._folder / "current.next"

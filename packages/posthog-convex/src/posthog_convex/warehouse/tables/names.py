@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 
-from posthog_convex.warehouse.wire import TableRef
+from posthog_convex.warehouse.tables.ref import TableRef
 
 
 def table_name(ref: TableRef, taken: Collection[str]) -> str:

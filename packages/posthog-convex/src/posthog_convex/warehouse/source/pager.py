@@ -11,11 +11,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from posthog_convex.warehouse.deployment import Source
 from posthog_convex.warehouse.refusal import SyncRefused
-from posthog_convex.warehouse.retry import Again, Expired, Stop, Take, Unknown, verdict
-from posthog_convex.warehouse.selection import Selection
-from posthog_convex.warehouse.steps import (
+from posthog_convex.warehouse.source.deployment import Source
+from posthog_convex.warehouse.source.retry import Again, Expired, Stop, Take, Unknown, verdict
+from posthog_convex.warehouse.source.steps import (
     LISTING,
     Extras,
     Format,
@@ -27,7 +26,9 @@ from posthog_convex.warehouse.steps import (
     request,
     step,
 )
-from posthog_convex.warehouse.wire import TableListing, TableRef, read
+from posthog_convex.warehouse.source.wire import TableListing, read
+from posthog_convex.warehouse.tables.ref import TableRef
+from posthog_convex.warehouse.tables.selection import Selection
 
 
 class Api(enum.Enum):

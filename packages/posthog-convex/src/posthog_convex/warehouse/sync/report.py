@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from posthog_convex.warehouse.progress import Progress
-from posthog_convex.warehouse.steps import SyncPosition
+from posthog_convex.warehouse.plan.progress import Progress
+from posthog_convex.warehouse.source.steps import SyncPosition
 
 #: Half of the retention is left to find out why nothing ran.
 _WARN_SHARE = 0.5

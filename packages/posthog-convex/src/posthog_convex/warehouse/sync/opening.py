@@ -13,19 +13,21 @@ from pathlib import Path
 
 import msgspec
 
-from posthog_convex.warehouse.config import BUCKET, Config, DeploymentPart, DestinationPart
-from posthog_convex.warehouse.delta_folder import DeltaFolder
-from posthog_convex.warehouse.deployment import Deployment, HttpSource, Source
-from posthog_convex.warehouse.driver import Driver, Settings
-from posthog_convex.warehouse.duckdb_file import Destination, DuckDBFile
-from posthog_convex.warehouse.pager import Clock, Pager
-from posthog_convex.warehouse.parquet_bucket import ParquetBucket
-from posthog_convex.warehouse.parquet_folder import ParquetFolder
-from posthog_convex.warehouse.progress import Progress
+from posthog_convex.warehouse.destinations.delta_folder import DeltaFolder
+from posthog_convex.warehouse.destinations.destination import Destination
+from posthog_convex.warehouse.destinations.duckdb_file import DuckDBFile
+from posthog_convex.warehouse.destinations.parquet_bucket import ParquetBucket
+from posthog_convex.warehouse.destinations.parquet_folder import ParquetFolder
+from posthog_convex.warehouse.destinations.published import Published
+from posthog_convex.warehouse.plan.progress import Progress
 from posthog_convex.warehouse.refusal import SyncRefused
-from posthog_convex.warehouse.selection import Selection
-from posthog_convex.warehouse.steps import SyncPosition
-from posthog_convex.warehouse.wire import TableRef
+from posthog_convex.warehouse.source.deployment import Deployment, HttpSource, Source
+from posthog_convex.warehouse.source.pager import Clock, Pager
+from posthog_convex.warehouse.source.steps import SyncPosition
+from posthog_convex.warehouse.sync.config import BUCKET, Config, DeploymentPart, DestinationPart
+from posthog_convex.warehouse.sync.driver import Driver, Settings
+from posthog_convex.warehouse.tables.ref import TableRef
+from posthog_convex.warehouse.tables.selection import Selection
 
 CLOCK = Clock(
     now_ms=lambda: time.time_ns() // 1_000_000,
@@ -49,13 +51,15 @@ def deployment_of(part: DeploymentPart, environment: Mapping[str, str]) -> Deplo
 
 def destination_of(part: DestinationPart) -> Destination:
     """The destination, not yet opened."""
-    work = Path(part.work or f"{part.path}/_work")
-    if part.kind == "parquet":
-        bucket = part.path.startswith(BUCKET)
-        return ParquetBucket(part.path, work) if bucket else ParquetFolder(Path(part.path))
+    if part.kind == "duckdb":
+        return DuckDBFile(Path(part.path))
     if part.kind == "delta":
-        return DeltaFolder(part.path, work)
-    return DuckDBFile(Path(part.path))
+        work = Path(part.work or f"{part.path}/_work")
+        return Published(DeltaFolder(part.path), work)
+    work = Path(part.work or f"{part.path}/work")
+    if part.path.startswith(BUCKET):
+        return Published(ParquetBucket(part.path, work), work)
+    return Published(ParquetFolder(Path(part.path)), work)
 
 
 def driver_of(

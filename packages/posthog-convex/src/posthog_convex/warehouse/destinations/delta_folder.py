@@ -1,8 +1,7 @@
 """A folder of Delta tables as the destination, on a disk or in an S3-compatible bucket.
 
-Owns what is committed to each Delta table and when. Rows are kept in a local DuckDB file, with all
-that it promises; each publication brings the tables up to it. Invariant: a version of a Delta table
-is the table at one snapshot, and `_convex_sync` says which versions belong together.
+Owns what is committed to each Delta table and when. Invariant: a version of a Delta table is the
+table at one snapshot, and `_convex_sync` says which versions belong together.
 
 A crash leaves some tables a snapshot ahead of `_convex_sync`; the next run finishes. Doing a commit
 again changes nothing: what is to be done is found by comparing the Delta table with the rows.
@@ -11,17 +10,16 @@ again changes nothing: what is to be done is found by comparing the Delta table 
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from posthog_convex.warehouse import rows_sql
-from posthog_convex.warehouse.bucket import reason_of
-from posthog_convex.warehouse.columns import Kind
-from posthog_convex.warehouse.duckdb_file import MISSING, DuckDBFile, Notice
-from posthog_convex.warehouse.plan import Plan
-from posthog_convex.warehouse.progress import Mode, Progress, Table
+from posthog_convex.warehouse.destinations import rows_sql
+from posthog_convex.warehouse.destinations.bucket import reason_of
+from posthog_convex.warehouse.destinations.destination import Notice
+from posthog_convex.warehouse.destinations.duckdb_file import MISSING, DuckDBFile
+from posthog_convex.warehouse.documents.columns import Kind
+from posthog_convex.warehouse.plan.progress import Mode, Progress, Table
 from posthog_convex.warehouse.refusal import SyncRefused
 
 if TYPE_CHECKING:
@@ -59,37 +57,16 @@ class Index(msgspec.Struct, frozen=True):
 
 
 class DeltaFolder:
-    """The destination `delta`. Credentials of a bucket come from the environment, as AWS_…"""
+    """The publication `delta`. Credentials of a bucket come from the environment, as AWS_…"""
 
-    def __init__(self, uri: str, work: Path, *, notice: Notice = lambda step: None) -> None:
+    def __init__(self, uri: str, *, notice: Notice = lambda step: None) -> None:
         self._uri = uri.rstrip("/")
         self._notice = notice
-        self._rows = DuckDBFile(work / "rows.duckdb", notice=notice)
-        self._progress: Progress | None = None
-        self._published: int | None = None
 
-    def load(self) -> Progress | None:
-        self._progress = self._rows.load()
-        return self._progress
+    def counts(self, rows: DuckDBFile) -> dict[str, int]:
+        return rows.counts()
 
-    def apply(self, plan: Plan) -> None:
-        self._rows.apply(plan)
-        self._progress = plan.progress
-
-    def rest(self) -> None:
-        progress = self._progress
-        if progress is not None and progress.snapshot_ts not in (None, self._published):
-            self._publish(progress)
-            self._published = progress.snapshot_ts
-        self._rows.rest()
-
-    def counts(self) -> dict[str, int]:
-        return self._rows.counts()
-
-    def close(self) -> None:
-        self._rows.close()
-
-    def _publish(self, progress: Progress) -> None:
+    def publish(self, rows: DuckDBFile, progress: Progress, ts: int) -> None:
         try:
             from deltalake.exceptions import DeltaError
         except ImportError:
@@ -97,11 +74,11 @@ class DeltaFolder:
         try:
             index = self._index()
             tables = progress.published()
-            entries = [self._bring(table, progress) for table in tables]
+            entries = [self._bring(rows, table, progress) for table in tables]
             for name in {entry.name for entry in index.tables} - {table.name for table in tables}:
                 self._empty(name)
             if entries != list(index.tables):
-                self._write_index(Index(progress.snapshot_ts or 0, tuple(entries)))
+                self._write_index(Index(ts, tuple(entries)))
         except (DeltaError, OSError) as error:
             raise SyncRefused(
                 "destination_unusable",
@@ -110,7 +87,7 @@ class DeltaFolder:
                 kept="Each table holds its last published version, and what was read is kept",
             ) from None
 
-    def _bring(self, table: Table, progress: Progress) -> IndexEntry:
+    def _bring(self, rows: DuckDBFile, table: Table, progress: Progress) -> IndexEntry:
         """Bring one Delta table to what readers see of the rows; the version that it then has."""
         assert table.live is not None
         assert table.changed_ts is not None
@@ -120,30 +97,36 @@ class DeltaFolder:
         if delta is None or since != table.changed_ts:
             commit = _commit(app, table.changed_ts)
             if delta is None or since is None or _types(delta) != _wanted(table, progress.mode):
-                self._overwrite(table, commit)
+                self._overwrite(rows, table, commit)
             else:
-                self._merge(delta, table, progress.mode, since, commit)
+                self._merge(rows, delta, table, progress.mode, since, commit)
             self._notice("table")
             delta = self._open(table.name)
             assert delta is not None
         return IndexEntry(table.name, table.ref.component, table.ref.table, delta.version())
 
-    def _overwrite(self, table: Table, commit: CommitProperties) -> None:
+    def _overwrite(self, rows: DuckDBFile, table: Table, commit: CommitProperties) -> None:
         from deltalake import write_deltalake
 
         write_deltalake(
             self._at(table.name),
-            self._rows.connection().sql(rows_sql.as_text(table)).to_arrow_reader(),
+            rows.connection().sql(rows_sql.as_text(table)).to_arrow_reader(),
             mode="overwrite",
             schema_mode="overwrite",
             commit_properties=commit,
         )
 
     def _merge(
-        self, delta: DeltaTable, table: Table, mode: Mode, since: int, commit: CommitProperties
+        self,
+        rows: DuckDBFile,
+        delta: DeltaTable,
+        table: Table,
+        mode: Mode,
+        since: int,
+        commit: CommitProperties,
     ) -> None:
         """What changed since a snapshot, and the ids of what is gone, as one commit."""
-        connection = self._rows.connection()
+        connection = rows.connection()
         connection.register(rows_sql.BATCH, delta.to_pyarrow_table(columns=["_id"]))
         source = connection.sql(rows_sql.changed_and_gone(table, since)).to_arrow_table()
         connection.unregister(rows_sql.BATCH)

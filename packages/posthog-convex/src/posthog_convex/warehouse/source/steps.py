@@ -13,18 +13,18 @@ from collections.abc import Iterable
 
 import msgspec
 
-from posthog_convex.warehouse import legacy_json
-from posthog_convex.warehouse.decoding import Revisions
+from posthog_convex.warehouse.documents import legacy_json
+from posthog_convex.warehouse.documents.decoding import Revisions
 from posthog_convex.warehouse.refusal import corrupt
-from posthog_convex.warehouse.selection import Selection
-from posthog_convex.warehouse.wire import (
+from posthog_convex.warehouse.source.wire import (
     DataSyncPage,
     DeltasPage,
     Entry,
     SnapshotPage,
-    TableRef,
     read,
 )
+from posthog_convex.warehouse.tables.ref import TableRef
+from posthog_convex.warehouse.tables.selection import Selection
 
 
 class SyncPosition(msgspec.Struct, frozen=True, tag="data_sync"):

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from posthog_convex.warehouse.columns import EXACT_IN_FLOAT, Column, Kind, Schema
+from posthog_convex.warehouse.documents.columns import EXACT_IN_FLOAT, Column, Kind, Schema
 from posthog_convex.warehouse.refusal import corrupt
 
 _DOCUMENT = msgspec.json.Decoder(dict[str, msgspec.Raw])

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from posthog_convex.warehouse.columns import EXACT_IN_FLOAT, Column, Kind, Schema
-from posthog_convex.warehouse.learning import learned
+from posthog_convex.warehouse.documents.columns import EXACT_IN_FLOAT, Column, Kind, Schema
+from posthog_convex.warehouse.documents.learning import learned
 from posthog_convex.warehouse.refusal import corrupt
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from posthog_convex.warehouse import names
+from posthog_convex.warehouse.tables import names
 
 
 class Kind(enum.Enum):

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from posthog_convex.warehouse.refusal import SyncRefused
-from posthog_convex.warehouse.retry import Answer
-from posthog_convex.warehouse.steps import Request
+from posthog_convex.warehouse.source.retry import Answer
+from posthog_convex.warehouse.source.steps import Request
 
 if TYPE_CHECKING:
     import httpx2

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from posthog_convex.warehouse.columns import Column, Kind, Schema
-from posthog_convex.warehouse.plan import (
+from posthog_convex.warehouse.documents.columns import Column, Kind, Schema
+from posthog_convex.warehouse.plan.actions import (
     Action,
     Append,
     Create,
@@ -22,7 +22,7 @@ from posthog_convex.warehouse.plan import (
     Show,
     Succeed,
 )
-from posthog_convex.warehouse.progress import Mode, Table
+from posthog_convex.warehouse.plan.progress import Mode, Table
 
 #: Where rows and progress are; readers look into the schema `main`.
 HOME = "convex_sync"

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from posthog_convex.warehouse.wire import TableRef
+from posthog_convex.warehouse.tables.ref import TableRef
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -13,17 +13,18 @@ from threading import Thread
 
 import msgspec
 
-from posthog_convex.warehouse import decoding, plan
-from posthog_convex.warehouse import progress as records
-from posthog_convex.warehouse.deployment import Source
-from posthog_convex.warehouse.duckdb_file import Destination, Notice
-from posthog_convex.warehouse.pager import Api, Clock, Pager
-from posthog_convex.warehouse.progress import Mode, OnDrop, Progress
+from posthog_convex.warehouse.destinations.destination import Destination, Notice
+from posthog_convex.warehouse.documents import decoding
+from posthog_convex.warehouse.plan import planner
+from posthog_convex.warehouse.plan import progress as records
+from posthog_convex.warehouse.plan.progress import Mode, OnDrop, Progress
 from posthog_convex.warehouse.refusal import SyncRefused
-from posthog_convex.warehouse.retry import Expired
-from posthog_convex.warehouse.selection import Selection
-from posthog_convex.warehouse.steps import Step
-from posthog_convex.warehouse.wire import TableRef
+from posthog_convex.warehouse.source.deployment import Source
+from posthog_convex.warehouse.source.pager import Api, Clock, Pager
+from posthog_convex.warehouse.source.retry import Expired
+from posthog_convex.warehouse.source.steps import Step
+from posthog_convex.warehouse.tables.ref import TableRef
+from posthog_convex.warehouse.tables.selection import Selection
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,7 +148,7 @@ class Driver:
         return frozenset(table.ref for table in progress.tables) - listed
 
     def _save(self, progress: Progress, page: Step, missing: frozenset[TableRef]) -> Progress:
-        planned = plan.planned(
+        planned = planner.planned(
             progress,
             page,
             decoding.decode,

@@ -1,7 +1,6 @@
 """Parquet files in an S3-compatible bucket as the destination: an object a table, then a manifest.
 
-Owns what is put into the bucket and in which order. Rows are kept in a local DuckDB file, with all
-that it promises; the objects are written from it. Invariant: an object that a reader finds is the
+Owns what is put into the bucket and in which order. Invariant: an object that a reader finds is the
 table at one snapshot, whole, and the manifest names objects that are there.
 
 A bucket cannot exchange several objects at once, so while a publication is on its way some tables
@@ -15,11 +14,11 @@ from pathlib import Path
 
 import msgspec
 
-from posthog_convex.warehouse.bucket import Bucket, reason_of
-from posthog_convex.warehouse.duckdb_file import DuckDBFile, Notice
-from posthog_convex.warehouse.manifest import LAYOUT, Manifest, TableFile, described
-from posthog_convex.warehouse.plan import Plan
-from posthog_convex.warehouse.progress import Progress, Table
+from posthog_convex.warehouse.destinations.bucket import Bucket, reason_of
+from posthog_convex.warehouse.destinations.destination import Notice
+from posthog_convex.warehouse.destinations.duckdb_file import DuckDBFile
+from posthog_convex.warehouse.destinations.manifest import LAYOUT, Manifest, TableFile, described
+from posthog_convex.warehouse.plan.progress import Progress, Table
 from posthog_convex.warehouse.refusal import SyncRefused
 
 _MANIFEST = "manifest.json"
@@ -27,55 +26,35 @@ _FILE = "data.parquet"
 
 
 class ParquetBucket:
-    """The destination `parquet` at an s3:// address: what a folder has in `current/`."""
+    """The publication `parquet` at an s3:// address: what a folder has in `current/`."""
 
     def __init__(self, uri: str, work: Path, *, notice: Notice = lambda step: None) -> None:
         self._bucket = Bucket(f"{uri.rstrip('/')}/current")
         self._work = work
         self._notice = notice
-        self._rows = DuckDBFile(work / "rows.duckdb", notice=notice)
-        self._progress: Progress | None = None
-        #: The snapshot that this process saw in the bucket last.
-        self._published: int | None = None
 
-    def load(self) -> Progress | None:
-        self._progress = self._rows.load()
-        return self._progress
+    def publish(self, rows: DuckDBFile, progress: Progress, ts: int) -> None:
+        try:
+            self._publish(rows, progress, ts)
+        except OSError as error:
+            raise SyncRefused(
+                "destination_unusable",
+                f"The bucket at {self._bucket.uri} cannot be written: {reason_of(error)}",
+                "See to it that it can; the next run publishes what is waiting.",
+                kept="Each table holds what was last published, and what was read is kept",
+            ) from None
 
-    def apply(self, plan: Plan) -> None:
-        self._rows.apply(plan)
-        self._progress = plan.progress
-
-    def rest(self) -> None:
-        progress = self._progress
-        ts = None if progress is None else progress.snapshot_ts
-        if progress is not None and ts is not None and ts != self._published:
-            try:
-                self._publish(progress, ts)
-            except OSError as error:
-                raise SyncRefused(
-                    "destination_unusable",
-                    f"The bucket at {self._bucket.uri} cannot be written: {reason_of(error)}",
-                    "See to it that it can; the next run publishes what is waiting.",
-                    kept="Each table holds what was last published, and what was read is kept",
-                ) from None
-            self._published = ts
-        self._rows.rest()
-
-    def counts(self) -> dict[str, int]:
+    def counts(self, rows: DuckDBFile) -> dict[str, int]:
         manifest = self._remembered()
         return {} if manifest is None else manifest.counts()
 
-    def close(self) -> None:
-        self._rows.close()
-
-    def _publish(self, progress: Progress, ts: int) -> None:
+    def _publish(self, rows: DuckDBFile, progress: Progress, ts: int) -> None:
         before = self._standing()
         wanted = progress.published()
         if before is not None and before.holds(wanted):
             return
         known = {} if before is None else before.by_name()
-        tables = tuple(self._bring(table, known.get(table.name)) for table in wanted)
+        tables = tuple(self._bring(rows, table, known.get(table.name)) for table in wanted)
         told = self._work / "manifest.next"
         told.write_bytes(msgspec.json.encode(Manifest(LAYOUT, ts, tables)))
         self._bucket.put(_MANIFEST, told)
@@ -99,15 +78,15 @@ class ParquetBucket:
             return msgspec.json.decode((self._work / _MANIFEST).read_bytes(), type=Manifest)
         return None
 
-    def _bring(self, table: Table, known: TableFile | None) -> TableFile:
+    def _bring(self, rows: DuckDBFile, table: Table, known: TableFile | None) -> TableFile:
         if known is not None and known.holds(table):
             return known
         file = self._work / _FILE
-        rows = self._rows.copy(table, file)
+        count = rows.copy(table, file)
         self._bucket.put(f"{table.name}/{_FILE}", file)
         file.unlink()
         self._notice("table")
-        return described(table, rows)
+        return described(table, count)
 
     def _sweep(self, wanted: set[str]) -> None:
         """Take away the files of tables that are gone, whenever that was."""

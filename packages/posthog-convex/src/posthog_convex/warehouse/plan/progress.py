@@ -10,10 +10,10 @@ import enum
 
 import msgspec
 
-from posthog_convex.warehouse.columns import Schema
-from posthog_convex.warehouse.selection import Selection
-from posthog_convex.warehouse.steps import Position
-from posthog_convex.warehouse.wire import TableRef
+from posthog_convex.warehouse.documents.columns import Schema
+from posthog_convex.warehouse.source.steps import Position
+from posthog_convex.warehouse.tables.ref import TableRef
+from posthog_convex.warehouse.tables.selection import Selection
 
 
 class Mode(enum.Enum):

@@ -12,11 +12,11 @@ from typing import Literal
 
 import msgspec
 
-from posthog_convex.warehouse.bucket import check_address
-from posthog_convex.warehouse.pager import Api
-from posthog_convex.warehouse.progress import Mode, OnDrop
+from posthog_convex.warehouse.destinations.bucket import check_address
+from posthog_convex.warehouse.plan.progress import Mode, OnDrop
 from posthog_convex.warehouse.refusal import SyncRefused
-from posthog_convex.warehouse.selection import Selection
+from posthog_convex.warehouse.source.pager import Api
+from posthog_convex.warehouse.tables.selection import Selection
 
 FILE = "posthog-convex-sync.toml"
 #: What a bucket's address begins with.

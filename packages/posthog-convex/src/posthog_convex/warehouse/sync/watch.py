@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from posthog_convex.warehouse.driver import Driver
-from posthog_convex.warehouse.progress import Progress
+from posthog_convex.warehouse.plan.progress import Progress
 from posthog_convex.warehouse.refusal import SyncRefused
+from posthog_convex.warehouse.sync.driver import Driver
 
 #: How long this project's host may hold a request, in seconds; proxies cut silence after a minute.
 HELD_S = 25.0

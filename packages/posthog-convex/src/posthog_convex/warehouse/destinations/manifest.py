@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from posthog_convex.warehouse.columns import Kind
-from posthog_convex.warehouse.progress import Table
+from posthog_convex.warehouse.documents.columns import Kind
+from posthog_convex.warehouse.plan.progress import Table
 
 LAYOUT = 1
 

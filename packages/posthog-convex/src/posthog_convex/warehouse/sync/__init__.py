@@ -1,0 +1,1 @@
+"""One sync: its configuration, the loop that carries pages, and how it stands."""
