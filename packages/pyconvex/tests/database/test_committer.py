@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from pyconvex.database import Committed, Conflict, WriteLog
+from pyconvex.database import Bounds, Committed, Conflict, ReadSet, WriteLog
 from pyconvex.storage import Rejected, Replay, Replayed, StorageFailure
 
 
@@ -184,3 +184,43 @@ def test_a_commit_becomes_durable(world):
     ts = world.store.visible_ts
     asyncio.run(asyncio.wait_for(world.store.wait_durable(ts), 10))
     assert world.store.durable_ts >= ts
+
+
+JOBS = {"by_state": ["state"]}
+NEW = Bounds(equal=(("state", "new"),))
+
+
+def _appends(ns):
+    last = next(ns.scan("t", "by_state", NEW, descending=True), None)
+    return ns.insert("t", {"state": "new", "after": last and last["_id"]})
+
+
+def _takes(ns):
+    return ns.patch(next(ns.scan("t", "by_state", NEW))["_id"], {"state": "taken"})
+
+
+def _pops(ns):
+    return ns.delete(next(ns.scan("t", "by_state", NEW))["_id"])
+
+
+def _counts(ns):
+    first = next(ns.scan("t", "by_state", NEW))
+    return ns.patch(first["_id"], {"n": first.get("n", 0) + 1})
+
+
+@pytest.mark.parametrize("changes", [_appends, _takes, _pops, _counts])
+def test_what_is_contested_stays_the_same_while_documents_come_and_go(world, changes):
+    world.write(lambda ns: [ns.insert("t", {"state": "new"}) for _ in range(5)])
+    world.write(lambda ns: ns.declare_table("t", JOBS))
+    contested = set()
+    for _ in range(3):
+        late = world.begin()
+        changes(late.namespace(""))
+        world.write(changes)
+        [outcome] = world.commit(late)
+        assert isinstance(outcome, Conflict)
+        contested.add(outcome.contested)
+        elsewhere = world.begin()
+        elsewhere.namespace("").insert("u", {})
+        assert not ReadSet.decode(elsewhere.proposal().reads).reaches(outcome.contested)
+    assert len(contested) == 1

@@ -68,3 +68,30 @@ def test_intervals_are_counted_from_an_index_on():
     assert reads.interval_count() == 3
     assert reads.interval_count(9) == 2
     assert ReadSet.decode(b"").indexes == {}
+
+
+@given(st.lists(points | ranges, min_size=1, max_size=12), st.lists(keys, max_size=8))
+def test_a_read_set_reaches_every_stretch_in_which_it_reads(parts, probes):
+    reads = ReadSet.decode(build(parts).encode())
+    for key in {*probes, *UNIVERSE, *(part[1] for part in parts)}:
+        if reads.overlaps(5, key):
+            stretch = reads.stretch(5, key)
+            assert reads.reaches(stretch)
+            assert key.startswith(stretch.prefix)
+            assert not build([]).reaches(stretch)
+
+
+def test_a_stretch_is_the_same_wherever_its_first_document_stands():
+    def stretch(*ends: tuple[bytes, bytes | None]):
+        reads = ReadSet()
+        for start, end in ends:
+            reads.add_range(5, start, end)
+        return reads.stretch(5, max(start for start, _ in ends))
+
+    upwards = {stretch((b"room 1", b"room 1%d\0" % n)) for n in range(3)}
+    downwards = {stretch((b"room 1%d" % n, b"room 2")) for n in range(3)}
+    assert len(upwards) == len(downwards) == 1
+    assert upwards != {stretch((b"room 3", b"room 33"))}
+    reads = ReadSet()
+    reads.add_range(5, b"room 3", b"room 4")
+    assert not any(reads.reaches(each) for each in upwards)

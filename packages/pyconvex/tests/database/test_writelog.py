@@ -42,8 +42,23 @@ def test_the_first_overlap_is_the_first_by_hand(commits, ranges, after, through)
     else:
         first_ts = expected[0][0]
         assert found in [
-            Overlap(ts, w.tablet, w.id, f"f:{ts}") for ts, w in expected if ts == first_ts
+            Overlap(ts, w.tablet, w.id, f"f:{ts}", *place)
+            for ts, w in expected
+            if ts == first_ts
+            for place in w.touched()
+            if reads.overlaps(*place)
         ]
+
+
+def test_an_overlap_in_a_range_is_told_before_one_at_a_point():
+    log = WriteLog(0)
+    log.append(1, [DocumentWrite(10, b"a", b"", 1, ((11, b"k"),), ((12, b"m"),))])
+    reads = ReadSet()
+    reads.add_point(10, b"a")
+    reads.add_point(11, b"k")
+    assert log.first_overlap(reads, 0).index_id == 10
+    reads.add_range(12, b"l", b"n")
+    assert log.first_overlap(reads, 0) == Overlap(1, 10, b"a", "", 12, b"m")
 
 
 def point(key: bytes) -> ReadSet:
@@ -80,7 +95,7 @@ def test_it_keeps_no_document():
     log = WriteLog(0)
     log.append(1, [DocumentWrite(10, b"a", doc, None, (), ((11, b"k"),))])
     assert sys.getrefcount(doc) == held
-    assert log.first_overlap(point(b"a"), 0) == Overlap(1, 10, b"a", "")
+    assert log.first_overlap(point(b"a"), 0) == Overlap(1, 10, b"a", "", 10, b"a")
 
 
 def test_the_newest_commit_is_known_also_when_all_are_forgotten():

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import asyncio
 
-from pyconvex.database import Conflict
+from pyconvex.database import Conflict, ReadSet, Stretch
 from pyconvex.identity import ANONYMOUS
 from pyconvex.runtime import contention
 from pyconvex.runtime.calls import FunctionCall
 from pyconvex.runtime.contention import Contention
 
-COUNTER = Conflict(1, "counters", "c1")
-OTHER = Conflict(2, "counters", "c2")
+COUNTER = Conflict(1, "counters", "c1", contested=Stretch(7, b"c1"))
+OTHER = Conflict(2, "counters", "c2", contested=Stretch(7, b"c2"))
 
 
 def call(path: str = "a:bump", args: bytes = b"{}") -> FunctionCall:
@@ -65,6 +65,40 @@ def test_calls_that_pass_make_their_function_less_suspect() -> None:
         lines.conflicted(call(args=b"%d" % number), COUNTER)
     lines.passed(call(args=b"x"))
     assert lines.line_for(call(args=b"y")) is None
+
+
+def read_at(key: bytes) -> bytes:
+    reads = ReadSet()
+    reads.add_point(7, key)
+    return reads.encode()
+
+
+def test_calls_that_had_no_need_of_their_line_leave_it_though_it_is_never_empty() -> None:
+    async def main() -> None:
+        lines = Contention()
+        async with lines.conflicted(call(), COUNTER):
+            lines.conflicted(call(), COUNTER)
+            stood = 0
+            while (line := lines.line_for(call(args=b"x"))) is not None:
+                lines.stood(call(args=b"x"), line, read_at(b"c2"))
+                stood += 1
+            assert stood == 1
+            assert lines.line_for(call()) is not None, "the same call is sure to need it"
+
+    asyncio.run(main())
+
+
+def test_calls_that_needed_their_line_stay_in_it() -> None:
+    async def main() -> None:
+        lines = Contention()
+        async with lines.conflicted(call(), COUNTER):
+            lines.conflicted(call(), COUNTER)
+            for _ in range(100):
+                line = lines.line_for(call(args=b"x"))
+                assert line is not None
+                lines.stood(call(args=b"x"), line, read_at(b"c1"))
+
+    asyncio.run(main())
 
 
 def test_another_document_is_another_line() -> None:

@@ -11,7 +11,7 @@ from pyconvex.database.committer import CommitOutcome, Committed, Committer, Con
 from pyconvex.database.errors import DatabaseError
 from pyconvex.database.limits import Usage
 from pyconvex.database.namespace import Namespace
-from pyconvex.database.reads import ReadSet
+from pyconvex.database.reads import ReadSet, Stretch
 from pyconvex.database.registry import ComponentRow, all_components
 from pyconvex.database.subscriptions import Subscription, Subscriptions
 from pyconvex.database.transaction import DocumentCheck, Transaction
@@ -33,6 +33,7 @@ __all__ = [
     "OutOfRetention",
     "Overlap",
     "ReadSet",
+    "Stretch",
     "Subscription",
     "Subscriptions",
     "Transaction",

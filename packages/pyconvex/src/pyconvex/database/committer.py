@@ -13,7 +13,7 @@ from typing import TypeAlias
 import msgspec
 
 from pyconvex.database.catalog import TABLES, table_of
-from pyconvex.database.reads import ReadSet
+from pyconvex.database.reads import ReadSet, Stretch
 from pyconvex.database.subscriptions import Subscriptions
 from pyconvex.database.writelog import OutOfRetention, Overlap, WriteLog
 from pyconvex.storage import Appended, Proposal, Reader, Rejected, Replayed, Store, pending
@@ -31,13 +31,14 @@ class Conflict(msgspec.Struct, frozen=True):
     """Something that was read has changed: run again at a snapshot of `retry_after_ts` or later.
 
     Table and document are of one write that did it, when they can be named, and `source` is the
-    function that wrote it, unless the host did.
+    function that wrote it, unless the host did. `contested` is where it was read.
     """
 
     retry_after_ts: int
     table: str | None = None
     document: str | None = None
     source: str | None = None
+    contested: Stretch | None = None
 
     def message(self, path: str) -> str:
         """What to tell the caller of the function at `path` when no further retry is made; Convex's
@@ -131,9 +132,9 @@ class Committer:
         except OutOfRetention:
             return Conflict(self._store.visible_ts)
         if overlap is not None:
-            return self._named(overlap, overlap.ts)
+            return self._named(overlap, overlap.ts, reads)
         if (overlap := batch.first_overlap(reads, 0)) is not None:
-            return self._named(overlap, self._store.visible_ts + 1)
+            return self._named(overlap, self._store.visible_ts + 1, reads)
         return None
 
     def _publish(
@@ -147,12 +148,14 @@ class Committer:
             self.subscriptions.publish(outcome.ts, writes)
         return Committed(outcome.ts, outcome.dropped_rows)
 
-    def _named(self, overlap: Overlap, ts: int) -> Conflict:
+    def _named(self, overlap: Overlap, ts: int, reads: ReadSet) -> Conflict:
+        contested = reads.stretch(overlap.index_id, overlap.key)
         named = self._table_of(overlap.tablet)
         if named is None:
-            return Conflict(ts)
+            return Conflict(ts, contested=contested)
         name, number = named
-        return Conflict(ts, name, ids.encode_id(number, overlap.id), overlap.source or None)
+        document = ids.encode_id(number, overlap.id)
+        return Conflict(ts, name, document, overlap.source or None, contested)
 
     def _table_of(self, tablet: int) -> tuple[str, int] | None:
         """A table's name and number; tablets are never renamed, so they are asked for once."""

@@ -16,6 +16,18 @@ import msgspec
 TOP = b"\xff" * 17
 
 
+class Stretch(msgspec.Struct, frozen=True):
+    """A part of an index that a function reads again and again: a key, or what the ends of a range
+    begin with.
+
+    Which document stands first in a range, and so where the range ends, differs from run to run;
+    its prefix doesn't.
+    """
+
+    index_id: int
+    prefix: bytes
+
+
 class IndexReads:
     """The part of a read set that lies in one index."""
 
@@ -41,6 +53,17 @@ class IndexReads:
 
     def __contains__(self, key: bytes) -> bool:
         return key in self.points or self.in_range(key)
+
+    def prefix(self, key: bytes) -> bytes:
+        """The prefix of the stretch in which a key lies that was read."""
+        if not self.in_range(key):
+            return key
+        place = bisect_right(self.starts, key) - 1
+        start, end = self.starts[place], self.ends[place]
+        same = 0
+        while same < len(start) and start[same] == end[same]:
+            same += 1
+        return start[:same]
 
     def ranges(self) -> Iterator[tuple[bytes, bytes]]:
         return zip(self.starts, self.ends, strict=True)
@@ -82,6 +105,18 @@ class ReadSet:
         """True when a change at `key` is a change of what was read."""
         reads = self.indexes.get(index_id)
         return reads is not None and key in reads
+
+    def stretch(self, index_id: int, key: bytes) -> Stretch:
+        """The stretch in which a key lies that was read."""
+        return Stretch(index_id, self.indexes[index_id].prefix(key))
+
+    def reaches(self, stretch: Stretch) -> bool:
+        """Whether anything was read there."""
+        reads = self.indexes.get(stretch.index_id)
+        if reads is None:
+            return False
+        prefix = stretch.prefix
+        return prefix in reads or any(start.startswith(prefix) for start in reads.starts)
 
     def interval_count(self, from_index_id: int = 0) -> int:
         """Disjoint intervals in the indexes from the given one on."""

@@ -30,6 +30,9 @@ class Overlap(msgspec.Struct, frozen=True):
     id: bytes
     #: The function that did it; "" for the host itself.
     source: str
+    #: Where in which index it changed.
+    index_id: int
+    key: bytes
 
 
 class OutOfRetention(Exception):
@@ -109,7 +112,8 @@ class WriteLog:
     ) -> Overlap | None:
         """The earliest commit in (after_ts, through_ts] that touched what was read.
 
-        None as `through_ts` means up to the newest. Raises `OutOfRetention`.
+        None as `through_ts` means up to the newest. Of several places that it touched one in a
+        range is told, if there is one. Raises `OutOfRetention`.
         """
         if after_ts < self._covers_after:
             raise OutOfRetention(f"the log begins after {self._covers_after}")
@@ -118,13 +122,15 @@ class WriteLog:
             touches = self._indexes.get(index_id)
             if touches is None or not touches.may_overlap(read, after_ts):
                 continue
-            limit = through_ts if best is None else best.ts - 1
+            limit = through_ts if best is None else best.ts
             for place in range(bisect_right(touches.timestamps, after_ts), len(touches.keys)):
-                ts = touches.timestamps[place]
+                ts, key = touches.timestamps[place], touches.keys[place]
                 if limit is not None and ts > limit:
                     break
-                if touches.keys[place] in read:
-                    best = Overlap(ts, *touches.documents[place])
+                if best is not None and ts == best.ts and not read.in_range(key):
+                    continue
+                if key in read:
+                    best = Overlap(ts, *touches.documents[place], index_id, key)
                     break
         return best
 

@@ -1,8 +1,9 @@
 """Mutations that conflict go one after another, and those that are likely to do so at once.
 
-Owns the lines in which mutations wait, one for each document that was fought over, and the guess
-which line a call will need. Never decides whether a commit conflicts: a wrong guess costs time, and
-nothing else. One invariant: a call stands in one line at a time, so lines can't block each other.
+Owns the lines in which mutations wait, one for each document or range that was fought over, and the
+guess which line a call will need. Never decides whether a commit conflicts: a wrong guess costs
+time, and nothing else. One invariant: a call stands in one line at a time, so that lines can't
+block each other.
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import TypeAlias
 
-from pyconvex.database import Conflict
+from pyconvex.database import Conflict, ReadSet, Stretch
 from pyconvex.runtime.calls import FunctionCall
 
 #: Guesses kept; the ones that are not used go first.
@@ -20,12 +20,11 @@ MAX_GUESSES = 4_096
 #: From this confidence on a call queues before it runs.
 SURE = 0.5
 #: What one conflict adds to the confidence that any call of a function meets the same document
-#: again; the same call with the same arguments is sure to.
+#: or range again; the same call with the same arguments is sure to.
 LEARNED = 0.25
-#: What is left of a confidence when a call passes without meeting anybody.
+#: What is left of a confidence when a call passes without meeting anybody, or was in a line that it
+#: had no need of.
 KEPT = 0.7
-
-_Contested: TypeAlias = tuple[str | None, str | None]
 
 
 class _Guess:
@@ -33,7 +32,7 @@ class _Guess:
 
     __slots__ = ("contested", "sureness")
 
-    def __init__(self, contested: _Contested) -> None:
+    def __init__(self, contested: Stretch | None) -> None:
         self.contested = contested
         self.sureness = 0.0
 
@@ -41,7 +40,8 @@ class _Guess:
 class Line:
     """Lets one in at a time, in the order of arrival."""
 
-    def __init__(self) -> None:
+    def __init__(self, contested: Stretch | None) -> None:
+        self.contested = contested
         self._lock = asyncio.Lock()
         #: Who is in it or waits to be.
         self.length = 0
@@ -63,7 +63,7 @@ class Contention:
     """One host's lines."""
 
     def __init__(self) -> None:
-        self._lines: dict[_Contested, Line] = {}
+        self._lines: dict[Stretch | None, Line] = {}
         self._guesses: OrderedDict[Hashable, _Guess] = OrderedDict()
 
     def line_for(self, call: FunctionCall) -> Line | None:
@@ -81,10 +81,23 @@ class Contention:
 
     def conflicted(self, call: FunctionCall, conflict: Conflict) -> Line:
         """The line to stand in before running again."""
-        contested = (conflict.table, conflict.document)
+        contested = conflict.contested
         self._learn(_same(call), contested, 1.0)
         self._learn(_any(call), contested, LEARNED)
         return self._line(contested)
+
+    def stood(self, call: FunctionCall, line: Line, reads: bytes) -> None:
+        """A call has committed at its first run, in a line that was guessed; so it read.
+
+        Where all calls of a function stand in one line, none passes without: only what they read
+        tells that they have no need of it.
+        """
+        if line.contested is None or ReadSet.decode(reads).reaches(line.contested):
+            return
+        for kind in (_same(call), _any(call)):
+            guess = self._guesses.get(kind)
+            if guess is not None and guess.contested == line.contested:
+                guess.sureness *= KEPT
 
     def passed(self, call: FunctionCall) -> None:
         """A call without a line has committed at its first run."""
@@ -92,7 +105,7 @@ class Contention:
             if (guess := self._guesses.get(kind)) is not None:
                 guess.sureness *= KEPT
 
-    def _learn(self, kind: Hashable, contested: _Contested, sureness: float) -> None:
+    def _learn(self, kind: Hashable, contested: Stretch | None, sureness: float) -> None:
         guess = self._guesses.get(kind)
         if guess is None or guess.contested != contested:
             guess = self._guesses[kind] = _Guess(contested)
@@ -101,13 +114,13 @@ class Contention:
         if len(self._guesses) > MAX_GUESSES:
             self._guesses.popitem(last=False)
 
-    def _line(self, contested: _Contested) -> Line:
+    def _line(self, contested: Stretch | None) -> Line:
         line = self._lines.get(contested)
         if line is None:
             idle = [key for key, held in self._lines.items() if not held.length]
             for forgotten in idle:
                 del self._lines[forgotten]
-            line = self._lines[contested] = Line()
+            line = self._lines[contested] = Line(contested)
         return line
 
 

@@ -236,8 +236,7 @@ class Host:
         replay: Replay | None,
         on_visible: Callable[[int], None] | None,
     ) -> Outcome:
-        line = self._contention.line_for(call)
-        expected = line is not None
+        guessed = line = self._contention.line_for(call)
         began_ms = self._now_ms()
         for run in range(MAX_MUTATION_RUNS):
             async with line or nullcontext():
@@ -255,8 +254,10 @@ class Host:
                 case Committed():
                     if on_visible is not None:
                         on_visible(outcome.ts)
-                    if run == 0 and not expected:
+                    if run == 0 and guessed is None:
                         self._contention.passed(call)
+                    elif run == 0 and guessed is not None:
+                        self._contention.stood(call, guessed, proposal.reads)
                     await self.wait_durable(outcome.ts)
                     if proposal.appends:
                         self._on_appended()
