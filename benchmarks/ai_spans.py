@@ -30,8 +30,8 @@ from pyconvex.runlog.hooks import Whose
 from pyconvex.runlog.record import RunRecord
 from pyconvex.runlog.report import Items, Report
 from pyconvex.runlog.traces import SPAN
-from pyconvex.runtime import messages
-from pyconvex.runtime.tracing import Tracing
+from pyconvex.runtime.processes import messages
+from pyconvex.runtime.running.tracing import Tracing
 
 BARE, OFFICIAL = "the SDK alone", "PyPI posthog's exporter"
 NO_HOOK = "without the package"

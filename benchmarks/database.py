@@ -29,13 +29,13 @@ from pyconvex.database.reads import ReadSet
 from pyconvex.database.subscriptions import Subscriptions
 from pyconvex.database.writelog import WriteLog
 from pyconvex.identity import ANONYMOUS
+from pyconvex.runtime.app.loader import read_sources
 from pyconvex.runtime.calls import FunctionCall, Success
-from pyconvex.runtime.commits import CommitQueue
-from pyconvex.runtime.deploy import Deployer
+from pyconvex.runtime.commits.queue import CommitQueue
+from pyconvex.runtime.commits.system import SystemTransactions
+from pyconvex.runtime.deploys.deploy import Deployer
 from pyconvex.runtime.host import Host
-from pyconvex.runtime.isolate_pool import IsolatePool
-from pyconvex.runtime.loader import read_sources
-from pyconvex.runtime.system import SystemTransactions
+from pyconvex.runtime.isolates.isolate_pool import IsolatePool
 from pyconvex.storage import DocumentWrite, Proposal, Store
 from pyconvex.storage.durability import SyncCall, sync_data
 from pyconvex.storage.model import FIRST_DATA_TABLET

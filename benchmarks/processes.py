@@ -39,7 +39,7 @@ def kinds(server: int) -> dict[str, list[int]]:
             found["exports"].append(pid)
         elif b"pyconvex.delivery" in command:
             found["lanes"].append(pid)
-        elif b"pyconvex.runtime.template" in command:
+        elif b"pyconvex.runtime.isolates.template" in command:
             found["template" if _parent(pid) == server else "isolates"].append(pid)
         else:
             found["other"].append(pid)

@@ -80,8 +80,8 @@ def rooms(source: Path) -> list[tuple[str, list[Path]]]:
     for file in sorted(source.rglob("*.py")):
         if not file.read_text().strip():
             continue  # an empty __init__.py owns nothing
-        parts = file.relative_to(source).parts
-        found.setdefault(parts[0] if len(parts) > 1 else "", []).append(file)
+        room = file.relative_to(source).parent.as_posix()
+        found.setdefault("" if room == "." else room, []).append(file)
     return sorted(found.items())
 
 

@@ -88,8 +88,8 @@ def test_it_is_written_once(project: Path, codegen: Callable[[], str]) -> None:
 
 def test_other_peoples_generator_reads_our_function_spec(project: Path) -> None:
     """`convex-helpers ts-api-spec` makes types from the function spec, for other repositories."""
-    from pyconvex.runtime.analysis import analyse
-    from pyconvex.runtime.loader import read_sources
+    from pyconvex.runtime.app.analysis import analyse
+    from pyconvex.runtime.app.loader import read_sources
     from pyconvex.runtime.system_queries.api_spec import api_spec
 
     folder = project / "convex"

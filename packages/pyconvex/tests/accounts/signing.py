@@ -10,7 +10,7 @@ import jwt
 import pytest
 
 from pyconvex import ConvexError, MutationCtx
-from pyconvex.runtime.trust import new_signing_key
+from pyconvex.runtime.settings.trust import new_signing_key
 from pyconvex.testing import Caller, ConvexTest, convex_test
 
 KEY = new_signing_key()

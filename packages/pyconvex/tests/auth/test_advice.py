@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pyconvex.auth.advice import advice
-from pyconvex.runtime.spec import AuthSpec, ProviderSpec, SettingSpec
-from pyconvex.runtime.trust import Resolved
+from pyconvex.runtime.app.spec import AuthSpec, ProviderSpec, SettingSpec
+from pyconvex.runtime.settings.trust import Resolved
 
 CLERK = ProviderSpec(SettingSpec("https://clerk.example"), SettingSpec("convex"))
 OWN = ProviderSpec(SettingSpec(source="CONVEX_SITE_URL"), SettingSpec("convex"))

@@ -17,9 +17,9 @@ import websockets
 from issuing import Issuer, public_jwk, rsa_key, serving
 
 from pyconvex.auth.verifier import LEEWAY_S
-from pyconvex.runtime import trust
 from pyconvex.runtime.calls import EnvChange
-from pyconvex.runtime.template_process import AppLoadError
+from pyconvex.runtime.isolates.template_process import AppLoadError
+from pyconvex.runtime.settings import trust
 from pyconvex.server import Server, Settings
 
 DEADLINE_S = 60.0

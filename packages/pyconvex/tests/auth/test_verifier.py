@@ -28,7 +28,7 @@ from pyconvex.auth.fetching import Fetched, FetchError
 from pyconvex.auth.keyring import DEFAULT_AGE_S, RETRY_S, Keyring
 from pyconvex.auth.verifier import LEEWAY_S, TokenVerifier, Trust
 from pyconvex.identity import AuthenticationError, User, Verified
-from pyconvex.runtime.trust import Resolved
+from pyconvex.runtime.settings.trust import Resolved
 from pyconvex.values import codec
 
 NOW_S = 1_700_000_000.0

@@ -14,9 +14,9 @@ from pyconvex.cli.frontend import Frontend
 from pyconvex.cli.generated import ForeignFilesError, write_types
 from pyconvex.cli.typescript import generated_files
 from pyconvex.cli.typescript.types import Writer
-from pyconvex.runtime.analysis import analyse
-from pyconvex.runtime.loader import unload_app
-from pyconvex.runtime.spec import AppSpec
+from pyconvex.runtime.app.analysis import analyse
+from pyconvex.runtime.app.loader import unload_app
+from pyconvex.runtime.app.spec import AppSpec
 
 _numbers = itertools.count()
 

@@ -131,7 +131,7 @@ sys.path.insert(0, sys.argv[1])
 from delivery_bench import component
 from pyconvex.delivery.messages import Configure, encode
 from pyconvex.delivery.supervisor import spawn_lanes
-from pyconvex.runtime.channel import LoopChannel
+from pyconvex.runtime.processes.channel import LoopChannel
 
 async def main():
     child, sock = await spawn_lanes()

@@ -13,7 +13,7 @@ import pytest
 from pyconvex.export import ColumnNames, Exporter
 from pyconvex.export.messages import Head, encode
 from pyconvex.runtime.calls import HostError
-from pyconvex.runtime.channel import frame
+from pyconvex.runtime.processes.channel import frame
 
 ANSWER = frame(encode(Head(200, as_of_ts=7, content_type="application/json", body_bytes=4)))
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pyconvex.auth import AdminKey, DeploymentAuthenticator
 from pyconvex.http import SiteEndpoint
 from pyconvex.runtime.calls import Failure, HostError, Outcome, Success
-from pyconvex.runtime.http_exchange import BodyTooLarge, ClientGone, Exchange, HttpCall
-from pyconvex.runtime.messages import ResponseHead
-from pyconvex.runtime.routes import FoundRoute
+from pyconvex.runtime.http_actions.http_exchange import BodyTooLarge, ClientGone, Exchange, HttpCall
+from pyconvex.runtime.http_actions.routes import FoundRoute
+from pyconvex.runtime.processes.messages import ResponseHead
 
 
 class EchoHost:

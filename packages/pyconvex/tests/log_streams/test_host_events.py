@@ -11,10 +11,10 @@ import pytest
 from streaming import Receiver, Streaming, on_a_server, until
 
 from pyconvex.runlog import Report
-from pyconvex.runtime.concurrency import Concurrency, Peak
-from pyconvex.runtime.messages import Finished, Start
-from pyconvex.runtime.runs import Run, new_run
-from pyconvex.runtime.scheduler import Lateness
+from pyconvex.runtime.answering.concurrency import Concurrency, Peak
+from pyconvex.runtime.isolates.runs import Run, new_run
+from pyconvex.runtime.processes.messages import Finished, Start
+from pyconvex.runtime.scheduling.scheduler import Lateness
 from pyconvex.server.host_events import SchedulerWatch
 
 STATS = ["scheduler_stats", "scheduled_job_lag", "concurrency_stats", "current_storage_usage",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyconvex.runtime import purity
-from pyconvex.runtime.pure_loop import new_loop
+from pyconvex.runtime.purity.loop import new_loop
 
 NOW_MS = 1_700_000_000_123.0
 

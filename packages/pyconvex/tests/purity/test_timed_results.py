@@ -9,9 +9,9 @@ from typing import Any
 
 from pyconvex.database import ReadSet, Subscriptions, WriteLog
 from pyconvex.identity import ANONYMOUS
-from pyconvex.runtime.cache import TIMED_RESULT_AGE_S, Execution, ResultCache
+from pyconvex.runtime.answering.cache import TIMED_RESULT_AGE_S, Execution, ResultCache
+from pyconvex.runtime.answering.queries import QueryRounds
 from pyconvex.runtime.calls import FunctionCall, QueryResult, Success
-from pyconvex.runtime.queries import QueryRounds
 
 CALL = FunctionCall(
     kind="query", path="lib:f", args=b"{}", identity=ANONYMOUS, request_id="r", origin="httpApi"

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pyconvex.runtime.analysis import AppImage, analyse
-from pyconvex.runtime.loader import unload_app
+from pyconvex.runtime.app.analysis import AppImage, analyse
+from pyconvex.runtime.app.loader import unload_app
 from pyconvex.storage import Store
 
 #: Where the tests, and the templates that they start, find what stands here.

@@ -15,17 +15,17 @@ from typing import Any
 from pyconvex import identity
 from pyconvex.database import Catalog, Committed, Committer, ReadSet
 from pyconvex.identity import ANONYMOUS, Identity
-from pyconvex.runtime import messages
-from pyconvex.runtime.analysis import AppImage
+from pyconvex.runtime.app.analysis import AppImage
 from pyconvex.runtime.calls import FunctionCall
-from pyconvex.runtime.commits import CommitQueue
-from pyconvex.runtime.deploy import Deployer, _record
-from pyconvex.runtime.environment import DeploymentEnvironment
+from pyconvex.runtime.commits.queue import CommitQueue
+from pyconvex.runtime.commits.system import SystemTransactions
+from pyconvex.runtime.deploys.deploy import Deployer, _record
 from pyconvex.runtime.host import Host
-from pyconvex.runtime.isolate_pool import IsolatePool
-from pyconvex.runtime.run import PureRun
-from pyconvex.runtime.scheduler import Scheduler
-from pyconvex.runtime.system import SystemTransactions
+from pyconvex.runtime.isolates.isolate_pool import IsolatePool
+from pyconvex.runtime.processes import messages
+from pyconvex.runtime.running.run import PureRun
+from pyconvex.runtime.scheduling.scheduler import Scheduler
+from pyconvex.runtime.settings.environment import DeploymentEnvironment
 from pyconvex.storage import Proposal, Store
 from pyconvex.values import codec
 

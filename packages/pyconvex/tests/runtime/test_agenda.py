@@ -8,7 +8,7 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyconvex.runtime.agenda import Agenda, full_jitter_s
+from pyconvex.runtime.scheduling.agenda import Agenda, full_jitter_s
 
 
 class Item(NamedTuple):

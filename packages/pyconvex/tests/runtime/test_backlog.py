@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyconvex.runtime import backlog as backlog_module
-from pyconvex.runtime import messages
-from pyconvex.runtime.backlog import WEIGHTS, Backlog
-from pyconvex.runtime.runs import Run, Work
+from pyconvex.runtime.isolates import backlog as backlog_module
+from pyconvex.runtime.isolates.backlog import WEIGHTS, Backlog
+from pyconvex.runtime.isolates.runs import Run, Work
+from pyconvex.runtime.processes import messages
 
 MakeRun = Callable[..., Run]
 _ids = itertools.count(1)

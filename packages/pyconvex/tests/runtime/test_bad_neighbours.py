@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from host_bench import Deployment, gone, until
 
-from pyconvex.runtime import action_isolates, limits, pure_isolates
 from pyconvex.runtime.calls import Failure, HostError, Success
-from pyconvex.runtime.runs import IsolateGoneError, Work
+from pyconvex.runtime.isolates import action_isolates, pure_isolates
+from pyconvex.runtime.isolates.runs import IsolateGoneError, Work
+from pyconvex.runtime.running import limits
 from pyconvex.values import codec
 
 APP = """

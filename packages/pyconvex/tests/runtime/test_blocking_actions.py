@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from host_bench import Deployment, until
 
-from pyconvex.runtime import isolates, limits
 from pyconvex.runtime.calls import Failure, Success
-from pyconvex.runtime.threads import LeftBehind, in_thread
+from pyconvex.runtime.isolates import isolate_process
+from pyconvex.runtime.running import limits
+from pyconvex.runtime.running.threads import LeftBehind, in_thread
 from pyconvex.testing import FunctionFailed, convex_test
 from pyconvex.values import codec
 
@@ -154,7 +155,7 @@ def test_one_over_the_limit_ends_and_its_isolate_takes_no_more(
     deployed(scenario)
 
 
-def action_runs(d: Deployment) -> list[isolates.Isolate]:
+def action_runs(d: Deployment) -> list[isolate_process.Isolate]:
     return [i for i in d.pools[0]._isolates.values() if i.actions and i.runs]
 
 

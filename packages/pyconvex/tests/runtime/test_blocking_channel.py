@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from pyconvex.runtime.channel import BlockingChannel, frame
+from pyconvex.runtime.processes.channel import BlockingChannel, frame
 
 
 def test_frames_that_came_in_one_piece_are_pending_though_the_socket_is_empty() -> None:

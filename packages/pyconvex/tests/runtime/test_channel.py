@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyconvex.runtime.channel import (
+from pyconvex.runtime.processes.channel import (
     MAX_FRAME_BYTES,
     BlockingChannel,
     FrameBuffer,

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from pyconvex.database import Committed, Committer, Conflict, ReadSet
-from pyconvex.runtime.commits import CommitQueue
+from pyconvex.runtime.commits.queue import CommitQueue
 from pyconvex.storage import DocumentWrite, Proposal, Store
 from pyconvex.storage.model import FIRST_DATA_TABLET
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from host_bench import Deployment
 
+from pyconvex.runtime.answering.contention import Contention
+from pyconvex.runtime.answering.reports import RunReports
 from pyconvex.runtime.calls import Success
-from pyconvex.runtime.contention import Contention
-from pyconvex.runtime.reports import RunReports
 from pyconvex.values import codec
 
 CALLERS = 40

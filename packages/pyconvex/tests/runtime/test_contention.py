@@ -4,9 +4,9 @@ import asyncio
 
 from pyconvex.database import Conflict, ReadSet, Stretch
 from pyconvex.identity import ANONYMOUS
-from pyconvex.runtime import contention
+from pyconvex.runtime.answering import contention
+from pyconvex.runtime.answering.contention import Contention
 from pyconvex.runtime.calls import FunctionCall
-from pyconvex.runtime.contention import Contention
 
 COUNTER = Conflict(1, "counters", "c1", contested=Stretch(7, b"c1"))
 OTHER = Conflict(2, "counters", "c2", contested=Stretch(7, b"c2"))

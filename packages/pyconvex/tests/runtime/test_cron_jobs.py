@@ -11,7 +11,7 @@ import pytest
 from ticking_component import ticking
 
 from pyconvex import define_app
-from pyconvex.runtime import cron_jobs
+from pyconvex.runtime.scheduling import cron_jobs
 from pyconvex.testing import AppLoadError, ConvexTest, FunctionFailed, convex_test
 
 LIB = """

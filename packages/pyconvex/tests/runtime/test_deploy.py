@@ -14,8 +14,8 @@ from host_bench import DEADLINE_S, Deployment, gone, until
 
 from pyconvex.runtime import host as host_module
 from pyconvex.runtime.calls import EnvChange, Failure, HostError, Success
-from pyconvex.runtime.environment import MissingVariablesError
-from pyconvex.runtime.template_process import AppLoadError
+from pyconvex.runtime.isolates.template_process import AppLoadError
+from pyconvex.runtime.settings.environment import MissingVariablesError
 from pyconvex.values import codec
 
 Deployed = Callable[..., None]

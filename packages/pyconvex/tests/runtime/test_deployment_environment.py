@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
+from pyconvex.runtime.app.spec import EnvSpec
 from pyconvex.runtime.calls import EnvChange, HostError
-from pyconvex.runtime.commits import CommitQueue
-from pyconvex.runtime.environment import (
+from pyconvex.runtime.commits.queue import CommitQueue
+from pyconvex.runtime.commits.system import SystemTransactions
+from pyconvex.runtime.settings.environment import (
     DeploymentEnvironment,
     InvalidVariablesError,
     MissingVariablesError,
 )
-from pyconvex.runtime.spec import EnvSpec
-from pyconvex.runtime.system import SystemTransactions
 
 CONFIG = """
 from pyconvex import define_app, v

@@ -22,11 +22,11 @@ import pytest
 from pyconvex.database import Committer, ReadSet
 from pyconvex.identity import ANONYMOUS
 from pyconvex.runtime.calls import FunctionCall, HostError, Outcome, Success
-from pyconvex.runtime.commits import CommitQueue
-from pyconvex.runtime.deploy import Deployer
+from pyconvex.runtime.commits.queue import CommitQueue
+from pyconvex.runtime.commits.system import SystemTransactions
+from pyconvex.runtime.deploys.deploy import Deployer
 from pyconvex.runtime.host import Host
-from pyconvex.runtime.isolate_pool import IsolatePool
-from pyconvex.runtime.system import SystemTransactions
+from pyconvex.runtime.isolates.isolate_pool import IsolatePool
 from pyconvex.storage import Proposal, Store
 from pyconvex.values import codec
 

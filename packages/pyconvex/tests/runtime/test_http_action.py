@@ -11,9 +11,9 @@ import pytest
 
 from pyconvex import ClientDisconnected, Request, RequestTooLarge, Response, http_action
 from pyconvex.functions import FunctionCallError
-from pyconvex.runtime import http_exchange
-from pyconvex.runtime.http_action import respond
-from pyconvex.runtime.messages import CallBack, RequestHead, ResponseHead
+from pyconvex.runtime.http_actions import http_exchange
+from pyconvex.runtime.http_actions.http_action import respond
+from pyconvex.runtime.processes.messages import CallBack, RequestHead, ResponseHead
 
 Handler = Callable[[Any, Request], Awaitable[Response]]
 

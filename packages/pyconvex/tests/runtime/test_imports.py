@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyconvex.runtime.imports import MissingImportsError, check_imports
+from pyconvex.runtime.app.imports import MissingImportsError, check_imports
 
 
 def complaint(**modules: str) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from pyconvex.identity import ANONYMOUS, encode
-from pyconvex.runtime import messages
-from pyconvex.runtime.in_process import InProcessPool
-from pyconvex.runtime.runs import IsolateGoneError
-from pyconvex.runtime.template_process import AppLoadError
+from pyconvex.runtime.isolates.in_process import InProcessPool
+from pyconvex.runtime.isolates.runs import IsolateGoneError
+from pyconvex.runtime.isolates.template_process import AppLoadError
+from pyconvex.runtime.processes import messages
 from pyconvex.storage import Store
 
 SOURCE = """

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 from host_bench import DEADLINE_S, Deployment, gone, sources, until
 
-from pyconvex.runtime import limits, template_process
 from pyconvex.runtime.calls import Failure, HostError, Success
-from pyconvex.runtime.isolate_pool import IsolatePool
-from pyconvex.runtime.template_process import AppLoadError
+from pyconvex.runtime.isolates import template_process
+from pyconvex.runtime.isolates.isolate_pool import IsolatePool
+from pyconvex.runtime.isolates.template_process import AppLoadError
+from pyconvex.runtime.running import limits
 from pyconvex.storage import Store
 from pyconvex.values import codec
 

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from pyconvex.runtime.loader import SourceError, load_app, read_sources, unload_app
+from pyconvex.runtime.app.loader import SourceError, load_app, read_sources, unload_app
 
 PACKAGE = "_loader_test_app"
 

@@ -10,8 +10,8 @@ import msgspec
 from host_bench import Deployment
 
 from pyconvex.identity import User
-from pyconvex.runtime import limits
 from pyconvex.runtime.calls import Failure, Success
+from pyconvex.runtime.running import limits
 from pyconvex.values import codec
 
 APP = """

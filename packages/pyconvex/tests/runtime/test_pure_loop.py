@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyconvex.runtime.pure_loop import ImpureCallError, NeverSettlesError, new_loop
+from pyconvex.runtime.purity.loop import ImpureCallError, NeverSettlesError, new_loop
 
 Main = Callable[[], Coroutine[Any, Any, Any]]
 

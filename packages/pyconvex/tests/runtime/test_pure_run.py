@@ -12,9 +12,9 @@ import pytest
 
 from pyconvex.database import Transaction
 from pyconvex.identity import ANONYMOUS, Admin, User
-from pyconvex.runtime.analysis import AppImage
-from pyconvex.runtime.output import shared_output
-from pyconvex.runtime.run import Frame, PureRun
+from pyconvex.runtime.app.analysis import AppImage
+from pyconvex.runtime.running.output import shared_output
+from pyconvex.runtime.running.run import Frame, PureRun
 from pyconvex.values import codec
 
 ADA = User(

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from pyconvex.database import ReadSet, Subscriptions, WriteLog
 from pyconvex.identity import ANONYMOUS, Identity, User
-from pyconvex.runtime.cache import Execution, ResultCache
+from pyconvex.runtime.answering.cache import Execution, ResultCache
+from pyconvex.runtime.answering.queries import OPTIMISTIC_ROUNDS, QueryRounds
 from pyconvex.runtime.calls import Failure, FunctionCall, HostError, QueryResult, Success
-from pyconvex.runtime.queries import OPTIMISTIC_ROUNDS, QueryRounds
 from pyconvex.storage import DocumentWrite
 
 TABLET = 5

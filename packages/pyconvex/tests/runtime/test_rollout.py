@@ -12,15 +12,16 @@ import pytest
 
 from pyconvex.database import Committer, DatabaseError
 from pyconvex.identity import ANONYMOUS
-from pyconvex.runtime import rollout, schema_check
 from pyconvex.runtime.calls import FunctionCall, Outcome, Success
-from pyconvex.runtime.commits import CommitQueue
-from pyconvex.runtime.deploy import Deployer
+from pyconvex.runtime.commits.queue import CommitQueue
+from pyconvex.runtime.commits.system import SystemTransactions
+from pyconvex.runtime.deploys import rollout
+from pyconvex.runtime.deploys.deploy import Deployer
 from pyconvex.runtime.host import Host
-from pyconvex.runtime.in_process import InProcessPool
-from pyconvex.runtime.isolate_pool import IsolatePool
-from pyconvex.runtime.pool import Pool
-from pyconvex.runtime.system import SystemTransactions
+from pyconvex.runtime.isolates.in_process import InProcessPool
+from pyconvex.runtime.isolates.isolate_pool import IsolatePool
+from pyconvex.runtime.isolates.pool import Pool
+from pyconvex.runtime.running import schema_check
 from pyconvex.storage import Store
 from pyconvex.values import codec
 

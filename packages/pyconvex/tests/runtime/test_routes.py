@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyconvex.runtime.routes import FoundRoute, HttpRoutes
-from pyconvex.runtime.spec import AppSpec, ComponentSpec, HttpSpec, RouteSpec
+from pyconvex.runtime.app.spec import AppSpec, ComponentSpec, HttpSpec, RouteSpec
+from pyconvex.runtime.http_actions.routes import FoundRoute, HttpRoutes
 
 
 def component(path: str, http: HttpSpec | None) -> ComponentSpec:

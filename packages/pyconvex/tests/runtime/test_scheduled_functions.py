@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pyconvex.database.jobs import KEPT_MS
-from pyconvex.runtime import scheduling
+from pyconvex.runtime.scheduling import requests
 from pyconvex.testing import ConvexTest, FunctionFailed, convex_test
 
 APP = """
@@ -367,10 +367,10 @@ def test_a_mutation_needs_no_retries() -> None:
 
 def test_a_thousand_functions_can_be_scheduled_at_once() -> None:
     async def scenario(t: ConvexTest) -> None:
-        await t.mutation("lib:many", count=scheduling.MAX_SCHEDULED)
+        await t.mutation("lib:many", count=requests.MAX_SCHEDULED)
         with pytest.raises(FunctionFailed, match="Too many functions scheduled"):
-            await t.mutation("lib:many", count=scheduling.MAX_SCHEDULED + 1)
-        assert len(t.scheduled()) == scheduling.MAX_SCHEDULED
+            await t.mutation("lib:many", count=requests.MAX_SCHEDULED + 1)
+        assert len(t.scheduled()) == requests.MAX_SCHEDULED
         text = await t.mutation("lib:nested_many")
         assert "Too many functions scheduled" in text, "what is undone has been counted"
 

@@ -10,8 +10,8 @@ import pytest
 from host_bench import Bench, Ended
 
 from pyconvex.identity import ANONYMOUS, Admin, Identity, User
-from pyconvex.runtime.addresses import CLOUD_URL, record
-from pyconvex.runtime.analysis import AppImage
+from pyconvex.runtime.app.analysis import AppImage
+from pyconvex.runtime.settings.addresses import CLOUD_URL, record
 
 LIB = """
 from pyconvex import *

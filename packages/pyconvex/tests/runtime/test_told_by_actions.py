@@ -9,11 +9,11 @@ from pyconvex.identity import ANONYMOUS
 from pyconvex.runlog import LogLine, Report, RunRecord
 from pyconvex.runlog.entries import EXECUTION, LOG, entries_of, entry_id
 from pyconvex.runlog.report import Item, encode_value
-from pyconvex.runtime import messages
-from pyconvex.runtime.actions import Actions
+from pyconvex.runtime.answering.actions import Actions
+from pyconvex.runtime.answering.reports import RunReports
 from pyconvex.runtime.calls import FunctionCall, Outcome, Success
-from pyconvex.runtime.reports import RunReports
-from pyconvex.runtime.runs import OnCall, Run, new_run
+from pyconvex.runtime.isolates.runs import OnCall, Run, new_run
+from pyconvex.runtime.processes import messages
 
 SPAN = Item("a.span", "", encode_value(1), durable=True)
 

@@ -23,7 +23,7 @@ import pytest
 from server_process import DEADLINE_S, ask, serving
 
 from pyconvex.database import Catalog, Transaction
-from pyconvex.runtime import cron_jobs
+from pyconvex.runtime.scheduling import cron_jobs
 from pyconvex.storage import Store
 from pyconvex.storage.reader import NO_LIMIT
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from pyconvex.database import Committed, Committer
-from pyconvex.runtime.commits import CommitQueue
+from pyconvex.runtime.commits.queue import CommitQueue
 from pyconvex.server.maintenance import Pace, maintain
 from pyconvex.storage import DocumentWrite, Position, Proposal, QueueAppend, Store, checkpoint
 from pyconvex.storage.folder import log_path

@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from pyconvex.runtime.loader import SourceError
+from pyconvex.runtime.app.loader import SourceError
 from pyconvex.server import PortTakenError, Server, Settings
 from pyconvex.server.keys import admin_key
 from pyconvex.storage import FolderRefused

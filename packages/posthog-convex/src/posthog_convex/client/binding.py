@@ -20,7 +20,7 @@ from posthog_convex.events import Event, Exposure, FlagDetails, flag_called
 from posthog_convex.exceptions import MASK_PATTERNS, FrameRules, VariableRules
 from pyconvex import ActionCtx, MutationCtx
 from pyconvex.functions import ComponentReference
-from pyconvex.runtime.loader import APP_PACKAGE
+from pyconvex.runtime.app.loader import APP_PACKAGE
 
 #: Warnings remembered, so that each is written once a process and not at every call.
 _MAX_WARNED = 1_000

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pyconvex.functions.auth_config import url_mistake
-from pyconvex.runtime.spec import AuthSpec
-from pyconvex.runtime.trust import Resolved
+from pyconvex.runtime.app.spec import AuthSpec
+from pyconvex.runtime.settings.trust import Resolved
 
 
 def advice(auth: AuthSpec, providers: Sequence[Resolved], *, has_key: bool) -> list[str]:

@@ -22,7 +22,7 @@ from pyconvex.auth.keys import KeySetError, PublicKey, matching, parse_key_set, 
 from pyconvex.auth.token import Token, numeric_date, parse_token
 from pyconvex.functions.auth_config import url_mistake
 from pyconvex.identity import AuthenticationError, User, Verified
-from pyconvex.runtime.trust import Resolved
+from pyconvex.runtime.settings.trust import Resolved
 
 #: How far clocks may be apart, in seconds (Convex's number).
 LEEWAY_S = 5.0

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from pyconvex.cli.generated import ForeignFilesError, write_types
-from pyconvex.runtime.analysis import analyse
-from pyconvex.runtime.loader import SourceError, read_sources
-from pyconvex.runtime.template import load_failure
+from pyconvex.runtime.app.analysis import analyse
+from pyconvex.runtime.app.loader import SourceError, read_sources
+from pyconvex.runtime.isolates.template import load_failure
 
 
 @click.command()

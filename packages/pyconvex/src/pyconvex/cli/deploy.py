@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from pyconvex.cli.deployment import Deployment, deployment_options
-from pyconvex.runtime.loader import SourceError, read_sources
+from pyconvex.runtime.app.loader import SourceError, read_sources
 
 #: A deploy fills new indexes of all documents, and checks them, before it answers.
 _TIMEOUT_S = 3600.0

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pyconvex.cli import env_local
 from pyconvex.cli.generated import ForeignFilesError, write_types
-from pyconvex.runtime.spec import AppSpec
+from pyconvex.runtime.app.spec import AppSpec
 
 #: Variables with such a name end up in what browsers load.
 PUBLIC_PREFIXES = ("VITE_", "NEXT_PUBLIC_")

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from pyconvex.cli.typescript import FOLDER, generated_files
-from pyconvex.runtime.spec import AppSpec
+from pyconvex.runtime.app.spec import AppSpec
 
 #: Stands in every file that is ours.
 _MARK = "`pyconvex codegen`"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pyconvex.cli import env_local
 from pyconvex.cli.findings import Finding, Level
-from pyconvex.runtime.loader import SourceError, read_sources
+from pyconvex.runtime.app.loader import SourceError, read_sources
 from pyconvex.server import DEFAULT_PORT
 from pyconvex.server.keys import key_file
 

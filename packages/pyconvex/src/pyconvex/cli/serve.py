@@ -30,11 +30,11 @@ from pyconvex.dashboard import LINK_LIFE_S
 from pyconvex.database import DatabaseError
 from pyconvex.http.function_logs import execution
 from pyconvex.runlog.recent import RecentRuns
+from pyconvex.runtime.app.loader import SourceError, check_folder
+from pyconvex.runtime.app.spec import AppSpec
 from pyconvex.runtime.calls import HostError
-from pyconvex.runtime.environment import MissingVariablesError
-from pyconvex.runtime.loader import SourceError, check_folder
-from pyconvex.runtime.spec import AppSpec
-from pyconvex.runtime.template_process import AppLoadError
+from pyconvex.runtime.isolates.template_process import AppLoadError
+from pyconvex.runtime.settings.environment import MissingVariablesError
 from pyconvex.server import DEFAULT_PORT, PortTakenError, Server, Settings
 from pyconvex.server.keys import key_file
 from pyconvex.storage import FolderRefused

@@ -20,8 +20,8 @@ import traceback
 from pyconvex.delivery.messages import FromLanes, Status, Stop, decode_from_server, encode
 from pyconvex.delivery.roster import Roster
 from pyconvex.delivery.transport import HttpTransport, Transport
-from pyconvex.runtime.channel import LoopChannel
-from pyconvex.runtime.parent import die_with
+from pyconvex.runtime.processes.channel import LoopChannel
+from pyconvex.runtime.processes.parent import die_with
 
 #: Where processors are short, functions go before what carries their lines: a third of the weight
 #: of each process that runs them. That is a quarter of a processor beside one of them and a

@@ -41,8 +41,8 @@ from pyconvex.delivery.messages import (
     decode_from_lanes,
     encode,
 )
-from pyconvex.runtime.beside import ChildProcess, Spawn, spawn
-from pyconvex.runtime.channel import LoopChannel
+from pyconvex.runtime.processes.beside import ChildProcess, Spawn, spawn
+from pyconvex.runtime.processes.channel import LoopChannel
 
 #: Commits come by the thousand, lanes look at most so often: a look costs what many rows do, and a
 #: row waits longer than that for company anyway.

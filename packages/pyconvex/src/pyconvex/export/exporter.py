@@ -23,9 +23,9 @@ from pyconvex.export.messages import (
     decode_head,
     encode,
 )
-from pyconvex.runtime.beside import ChildProcess, Spawn, spawn
 from pyconvex.runtime.calls import HostError
-from pyconvex.runtime.channel import frame
+from pyconvex.runtime.processes.beside import ChildProcess, Spawn, spawn
+from pyconvex.runtime.processes.channel import frame
 
 spawn_exports: Spawn = partial(spawn, "pyconvex.export.process")
 

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from pyconvex.export.answers import Answers
 from pyconvex.export.messages import Configure, Head, decode_request, encode
-from pyconvex.runtime.channel import BlockingChannel
-from pyconvex.runtime.parent import die_with
+from pyconvex.runtime.processes.channel import BlockingChannel
+from pyconvex.runtime.processes.parent import die_with
 
 #: Whoever exports can wait; calls of clients can't.
 NICENESS = 10

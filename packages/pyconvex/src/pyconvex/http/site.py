@@ -20,14 +20,14 @@ from starlette.types import Receive, Scope, Send
 from pyconvex.http.exchange import JSON, TEXT
 from pyconvex.identity import ANONYMOUS, AuthenticationError, Authenticator, Identity
 from pyconvex.runtime.calls import Failure, HostError
-from pyconvex.runtime.http_exchange import (
+from pyconvex.runtime.http_actions.http_exchange import (
     MAX_BODY_BYTES,
     BodyTooLarge,
     ClientGone,
     HttpCall,
     HttpHost,
 )
-from pyconvex.runtime.messages import ResponseHead
+from pyconvex.runtime.processes.messages import ResponseHead
 from pyconvex.values import codec
 
 #: Where HTTP actions answer on the port of the API.
@@ -136,7 +136,7 @@ class SiteEndpoint:
 
 
 class _Exchange:
-    """One request and its response (`pyconvex.runtime.http_exchange.Exchange`)."""
+    """One request and its response (`pyconvex.runtime.http_actions.http_exchange.Exchange`)."""
 
     def __init__(self, method: str, receive: Receive, send: Send) -> None:
         self.started = False

@@ -25,9 +25,22 @@ from pyconvex.database import (
     Conflict,
     Transaction,
 )
-from pyconvex.runtime import cursor_secret, messages
-from pyconvex.runtime.actions import Actions, http_call
-from pyconvex.runtime.cache import TIMED_RESULT_AGE_S, Execution, ResultCache
+from pyconvex.runtime.answering.actions import Actions, http_call
+from pyconvex.runtime.answering.cache import TIMED_RESULT_AGE_S, Execution, ResultCache
+from pyconvex.runtime.answering.concurrency import Concurrency
+from pyconvex.runtime.answering.contention import Contention
+from pyconvex.runtime.answering.no_app import NoApp
+from pyconvex.runtime.answering.outcome import outcome_of
+from pyconvex.runtime.answering.queries import QueryRounds
+from pyconvex.runtime.answering.reports import (
+    Keeper,
+    KeepsNothing,
+    RunReports,
+    id_of_error,
+    offers_of,
+    query_reason,
+)
+from pyconvex.runtime.app.spec import AppSpec, FunctionSpec
 from pyconvex.runtime.calls import (
     Failure,
     FunctionCall,
@@ -38,26 +51,14 @@ from pyconvex.runtime.calls import (
     Replay,
     Success,
 )
-from pyconvex.runtime.commits import CommitQueue
-from pyconvex.runtime.concurrency import Concurrency
-from pyconvex.runtime.contention import Contention
-from pyconvex.runtime.http_exchange import Exchange, HttpCall
-from pyconvex.runtime.no_app import NoApp
-from pyconvex.runtime.outcome import outcome_of
-from pyconvex.runtime.pool import Pool
-from pyconvex.runtime.queries import QueryRounds
-from pyconvex.runtime.reports import (
-    Keeper,
-    KeepsNothing,
-    RunReports,
-    id_of_error,
-    offers_of,
-    query_reason,
-)
-from pyconvex.runtime.routes import FoundRoute, HttpRoutes
-from pyconvex.runtime.runs import IsolateGoneError, OnCall, Run, Work
-from pyconvex.runtime.spec import AppSpec, FunctionSpec
-from pyconvex.runtime.system import SystemTransactions
+from pyconvex.runtime.commits.queue import CommitQueue
+from pyconvex.runtime.commits.system import SystemTransactions
+from pyconvex.runtime.http_actions.http_exchange import Exchange, HttpCall
+from pyconvex.runtime.http_actions.routes import FoundRoute, HttpRoutes
+from pyconvex.runtime.isolates.pool import Pool
+from pyconvex.runtime.isolates.runs import IsolateGoneError, OnCall, Run, Work
+from pyconvex.runtime.processes import messages
+from pyconvex.runtime.settings import cursor_secret
 from pyconvex.storage import Proposal, Rejected, Replayed, Store, StoredReplay
 from pyconvex.storage import Replay as ReplayRecord
 
@@ -306,7 +307,7 @@ class Host:
         recorded = msgspec.msgpack.decode(result, type=_Recorded)
         return Success(recorded.value, recorded.log_lines, ts)
 
-    # Queries (`pyconvex.runtime.queries.QueryRunner`)
+    # Queries (`pyconvex.runtime.answering.queries.QueryRunner`)
 
     async def execute(
         self, call: FunctionCall, journal: str | None, *, again: bool = False
@@ -431,7 +432,7 @@ class Host:
         result = QueryResult(Failure(str(gone)), journal, call.request_id)
         return Execution(result, reads, ts, True)
 
-    # Actions (`pyconvex.runtime.actions.ActionHost`)
+    # Actions (`pyconvex.runtime.answering.actions.ActionHost`)
 
     def submit_action(self, call: FunctionCall, on_call: OnCall) -> Run:
         """Start an action."""

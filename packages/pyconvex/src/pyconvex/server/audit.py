@@ -14,7 +14,7 @@ import msgspec
 
 from pyconvex.log_streams import topics
 from pyconvex.runlog.log import RunLog
-from pyconvex.runtime.spec import AppSpec
+from pyconvex.runtime.app.spec import AppSpec
 
 
 def deployed(spec: AppSpec) -> dict[str, Any]:

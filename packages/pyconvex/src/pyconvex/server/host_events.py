@@ -20,8 +20,8 @@ from pyconvex.database.documents import decode_document
 from pyconvex.delivery.messages import LaneStatus
 from pyconvex.log_streams import topics, v2
 from pyconvex.runlog.log import RunLog
-from pyconvex.runtime.concurrency import Concurrency, Peak
-from pyconvex.runtime.scheduler import Lateness
+from pyconvex.runtime.answering.concurrency import Concurrency, Peak
+from pyconvex.runtime.scheduling.scheduler import Lateness
 from pyconvex.server.log_streams import LogStreams
 from pyconvex.storage import Reader, Store
 from pyconvex.storage.reader import NO_LIMIT

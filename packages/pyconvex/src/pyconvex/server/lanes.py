@@ -17,11 +17,11 @@ from pyconvex.delivery.messages import LaneComponent, LaneStatus
 from pyconvex.identity import Admin
 from pyconvex.runlog.cursors import cursor_key
 from pyconvex.runlog.log import RunLog
+from pyconvex.runtime.app.spec import AppSpec
 from pyconvex.runtime.calls import Failure, FunctionCall, FunctionKind
-from pyconvex.runtime.environment import DeploymentEnvironment
+from pyconvex.runtime.commits.system import SystemTransactions
 from pyconvex.runtime.host import Host
-from pyconvex.runtime.spec import AppSpec
-from pyconvex.runtime.system import SystemTransactions
+from pyconvex.runtime.settings.environment import DeploymentEnvironment
 from pyconvex.storage import Position, Store
 
 _LOG = logging.getLogger("pyconvex.lanes")

@@ -30,7 +30,7 @@ from pyconvex.log_streams.registry import sinks
 from pyconvex.runlog.cursors import cursor_key
 from pyconvex.runlog.log import RunLog
 from pyconvex.runtime.calls import HostError
-from pyconvex.runtime.system import SystemTransactions
+from pyconvex.runtime.commits.system import SystemTransactions
 from pyconvex.server import stream_records
 from pyconvex.server.audit import AuditLog
 from pyconvex.server.stream_records import State, StreamRecord

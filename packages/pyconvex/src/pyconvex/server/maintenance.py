@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pyconvex.database import Transaction, jobs
 from pyconvex.runlog.log import RunLog
 from pyconvex.runtime.calls import HostError
-from pyconvex.runtime.commits import CommitQueue
-from pyconvex.runtime.system import SystemTransactions
+from pyconvex.runtime.commits.queue import CommitQueue
+from pyconvex.runtime.commits.system import SystemTransactions
 from pyconvex.storage import StorageFailure, Store
 from pyconvex.storage.layout import PAGE_BYTES
 

@@ -20,13 +20,13 @@ from pyconvex.dashboard import LINK_LIFE_S, Sessions, sign_in_url
 from pyconvex.database import DatabaseError, Transaction, registry
 from pyconvex.delivery.messages import LaneStatus
 from pyconvex.http.operations import DeleteTables, Upload
+from pyconvex.runtime.app.loader import SourceError, check_sources
+from pyconvex.runtime.app.spec import AppSpec, ComponentSpec
 from pyconvex.runtime.calls import HostError
-from pyconvex.runtime.deploy import Deployer
-from pyconvex.runtime.environment import MissingVariablesError
-from pyconvex.runtime.loader import SourceError, check_sources
-from pyconvex.runtime.spec import AppSpec, ComponentSpec
-from pyconvex.runtime.system import SystemTransactions
-from pyconvex.runtime.template_process import AppLoadError
+from pyconvex.runtime.commits.system import SystemTransactions
+from pyconvex.runtime.deploys.deploy import Deployer
+from pyconvex.runtime.isolates.template_process import AppLoadError
+from pyconvex.runtime.settings.environment import MissingVariablesError
 from pyconvex.server.audit import AuditLog
 from pyconvex.server.settings import Settings
 from pyconvex.storage import QueueStats, Store

@@ -38,19 +38,19 @@ from pyconvex.http import Deployment, Exports, IssuerDocuments, SiteEndpoint, cr
 from pyconvex.log_streams import deployment as events_of
 from pyconvex.runlog.log import RunLog
 from pyconvex.runlog.recent import RecentRuns
-from pyconvex.runtime import addresses, cursor_secret
+from pyconvex.runtime.app.loader import read_sources
+from pyconvex.runtime.app.spec import AppSpec
 from pyconvex.runtime.calls import HostError
-from pyconvex.runtime.commits import CommitQueue
-from pyconvex.runtime.deploy import Deployer
-from pyconvex.runtime.environment import DeploymentEnvironment
+from pyconvex.runtime.commits.queue import CommitQueue
+from pyconvex.runtime.commits.system import SystemTransactions
+from pyconvex.runtime.deploys.deploy import Deployer
 from pyconvex.runtime.host import Host
-from pyconvex.runtime.in_process import InProcessPool
-from pyconvex.runtime.isolate_pool import IsolatePool
-from pyconvex.runtime.loader import read_sources
-from pyconvex.runtime.pool import Pool
-from pyconvex.runtime.scheduler import Scheduler
-from pyconvex.runtime.spec import AppSpec
-from pyconvex.runtime.system import SystemTransactions
+from pyconvex.runtime.isolates.in_process import InProcessPool
+from pyconvex.runtime.isolates.isolate_pool import IsolatePool
+from pyconvex.runtime.isolates.pool import Pool
+from pyconvex.runtime.scheduling.scheduler import Scheduler
+from pyconvex.runtime.settings import addresses, cursor_secret
+from pyconvex.runtime.settings.environment import DeploymentEnvironment
 from pyconvex.server import sync_records
 from pyconvex.server.audit import AuditLog, deployed
 from pyconvex.server.host_events import HostEvents

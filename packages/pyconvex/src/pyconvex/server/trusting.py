@@ -9,8 +9,8 @@ from __future__ import annotations
 from pyconvex.auth import Trust
 from pyconvex.database import ReadSet, Subscription, Subscriptions, Transaction
 from pyconvex.http import Published
-from pyconvex.runtime import trust
-from pyconvex.runtime.system import SystemTransactions
+from pyconvex.runtime.commits.system import SystemTransactions
+from pyconvex.runtime.settings import trust
 
 
 class TrustInForce:

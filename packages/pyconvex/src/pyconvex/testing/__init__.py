@@ -33,10 +33,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from pyconvex.runtime.app.loader import SourceError
 from pyconvex.runtime.calls import HostError
-from pyconvex.runtime.environment import MissingVariablesError
-from pyconvex.runtime.loader import SourceError
-from pyconvex.runtime.template_process import AppLoadError
+from pyconvex.runtime.isolates.template_process import AppLoadError
+from pyconvex.runtime.settings.environment import MissingVariablesError
 from pyconvex.testing.apps import App
 from pyconvex.testing.caller import Caller
 from pyconvex.testing.deployment import ConvexTest

@@ -15,9 +15,9 @@ from types import ModuleType
 from typing import NamedTuple, TypeAlias
 
 from pyconvex.functions import AppDefinition
-from pyconvex.runtime.analysis import AppImage, analyse, describe
-from pyconvex.runtime.in_process import LoadImage
-from pyconvex.runtime.loader import read_sources
+from pyconvex.runtime.app.analysis import AppImage, analyse, describe
+from pyconvex.runtime.app.loader import read_sources
+from pyconvex.runtime.isolates.in_process import LoadImage
 
 App: TypeAlias = str | os.PathLike[str] | Mapping[str, str] | Iterable[ModuleType] | AppDefinition
 

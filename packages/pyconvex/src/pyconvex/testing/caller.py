@@ -29,7 +29,7 @@ from pyconvex.functions.registration import (
 )
 from pyconvex.identity import ANONYMOUS, Identity
 from pyconvex.runtime.calls import Failure, FunctionCall, Outcome
-from pyconvex.runtime.http_exchange import HttpCall
+from pyconvex.runtime.http_actions.http_exchange import HttpCall
 from pyconvex.testing.engine import Engine
 from pyconvex.testing.fetch import TEST_SITE_URL, Fetched, KitExchange, encode_json, not_found, sent
 from pyconvex.testing.subscription import PATIENCE_S, Subscription

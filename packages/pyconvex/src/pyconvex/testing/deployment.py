@@ -18,8 +18,8 @@ from pyconvex.database import Transaction, jobs
 from pyconvex.identity import ANONYMOUS
 from pyconvex.runlog import RunRecord
 from pyconvex.runlog.report import decode_value
-from pyconvex.runtime import cron_jobs
 from pyconvex.runtime.calls import EnvChange, Outcome
+from pyconvex.runtime.scheduling import cron_jobs
 from pyconvex.storage.reader import NO_LIMIT
 from pyconvex.testing.apps import App
 from pyconvex.testing.caller import Caller

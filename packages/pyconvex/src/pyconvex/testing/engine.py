@@ -23,17 +23,18 @@ import msgspec
 from pyconvex.database import Committer
 from pyconvex.functions import RegisteredFunction
 from pyconvex.runlog import RunRecord
-from pyconvex.runtime import addresses, messages
-from pyconvex.runtime.analysis import AppImage
+from pyconvex.runtime.app.analysis import AppImage
 from pyconvex.runtime.calls import EnvChange, Failure, FunctionCall, Outcome
 from pyconvex.runtime.calls import Replay as ReplayKey
-from pyconvex.runtime.commits import CommitQueue
-from pyconvex.runtime.deploy import Deployer
-from pyconvex.runtime.environment import DeploymentEnvironment
+from pyconvex.runtime.commits.queue import CommitQueue
+from pyconvex.runtime.commits.system import SystemTransactions
+from pyconvex.runtime.deploys.deploy import Deployer
 from pyconvex.runtime.host import Host
-from pyconvex.runtime.in_process import InProcessPool
-from pyconvex.runtime.scheduler import Scheduler
-from pyconvex.runtime.system import SystemTransactions
+from pyconvex.runtime.isolates.in_process import InProcessPool
+from pyconvex.runtime.processes import messages
+from pyconvex.runtime.scheduling.scheduler import Scheduler
+from pyconvex.runtime.settings import addresses
+from pyconvex.runtime.settings.environment import DeploymentEnvironment
 from pyconvex.server.maintenance import forget_jobs
 from pyconvex.storage import Proposal, Store
 from pyconvex.testing.apps import App, app_source

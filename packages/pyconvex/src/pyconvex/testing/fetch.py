@@ -13,8 +13,8 @@ from typing import Any
 
 from pyconvex.functions.headers import HeaderFields, Headers
 from pyconvex.http.site import NOT_ENABLED, no_route
-from pyconvex.runtime.http_exchange import MAX_BODY_BYTES, BodyTooLarge
-from pyconvex.runtime.messages import ResponseHead
+from pyconvex.runtime.http_actions.http_exchange import MAX_BODY_BYTES, BodyTooLarge
+from pyconvex.runtime.processes.messages import ResponseHead
 
 #: Where the HTTP actions of a deployment under test seem to be.
 TEST_SITE_URL = "https://some.convex.site"
@@ -43,7 +43,7 @@ class Fetched:
 
 
 class KitExchange:
-    """Sends a body and takes a response (`pyconvex.runtime.http_exchange.Exchange`)."""
+    """Sends a body, takes a response (`pyconvex.runtime.http_actions.http_exchange.Exchange`)."""
 
     def __init__(self, body: AsyncIterator[bytes]) -> None:
         self.head: ResponseHead | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pyconvex.cli.typescript.api import api_files
 from pyconvex.cli.typescript.data_model import data_model_files
-from pyconvex.runtime.spec import AppSpec
+from pyconvex.runtime.app.spec import AppSpec
 
 #: Where they stand, in the functions folder.
 FOLDER = "_generated"

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias, Union
 from pyconvex.cli.typescript.data_model import document_names
 from pyconvex.cli.typescript.types import Shape, Writer, braced, key_of, name_of
 from pyconvex.functions.pagination import PaginationOptionsValidator, PaginationResultValidator
-from pyconvex.runtime.spec import ComponentSpec, FunctionSpec
+from pyconvex.runtime.app.spec import ComponentSpec, FunctionSpec
 from pyconvex.values import v
 
 #: Functions by name, in modules by name, in folders by name.

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from pyconvex.cli.typescript.types import Shape, Writer, braced, key_of, name_of
-from pyconvex.runtime.spec import ComponentSpec, TableSpec
+from pyconvex.runtime.app.spec import ComponentSpec, TableSpec
 
 _HEADER: Final = """\
 /* eslint-disable */

@@ -11,7 +11,7 @@ import sys
 import sysconfig
 from types import FrameType
 
-from pyconvex.runtime.loader import APP_PACKAGE
+from pyconvex.runtime.app.loader import APP_PACKAGE
 
 
 class ImpureCallError(RuntimeError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyconvex.runtime.spec import ComponentSpec, FunctionSpec, RouteSpec
+from pyconvex.runtime.app.spec import ComponentSpec, FunctionSpec, RouteSpec
 
 
 def api_spec(component: ComponentSpec) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 from pyconvex.functions import PaginationOptions, PaginationResult, RegisteredFunction
-from pyconvex.runtime.addresses import CLOUD_URL, SITE_URL
+from pyconvex.runtime.settings.addresses import CLOUD_URL, SITE_URL
 from pyconvex.runtime.system_queries.api_spec import api_spec
 from pyconvex.runtime.system_queries.context import SystemCtx, system_query
 

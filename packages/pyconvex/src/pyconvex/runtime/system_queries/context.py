@@ -17,9 +17,9 @@ from pyconvex.functions.context import Run
 from pyconvex.functions.db import SYSTEM_TABLES, DatabaseReader, TableQuery
 from pyconvex.functions.pages import Pager
 from pyconvex.functions.schema import Schema
-from pyconvex.runtime.addresses import address
-from pyconvex.runtime.cron_jobs import CRONS, LOGS
-from pyconvex.runtime.spec import ComponentSpec
+from pyconvex.runtime.app.spec import ComponentSpec
+from pyconvex.runtime.scheduling.cron_jobs import CRONS, LOGS
+from pyconvex.runtime.settings.addresses import address
 
 _CRON_TABLES = frozenset({CRONS, LOGS})
 

@@ -1,0 +1,1 @@
+"""The app: its source becomes modules, and these what a call can find."""

@@ -1,0 +1,1 @@
+"""Isolates: the processes that run an app, and the pool of them that the server holds."""

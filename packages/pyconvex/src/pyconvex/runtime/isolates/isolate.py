@@ -1,0 +1,134 @@
+"""The isolate: a forked process that runs functions until the server is gone.
+
+Owns the loop between the channel and the runs. Never listens, never commits. One invariant: queries
+and mutations run one at a time; what one leaves behind in the process is the app author's own
+module state, never another caller's data.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sysconfig
+from contextvars import ContextVar
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+
+from pyconvex import identity
+from pyconvex.database import Catalog
+from pyconvex.runlog import Report
+from pyconvex.runtime.app.analysis import AppImage
+from pyconvex.runtime.processes import messages
+from pyconvex.runtime.processes.channel import BlockingChannel, LoopChannel
+from pyconvex.runtime.processes.memory import limit_memory
+from pyconvex.runtime.running import limits
+from pyconvex.runtime.running.action import ActionRunner
+from pyconvex.runtime.running.output import capture_output
+from pyconvex.runtime.running.run import HOST_FOLDER, PureRun
+from pyconvex.runtime.running.schema_check import CHECK, check_page
+from pyconvex.storage import Reader
+
+#: Which action the code that runs right now belongs to.
+_CURRENT_ACTION: ContextVar[int | None] = ContextVar("pyconvex_current_action", default=None)
+
+
+def run_isolate(image: AppImage, data_path: str, sock: socket.socket, *, actions: bool) -> None:
+    """Serve runs over `sock` until the server closes it."""
+    capture_output()
+    reader = Reader(Path(data_path))
+    if actions:
+        limit_memory(limits.ACTION_MEMORY_LIMIT_BYTES + limits.ACTION_STACKS_BYTES)
+        asyncio.run(_serve_actions(image, reader, sock))
+    else:
+        limit_memory(limits.PURE_MEMORY_LIMIT_BYTES)
+        _serve_pure(image, reader, BlockingChannel(sock))
+
+
+def _serve_pure(image: AppImage, reader: Reader, channel: BlockingChannel) -> None:
+    catalog = Catalog()
+    while (body := channel.receive()) is not None:
+        start = messages.decode_to_isolate(body)
+        assert isinstance(start, messages.Start)
+        head = reader.begin()
+        try:
+            if start.announce:
+                channel.send(messages.encode(messages.Opened(start.run_id, head.ts)))
+            if start.kind == CHECK:
+                finished = check_page(image.components, reader, start)
+            else:
+                run = PureRun(image, reader, catalog, start, identity.decode(start.identity))
+                finished = run.execute()
+                if isinstance(run.raised, MemoryError):  # nobody knows what else of it failed
+                    finished = msgspec.structs.replace(finished, leaves=True)
+        finally:
+            reader.end()
+        channel.send(messages.encode(finished))
+        if finished.leaves:
+            return
+
+
+async def _serve_actions(image: AppImage, reader: Reader, sock: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    closed = asyncio.Event()
+    tasks: dict[int, asyncio.Task[None]] = {}
+
+    async def run(start: messages.Start) -> None:
+        _CURRENT_ACTION.set(start.run_id)
+        try:
+            finished = await runner.run(start, identity.decode(start.identity))
+        except asyncio.CancelledError:  # the server has told how it ended
+            finished = messages.Finished(
+                start.run_id,
+                None,
+                "Cancelled",
+                None,
+                Report(),
+                True,
+                b"",
+                leaves=runner.left_thread,
+            )
+        channel.send(messages.encode(finished))
+
+    def on_frame(body: bytes) -> None:
+        match messages.decode_to_isolate(body):
+            case messages.CallBack() as reply:
+                runner.call_back(reply)
+            case messages.Ping():
+                # After the first steps of what has just been started: one of them may block.
+                loop.call_soon(channel.send, messages.encode(messages.Pong()))
+            case messages.Cancel(run_id):
+                if run_id in tasks:
+                    tasks[run_id].cancel()
+            case messages.Start() as start:
+                task = tasks[start.run_id] = asyncio.create_task(run(start))
+                task.add_done_callback(lambda _: tasks.pop(start.run_id))
+
+    def tell_who_blocks(_: int, frame: FrameType | None) -> None:
+        # Runs between two steps of whatever blocks the loop, in that code's context.
+        run_id = _CURRENT_ACTION.get()
+        if run_id is not None:
+            told = messages.Blocked(run_id, _line_of_author(frame))
+            channel.send_now(messages.encode(told))
+
+    signal.signal(signal.SIGUSR1, tell_who_blocks)
+    channel = await LoopChannel.open(sock, on_frame, closed.set)
+    runner = ActionRunner(image, reader, lambda frame: channel.send(messages.encode(frame)))
+    await closed.wait()
+
+
+def _line_of_author(frame: FrameType | None) -> str:
+    """Where the author's code is: the innermost frame outside of the host and of libraries."""
+    innermost = frame
+    libraries = (
+        HOST_FOLDER,
+        *{sysconfig.get_path(n) + "/" for n in ("stdlib", "purelib", "platlib")},
+    )
+    while frame is not None and frame.f_code.co_filename.startswith((*libraries, "<")):
+        frame = frame.f_back
+    found = frame or innermost
+    return (
+        f"{found.f_code.co_filename}:{found.f_lineno}" if found is not None else "an unknown line"
+    )

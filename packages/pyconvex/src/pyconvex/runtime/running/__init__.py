@@ -1,0 +1,1 @@
+"""One run of a function, where its code is: inside an isolate."""

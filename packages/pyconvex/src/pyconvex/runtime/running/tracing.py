@@ -1,0 +1,117 @@
+"""The calls of one run, as hooks see them and as traces number them.
+
+Owns the scopes of one run. Never keeps a span itself. One invariant: what a hook does wrong is told
+to whoever runs the server, and the function goes on.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+
+from pyconvex.runlog.exceptions import ExceptionReport
+from pyconvex.runlog.hooks import CallScope, IsolateHook, Whose
+from pyconvex.runlog.report import Items
+from pyconvex.runlog.traces import TraceContext, span_id_of, trace_id_of
+from pyconvex.runtime.processes import messages
+
+ReadVariable = Callable[[str], str | None]
+
+
+class Tracing:
+    """Tells the hooks of the calls of one run; made only where there are hooks."""
+
+    def __init__(
+        self,
+        hooks: tuple[IsolateHook, ...],
+        start: messages.Start,
+        items: Items,
+        now_ns: Callable[[], int],
+        describe: Callable[[BaseException], ExceptionReport],
+        whose: Callable[[], Whose],
+    ) -> None:
+        self._hooks = hooks
+        self._start = start
+        self._items = items
+        self._now_ns = now_ns
+        self._describe = describe
+        self._whose = whose
+        self._calls = 0
+        #: The call that is the run itself.
+        self.top: CallScope | None = None
+
+    def enter(
+        self, path: str, kind: str, component: str, parent: CallScope | None, env: ReadVariable
+    ) -> CallScope:
+        """A function of this run begins."""
+        start = self._start
+        scope = CallScope(
+            kind=kind,
+            path=path,
+            component=component,
+            request_id=start.request_id,
+            execution_id=start.execution_id,
+            attempt=start.attempt,
+            call=self._calls,
+            trace=start.trace,
+            parent=parent,
+            items=self._items,
+            env=env,
+            now_ns=self._now_ns,
+            describe=self._describe,
+            whose=self._whose,
+        )
+        self._calls += 1
+        if self.top is None:
+            self.top = scope
+        for hook in self._hooks:
+            _guard(hook.entered, scope)
+        return scope
+
+    def leave(self, scope: CallScope, error: BaseException | None) -> None:
+        """It ended."""
+        for hook in self._hooks:
+            _guard(hook.left, scope, error)
+        scope.state = None  # it knows its scope, and would keep the run until a collection
+
+    def span_id(self) -> str:
+        """The span that is open here and now and will be kept; "" for none."""
+        scope = self.top
+        if scope is None:
+            return ""
+        for hook in self._hooks:
+            found = _guard(hook.span_id, scope)
+            if found:
+                return str(found)
+        return ""
+
+    def called(self) -> None:
+        """A run that this one called has kept spans."""
+        scope = self.top
+        if scope is not None:
+            for hook in self._hooks:
+                _guard(hook.called, scope)
+
+
+def trace_within(
+    start: messages.Start, tracing: Tracing | None, user_id: str | None
+) -> TraceContext:
+    """Where something is that this run, of that user, calls, schedules or asks of others now."""
+    open_span = tracing.span_id() if tracing is not None else ""
+    return TraceContext(
+        start.trace.trace_id or trace_id_of(start.request_id),
+        open_span or span_id_of(start.execution_id),
+        bool(open_span),
+        hops=start.trace.hops,
+        user_id=start.trace.user_id if user_id is None else user_id,
+    )
+
+
+def _guard(work: Callable[..., object], *about: object) -> object:
+    try:
+        return work(*about)
+    except Exception:
+        print("An isolate hook failed; the function goes on:", file=sys.stderr)
+        traceback.print_exc()
+        return None

@@ -1,0 +1,1 @@
+"""What a deployment holds for itself, in system tables: variables, addresses, trust, a secret."""
