@@ -39,7 +39,8 @@ def test_trends(stocked: PostHogLocal) -> None:
     assert status == 200
     total, persons = answer["results"]
     assert (total["label"], total["count"], persons["count"]) == ("see", 3, 2)
-    assert len(total["data"]) == len(total["days"]) == 7
+    # Seven days ago until now, which is the eighth day, as at PostHog.
+    assert len(total["data"]) == len(total["days"]) == 8
     assert total["days"][-1] == datetime.now(UTC).date().isoformat()
     split = ask(stocked, kind="TrendsQuery", series=[see], dateRange={"date_from": "-30d"},
                 breakdownFilter={"breakdown": "plan"})[1]  # fmt: skip
@@ -55,7 +56,78 @@ def test_funnels(stocked: PostHogLocal) -> None:
     assert [(one["name"], one["count"]) for one in answer["results"]] == [("see", 2), ("pay", 1)]
     quick = {"funnelWindowInterval": 30, "funnelWindowIntervalUnit": "minute"}
     answer = ask(stocked, kind="FunnelsQuery", series=series, funnelsFilter=quick)[1]
-    assert [one["count"] for one in answer["results"]] == [2, 1]
+    assert [one["count"] for one in answer["results"]] == [2, 0]
+    split = ask(stocked, kind="FunnelsQuery", series=series,
+                breakdownFilter={"breakdowns": [{"property": "plan"}]})[1]  # fmt: skip
+    assert [[(one["breakdown_value"], one["count"]) for one in line] for line in split["results"]
+            ] == [[(["pro"], 2), (["pro"], 1)], [(["free"], 1), (["free"], 1)]]  # fmt: skip
+
+
+def test_filters(stocked: PostHogLocal) -> None:
+    pro = {"key": "plan", "value": ["pro"], "operator": "exact", "type": "event"}
+    see = {"kind": "EventsNode", "event": "see"}
+
+    def counts(**node: Any) -> list[int]:
+        answer = ask(stocked, kind="TrendsQuery", **node)[1]
+        return [one["count"] for one in answer["results"]]
+
+    assert counts(series=[see], properties=[pro]) == [2]
+    assert counts(series=[see, {**see, "properties": [pro]}]) == [3, 2]
+    either = {"type": "OR", "values": [{"type": "AND", "values": [pro]},
+                                       {"key": "plan", "value": "free"}]}  # fmt: skip
+    assert counts(series=[see], properties=either) == [3]
+    mail = {"key": "email", "type": "person", "operator": "is_set"}
+    assert counts(series=[see], properties=[mail]) == [0]
+    funnel = ask(stocked, kind="FunnelsQuery", series=[{**see, "properties": [pro]},
+                                                      {"event": "pay"}])[1]  # fmt: skip
+    assert [one["count"] for one in funnel["results"]] == [2, 1]
+
+
+def test_cohorts_filter(stocked: PostHogLocal) -> None:
+    made = project(stocked, "POST", "/cohorts/", {"name": "b", "groups": [],
+        "filters": {"properties": {"type": "AND", "values": [
+            {"key": "email", "type": "person", "operator": "is_set"}]}}})[1]  # fmt: skip
+    inside = {"key": "id", "type": "cohort", "value": made["id"]}
+    answer = ask(stocked, kind="TrendsQuery", series=[{"event": "see"}], properties=[inside])[1]
+    assert answer["results"][0]["count"] == 0
+    outside = {**inside, "operator": "not_in"}
+    answer = ask(stocked, kind="TrendsQuery", series=[{"event": "see"}], properties=[outside])[1]
+    assert answer["results"][0]["count"] == 3
+
+
+def test_sums_and_the_time_before(stocked: PostHogLocal) -> None:
+    send(stocked, {"event": "order", "properties": {"total": 2.5}},
+         {"event": "order", "properties": {"total": 4}})  # fmt: skip
+    total = {"event": "order", "math": "sum", "math_property": "total"}
+    answer = ask(stocked, kind="TrendsQuery", series=[total], compareFilter={"compare": True},
+                 dateRange={"date_from": "dStart"})[1]  # fmt: skip
+    shown = [(one["compare_label"], one["data"]) for one in answer["results"]]
+    assert shown == [("current", [6.5]), ("previous", [0])]
+
+
+def test_retention(stocked: PostHogLocal) -> None:
+    entity = {"id": "see", "type": "events"}
+    asked = {"period": "Day", "totalIntervals": 4, "targetEntity": entity,
+             "returningEntity": {"id": "pay"}}  # fmt: skip
+    rows = ask(stocked, kind="RetentionQuery", retentionFilter=asked)[1]["results"]
+    assert [len(one["values"]) for one in rows] == [4, 3, 2, 1]
+    assert [one["label"] for one in rows[0]["values"]][:2] == ["Day 0", "Day 1"]
+    assert sum(one["values"][0]["count"] for one in rows) >= 2
+    assert datetime.fromisoformat(rows[3]["date"]).date() == datetime.now(UTC).date()
+
+
+def test_dates(stocked: PostHogLocal) -> None:
+    def days(**dates: str) -> int:
+        answer = ask(stocked, kind="TrendsQuery", series=[{}], dateRange=dates)[1]
+        return len(answer["results"][0]["days"])
+
+    assert days(date_from="-1d") == 2
+    assert days(date_from="2026-01-30", date_to="2026-02-02") == 4
+    assert days(date_from="-3d", date_to="-1d") == 3
+    assert days(date_from="2026-01-30T12:00:00+02:00", date_to="2026-01-31T00:00:00") == 1
+    assert days(date_from="-1w") == 8
+    assert days(date_from="-1m") in range(29, 33)
+    assert days(date_from="yStart") in range(1, 367)
 
 
 def test_issues(stocked: PostHogLocal) -> None:
@@ -71,7 +143,25 @@ def test_issues(stocked: PostHogLocal) -> None:
         ({"kind": "TrendsQuery", "series": [{"math": "p99"}]}, "p99"),
         ({"kind": "TrendsQuery", "series": [{}], "dateRange": {"date_from": "soon"}}, "soon"),
         ({"kind": "TrendsQuery", "series": [{}], "interval": "year"}, "year"),
-        ({"kind": "TrendsQuery", "series": [{"properties": [{"key": "a"}]}]}, "properties"),
+        ({"kind": "TrendsQuery", "series": [{"properties": [{"value": 1}]}]}, "key"),
+        ({"kind": "TrendsQuery", "series": [{"properties": [{"key": "a", "type": "hogql"}]}]},
+         "hogql"),
+        ({"kind": "TrendsQuery", "series": [{}], "properties": {"values": []}}, "AND or OR"),
+        ({"kind": "TrendsQuery", "series": [{}], "properties": [
+            {"key": "a", "operator": "near"}]}, "near"),
+        ({"kind": "TrendsQuery", "series": [{}], "trendsFilter": {"formula": "A/B"}}, "formulas"),
+        ({"kind": "TrendsQuery", "series": [{"kind": "ActionsNode"}]}, "ActionsNode"),
+        ({"kind": "TrendsQuery", "series": [{}], "breakdownFilter": {
+            "breakdown": "x", "breakdown_type": "hogql"}}, "breakdown"),
+        ({"kind": "TrendsQuery", "series": [{}], "interval": "hour",
+          "dateRange": {"date_from": "-1y"}}, "2,500 hours"),
+        ({"kind": "TrendsQuery", "series": [{}], "dateRange": {
+            "date_from": "2026-01-02", "date_to": "2026-01-01"}}, "not after"),
+        ({"kind": "RetentionQuery", "retentionFilter": {"totalIntervals": 99}}, "totalIntervals"),
+        ({"kind": "RetentionQuery", "retentionFilter": {
+            "retentionType": "retention_first_ever_occurrence"}}, "first_ever"),
+        ({"kind": "FunnelsQuery", "series": [{}, {}],
+          "funnelsFilter": {"funnelOrderType": "strict"}}, "strict"),
         ({"kind": "FunnelsQuery", "series": [{"event": "see"}]}, "steps"),
         ({"kind": "FunnelsQuery", "series": [{"event": "a"}, {"event": "b"}],
           "funnelsFilter": {"funnelWindowIntervalUnit": "year"}}, "year"),

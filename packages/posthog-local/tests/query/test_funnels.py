@@ -8,32 +8,37 @@ from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
-import pytest
+from eventtable import Event, EventTable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posthog_local.query.funnels import Funnel, sql_of, steps_of
+from posthog_local.query.filters import Line, Property
+from posthog_local.query.funnels import Funnel, Stage, persons_sql, sql_of, steps_of
+from posthog_local.query.period import Period, last
 from posthog_local.testing import PostHogLocal
 
-_DUCKDB = pytest.importorskip("duckdb").connect(config={"threads": 1})
 _NOW = datetime(2026, 1, 10, tzinfo=UTC)
+_MONTH = last(30, _NOW)
+_TABLE = EventTable()
 _NAMES = ("see", "cart", "pay")
 
 
-def ask(funnel: Funnel, events: list[tuple[str, str, float]]) -> list[int]:
+def funnel_of(*names: str, window_hours: float = 24) -> Funnel:
+    stages = tuple(Stage(event=name) for name in names)
+    return Funnel(stages=stages, window_hours=window_hours)
+
+
+def split(
+    funnel: Funnel, events: list[Event], period: Period = _MONTH
+) -> dict[str | None, list[int]]:
+    """The persons of each step, by the value that the funnel is split by."""
+    found = _TABLE.ask(sql_of(funnel, period, _NOW, {}), events)
+    return {one.name: [step.persons for step in one.steps] for one in steps_of(funnel, found)}
+
+
+def ask(funnel: Funnel, events: list[tuple[str, str, float]], period: Period = _MONTH) -> list[int]:
     """The persons of each step; an event is of a person, with a name, hours after the begin."""
-    connection = _DUCKDB.cursor()
-    connection.execute(
-        "CREATE OR REPLACE TABLE events_of_person"
-        " (person_id VARCHAR, event VARCHAR, timestamp TIMESTAMP)"
-    )
-    begin = datetime(2026, 1, 1)
-    rows = [(who, name, begin + timedelta(hours=at)) for who, name, at in events]
-    if rows:
-        connection.executemany("INSERT INTO events_of_person VALUES (?,?,?)", rows)
-    found = connection.execute(*sql_of(funnel, _NOW)).fetchall()
-    connection.close()
-    return [step.persons for step in steps_of(funnel, found)]
+    return split(funnel, [Event(*one) for one in events], period)[None]
 
 
 def test_order_and_window_decide() -> None:
@@ -45,24 +50,63 @@ def test_order_and_window_decide() -> None:
         *(("d", "see", 0.0), ("d", "see", 40.0), ("d", "cart", 41.0)),
         ("e", "pay", 1.0),
     ]
-    assert ask(Funnel(steps=_NAMES), events) == [4, 2, 1]
-    assert ask(Funnel(steps=_NAMES, window_hours=48), events) == [4, 3, 1]
-    assert ask(Funnel(steps=_NAMES, days=1), events) == [0, 0, 0]
+    assert ask(funnel_of(*_NAMES), events) == [4, 2, 1]
+    assert ask(funnel_of(*_NAMES, window_hours=48), events) == [4, 3, 1]
+    assert ask(funnel_of(*_NAMES), events, last(1, _NOW)) == [0, 0, 0]
+
+
+def test_filters_of_all_steps_and_of_one() -> None:
+    events = [
+        *(Event("a", "see", 0, {"plan": "pro"}), Event("a", "pay", 1, {"plan": "pro", "n": 5})),
+        *(Event("b", "see", 0, {"plan": "free"}), Event("b", "pay", 1, {"plan": "free", "n": 9})),
+    ]
+    pro = Line(of=Property("plan"), value="pro")
+    much = Line(of=Property("n"), operator="gt", value=6)
+    plain = (Stage(event="see"), Stage(event="pay"))
+    assert split(Funnel(stages=plain, where=(pro,)), events)[None] == [1, 1]
+    dear = (Stage(event="see"), Stage(event=None, where=(much,)))
+    assert split(Funnel(stages=dear), events)[None] == [2, 1]
+    lines = split(Funnel(stages=plain, breakdown=Property("plan")), events)
+    assert lines == {"free": [1, 1], "pro": [1, 1]}
+    assert split(Funnel(stages=plain, breakdown=Property("plan")), []) == {}
+
+
+def test_a_line_is_of_the_first_step() -> None:
+    events = [Event("a", "see", 0, {"at": "home"}), Event("a", "pay", 1, {"at": "till"}),
+              Event("b", "see", 0)]  # fmt: skip
+    stages = (Stage(event="see"), Stage(event="pay"))
+    found = split(Funnel(stages=stages, breakdown=Property("at")), events)
+    assert found == {"(none)": [1, 0], "home": [1, 1]}
+
+
+def test_who_came_and_who_did_not() -> None:
+    events = [Event("a", "see", 0), Event("a", "cart", 1), Event("b", "see", 2),
+              Event("c", "see", 3)]  # fmt: skip
+    funnel = funnel_of("see", "cart")
+
+    def who(step: int, gone: bool = False) -> list[str]:
+        asked = persons_sql(funnel, _MONTH, step, _NOW, {}, gone=gone)
+        return [row[0] for row in _TABLE.ask(asked, events)]
+
+    assert who(1) == ["c", "b", "a"]
+    assert who(2) == ["a"]
+    assert who(2, gone=True) == ["c", "b"]
 
 
 def test_the_same_event_twice_is_two_steps() -> None:
     events = [("a", "see", 0.0), ("a", "see", 1.0), ("b", "see", 0.0)]
-    assert ask(Funnel(steps=("see", "see")), events) == [2, 1]
+    assert ask(funnel_of("see", "see"), events) == [2, 1]
 
 
 def by_hand(funnel: Funnel, events: list[tuple[str, str, float]]) -> list[int]:
-    reached = [set[str]() for _ in funnel.steps]
+    steps = [one.event for one in funnel.stages]
+    reached = [set[str]() for _ in steps]
     for who, name, began in events:
-        if name != funnel.steps[0]:
+        if name != steps[0]:
             continue
         reached[0].add(who)
         at = began
-        for number, step in enumerate(funnel.steps[1:], 1):
+        for number, step in enumerate(steps[1:], 1):
             later = [
                 when
                 for other, event, when in events
@@ -82,7 +126,7 @@ _EVENT = st.tuples(
 
 @given(st.lists(_EVENT, max_size=12), st.lists(st.sampled_from(_NAMES), min_size=2, max_size=4))
 def test_it_counts_as_by_hand(events: list[tuple[str, str, float]], steps: list[str]) -> None:
-    funnel = Funnel(steps=tuple(steps), window_hours=5)
+    funnel = funnel_of(*steps, window_hours=5)
     assert ask(funnel, events) == by_hand(funnel, events)
 
 

@@ -16,7 +16,6 @@ from urllib.request import Request, urlopen
 import pytest
 
 from posthog_local.query.refusal import QueryRefused
-from posthog_local.query.trends import Line, Trend, intervals, lines_of
 from posthog_local.query.warehouse import Warehouse
 from posthog_local.testing import PostHogLocal, running
 
@@ -159,20 +158,11 @@ def test_trends_count_by_day_and_property(local: PostHogLocal) -> None:
         send(local, "paid", distinct_id=plan, plan=plan)
     send(local, "other")
     text = page(local, "/insights", event="paid", breakdown="plan", days="7")
-    cells = re.findall(r"</svg> (\w+)</td><td>(\d+)</td><td>(\d+)</td>", text)
+    cells = re.findall(r"</svg> (\w+)</td>\s*<td>(\d+)</td>\s*<td>(\d+)</td>", text)
     assert cells == [("pro", "2", "2"), ("free", "1", "1")]
     assert text.count("<polyline") == 2
     persons = page(local, "/insights", math="persons", interval="hour", days="1")
-    assert re.findall(r"</svg> [\w ]+</td><td>(\d+)</td>", persons) == ["3"]
-
-
-def test_empty_intervals_are_zero() -> None:
-    now = datetime(2026, 1, 8, 12, tzinfo=UTC)
-    begins = intervals(Trend(days=3), now)
-    assert [one.day for one in begins] == [6, 7, 8]
-    assert lines_of([(begins[1], "a", 4)], begins) == [Line(name="a", values=(0, 4, 0))]
-    weeks = intervals(Trend(days=30, interval="week"), now)
-    assert [one.weekday() for one in weeks] == [0, 0, 0, 0]
+    assert re.findall(r"</svg> [\w ,]+</td>\s*<td>(\d+)</td>", persons) == ["3"]
 
 
 def test_groups_are_a_table(local: PostHogLocal) -> None:

@@ -34,6 +34,17 @@ _SQL = (
     "SELECT event, count() AS events, uniq(person_id) AS persons\nFROM events\n"
     "GROUP BY event\nORDER BY events DESC"
 )
+_STEPS = {"step": ["$pageview", "order_placed"], "window": 168}
+_TREND = {
+    "event": ["order_placed", "order_placed"],
+    "math": ["total", "sum"],
+    "of": ["", "total"],
+    "where": "plan",
+    "is": "is_not",
+    "value": "enterprise",
+    "days": 7,
+    "compare": "on",
+}
 _PAGES = {
     "activity": "/activity",
     "persons": "/persons",
@@ -52,9 +63,12 @@ _PAGES = {
     "cohorts": "/cohorts",
     "cohort": "/cohorts/1",
     "saved": "/saved",
-    "funnels": "/funnels?"
-    + urlencode({"step": ["$pageview", "order_placed"], "window": 168}, doseq=True),
+    "funnels": "/funnels?" + urlencode(_STEPS, doseq=True),
+    "funnel-persons": "/funnels/persons?" + urlencode({**_STEPS, "at": 2, "gone": "yes"}, True),
     "trends": "/insights?" + urlencode({"event": "order_placed", "breakdown": "plan", "days": 7}),
+    "trends-filtered": "/insights?" + urlencode(_TREND, doseq=True),
+    "retention": "/retention?" + urlencode({"event": "$pageview", "back": "order_placed"}),
+    "experiments": "/experiments?" + urlencode({"flag": "new-checkout", "goal": "order_placed"}),
     "sql": "/sql?" + urlencode({"q": _SQL}),
     "sql-bars": "/sql?" + urlencode({"q": _SQL, "show": "bars"}),
     "warnings": "/warnings",
@@ -157,6 +171,19 @@ def _fill(local: PostHogLocal) -> None:
     ]  # fmt: skip
     batch += [event("$pageview", f"visitor-{n}", 30, **{"$lib": "web"}) for n in range(6)]
     batch += [event("order_placed", f"visitor-{n}", 29 - n, plan="free", total=9) for n in range(2)]
+    batch += [
+        event("$pageview", f"visitor-{n}", 24 * (n % 7) + 2, **{"$lib": "web"}) for n in range(40)
+    ]
+    batch += [
+        event("order_placed", f"visitor-{n}", 24 * day + 1, plan="free", total=9 + n)
+        for n in range(40) for day in range(n % 7) if (n * 7 + day * 3) % 11 < (2, 5)[n % 2]
+    ]  # fmt: skip
+    batch += [
+        event("$feature_flag_called", f"visitor-{n}", 24 * 7, **{
+            "$feature_flag": "new-checkout",
+            "$feature_flag_response": ("control", "one-page")[n % 2]})
+        for n in range(40)
+    ]  # fmt: skip
     frame = {"platform": "python", "filename": "shop/orders.py", "function": "place_order",
              "lineno": 41, "in_app": True, "context_line": "    raise OutOfStock(item.name)",
              "pre_context": ["def place_order(cart):", "    for item in cart:"],

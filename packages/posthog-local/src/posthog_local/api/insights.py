@@ -1,163 +1,187 @@
-"""PostHog's query nodes other than SQL: trends, funnels, and the list of issues.
+"""PostHog's query nodes other than SQL, answered: trends, funnels, retention, the list of issues.
 
-Owns how a node is read and the shape of its answer. What a node asks beyond what is here is refused
-by name, never answered as if it had not been asked.
+Owns the shape of an answer. How a node is read stands in `nodes`; what is not here is refused by
+name.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-
 from posthog_local.api.issues import shown as issue_shown
-from posthog_local.query import funnels, trends
+from posthog_local.api.nodes import Entity, InsightNode, RetentionEntity, parts_of
 from posthog_local.query.analyst import Analyst
-from posthog_local.query.funnels import MAX_STEPS, MIN_STEPS, Funnel
-from posthog_local.query.trends import STEPS, Interval, Trend
+from posthog_local.query.funnels import MAX_STEPS, MIN_STEPS, Funnel, Stage, Steps
+from posthog_local.query.insights import Insights
+from posthog_local.query.period import Interval, Period, before, intervals
+from posthog_local.query.returns import MAX_ROWS, MIN_ROWS, Retention
+from posthog_local.query.trends import NONE, OTHER, Line, Series, Trend
 from posthog_local.store.store import Store
 
-_AGO = re.compile(r"-(\d{1,4})([hdwm])")
-_DAYS = {"h": 1 / 24, "d": 1.0, "w": 7.0, "m": 30.0}
-_HOURS = {"minute": 1 / 60, "hour": 1.0, "day": 24.0, "week": 168.0, "month": 720.0}
-_MATHS = {None: "total", "total": "total", "dau": "persons", "unique_users": "persons"}
 _MAX_ISSUES = 1000
+_RETENTIONS = {"retention_recurring": False, "retention_first_time": True}
+# What PostHog calls lines that are of no value, or of many.
+_VALUES = {NONE: "$$_posthog_breakdown_null_$$", OTHER: "$$_posthog_breakdown_other_$$"}
+_LABELS = {NONE: "None (i.e. no value)", OTHER: "Other (i.e. all remaining values)"}
 
 
-class _Dates(msgspec.Struct, frozen=True):
-    date_from: str | None = None
-
-
-class _Node(msgspec.Struct, frozen=True):
-    kind: str = "EventsNode"
-    event: str | None = None
-    math: str | None = None
-    name: str | None = None
-    properties: list[Any] | None = None
-
-
-class _Breakdown(msgspec.Struct, frozen=True):
-    breakdown: str | None = None
-    breakdown_type: str | None = "event"
-
-
-class _Window(msgspec.Struct, frozen=True):
-    size: int = msgspec.field(name="funnelWindowInterval", default=14)
-    unit: str = msgspec.field(name="funnelWindowIntervalUnit", default="day")
-
-
-class InsightNode(msgspec.Struct, frozen=True):
-    """The fields that the nodes share, as far as they are known here."""
-
-    kind: str
-    series: tuple[_Node, ...] = ()
-    interval: Interval = "day"
-    dates: _Dates = msgspec.field(name="dateRange", default=_Dates())
-    breakdown: _Breakdown = msgspec.field(name="breakdownFilter", default=_Breakdown())
-    window: _Window = msgspec.field(name="funnelsFilter", default=_Window())
-    properties: list[Any] | None = None
-    status: str | None = None
-    limit: int = 50
-
-
-async def insight(node: InsightNode, store: Store, analyst: Analyst) -> list[dict[str, Any]]:
-    """The results of a node; `ValueError` names what it asks that is not here."""
-    if node.properties or any(one.properties for one in node.series):
-        raise ValueError("filters by properties are not supported here; HogQLQuery is")
-    now = datetime.now(UTC)
+async def insight(node: InsightNode, store: Store, analyst: Analyst) -> list[Any]:
+    """The results of a node; `ValueError` or `QueryRefused` names what it asks that is not here."""
+    insights = Insights(analyst, store.flags.cohorts, datetime.now(UTC))
     match node.kind:
         case "TrendsQuery":
-            return [line for one in node.series for line in await _trend(node, one, analyst, now)]
+            return await _trends(node, insights)
         case "FunnelsQuery":
-            return await _funnel(node, analyst, now)
+            return await _funnel(node, insights)
+        case "RetentionQuery":
+            return await _retention(node, insights)
         case "ErrorTrackingQuery":
             return await _issues(node, store)
         case other:
-            known = "HogQLQuery, TrendsQuery, FunnelsQuery and ErrorTrackingQuery are"
-            raise ValueError(f"queries of kind {other!r} are not supported; {known}")
+            known = "HogQLQuery, TrendsQuery, FunnelsQuery, RetentionQuery and ErrorTrackingQuery"
+            raise ValueError(f"queries of kind {other!r} are not supported; {known} are")
 
 
-async def _trend(
-    node: InsightNode, one: _Node, analyst: Analyst, now: datetime
-) -> list[dict[str, Any]]:
-    if one.math not in _MATHS:
-        raise ValueError(f"the math {one.math!r} is not supported; total and dau are")
-    if node.breakdown.breakdown is not None and node.breakdown.breakdown_type != "event":
-        raise ValueError("a breakdown is by a property of the event")
+async def _trends(node: InsightNode, insights: Insights) -> list[Any]:
+    if node.trend.formula or node.trend.formulas:
+        raise ValueError("formulas are not supported; ask for the series by themselves")
+    if node.compare.compare and node.compare.compare_to:
+        raise ValueError("compare_to is not supported; the time just before is compared with")
+    period, results = node.dates.period(insights.now), list[Any]()
+    times = {"current": period}
+    if node.compare.compare:
+        times["previous"] = before(period, node.interval)
     trend = Trend(
-        event=one.event,
-        math=_MATHS[one.math],
-        interval=node.interval,
-        days=_days(node.dates, now),
-        breakdown=node.breakdown.breakdown,
+        interval=node.interval, where=parts_of(node.properties), breakdown=node.breakdown.of
     )
-    begins = trends.intervals(trend, now)
-    answer = await analyst.ask(*trends.sql_of(trend, now))
-    lines = trends.lines_of(answer.rows, begins)
-    name = one.name or one.event or "All events"
-    if not lines and trend.breakdown is None:
-        lines = [trends.Line(name="all", values=(0,) * len(begins))]
-    return [
-        {
-            "label": line.name if trend.breakdown else name,
-            "count": line.total,
-            "data": line.values,
-            "days": [_day(begin, trend.interval) for begin in begins],
-            "labels": [begin.strftime("%-d-%b-%Y") for begin in begins],
-            "breakdown_value": line.name if trend.breakdown else None,
-            "action": {"id": one.event, "type": "events", "math": one.math or "total"},
-        }
-        for line in lines
-    ]
+    for entity in node.series:
+        one = Series(
+            event=_event(entity),
+            math=entity.counted,
+            of=entity.of,
+            where=parts_of(entity.properties),
+        )
+        for label, time in times.items():
+            lines = await insights.lines(trend, one, time)
+            shown = [_line_shown(line, trend, entity, time) for line in lines]
+            compared = {"compare": True, "compare_label": label} if node.compare.compare else {}
+            results += [{**line, **compared} for line in shown or _empty(trend, entity, time)]
+    return results
 
 
-async def _funnel(node: InsightNode, analyst: Analyst, now: datetime) -> list[dict[str, Any]]:
-    steps = tuple(one.event or "" for one in node.series)
-    if not MIN_STEPS <= len(steps) <= MAX_STEPS or not all(steps):
-        raise ValueError(f"a funnel has {MIN_STEPS} to {MAX_STEPS} steps, each with an event")
-    unit = _HOURS.get(node.window.unit)
-    if unit is None or not 0 < node.window.size <= 1000:
-        raise ValueError(f"the window {node.window.size} {node.window.unit} is not supported")
-    hours = max(1, round(unit * node.window.size))
-    funnel = Funnel(steps=steps, window_hours=hours, days=_days(node.dates, now))
-    answer = await analyst.ask(*funnels.sql_of(funnel, now))
+def _empty(trend: Trend, entity: Entity, period: Period) -> list[Any]:
+    """A series without an event is a line of zeros, unless it is split."""
+    if trend.breakdown is not None:
+        return []
+    zeros = (0,) * len(intervals(period, trend.interval))
+    return [_line_shown(Line(name="all", values=zeros, whole=0), trend, entity, period)]
+
+
+def _line_shown(line: Line, trend: Trend, entity: Entity, period: Period) -> dict[str, Any]:
+    begins = intervals(period, trend.interval)
+    name = entity.custom_name or entity.name or entity.event or "All events"
+    split = trend.breakdown is not None
+    return {
+        "label": _LABELS.get(line.name, line.name) if split else name,
+        "count": line.total,
+        "data": line.values,
+        "days": [_day(begin, trend.interval) for begin in begins],
+        "labels": [begin.strftime("%-d-%b-%Y") for begin in begins],
+        "breakdown_value": _VALUES.get(line.name, line.name) if split else None,
+        "action": {"id": entity.event, "type": "events", "math": entity.math or "total"},
+    }
+
+
+async def _funnel(node: InsightNode, insights: Insights) -> list[Any]:
+    stages = tuple(Stage(event=_event(one), where=parts_of(one.properties)) for one in node.series)
+    if not MIN_STEPS <= len(stages) <= MAX_STEPS:
+        raise ValueError(f"a funnel has {MIN_STEPS} to {MAX_STEPS} steps")
+    funnel = Funnel(
+        stages=stages,
+        window_hours=node.funnel.window_hours,
+        where=parts_of(node.properties),
+        breakdown=node.breakdown.of,
+    )
+    lines = await insights.steps(funnel, node.dates.period(insights.now))
+    if funnel.breakdown is None:
+        return _steps_shown(node, lines[0])
+    return [_steps_shown(node, line) for line in lines]
+
+
+def _steps_shown(node: InsightNode, line: Steps) -> list[Any]:
+    split = {} if line.name is None else {
+        "breakdown": [_VALUES.get(line.name, line.name)],
+        "breakdown_value": [_VALUES.get(line.name, line.name)],
+    }  # fmt: skip
     return [
         {
-            "action_id": step.event,
-            "name": step.event,
+            "action_id": entity.event,
+            "name": entity.event,
+            "custom_name": entity.custom_name,
             "order": order,
             "type": "events",
             "count": step.persons,
             "median_conversion_time": step.median_s,
+            **split,
         }
-        for order, step in enumerate(funnels.steps_of(funnel, answer.rows))
+        for order, (entity, step) in enumerate(zip(node.series, line.steps, strict=True))
     ]
 
 
-async def _issues(node: InsightNode, store: Store) -> list[dict[str, Any]]:
+async def _retention(node: InsightNode, insights: Insights) -> list[Any]:
+    asked = node.retention
+    if asked.kind not in _RETENTIONS:
+        known = " and ".join(_RETENTIONS)
+        raise ValueError(f"retentionType {asked.kind!r} is not supported; {known} are")
+    if not MIN_ROWS <= asked.rows <= MAX_ROWS:
+        raise ValueError(f"totalIntervals is {MIN_ROWS} to {MAX_ROWS} here")
+    if node.breakdown.of is not None:
+        raise ValueError("a retention is not split by a property here")
+    retention = Retention(
+        begin=_named(asked.begin),
+        back=_named(asked.back),
+        begin_where=parts_of(asked.begin.properties),
+        back_where=parts_of(asked.back.properties),
+        where=parts_of(node.properties),
+        interval=asked.interval,
+        rows=asked.rows,
+        first_time=_RETENTIONS[asked.kind],
+    )
+    return [
+        {
+            "date": row.begin.replace(tzinfo=UTC).isoformat(),
+            "label": f"{asked.period} {number}",
+            "values": [
+                {"count": count, "label": f"{asked.period} {later}"}
+                for later, count in enumerate((row.persons, *row.back))
+            ],
+        }
+        for number, row in enumerate(await insights.rows(retention))
+    ]
+
+
+async def _issues(node: InsightNode, store: Store) -> list[Any]:
     found = await store.read(lambda view: view.issues.latest(_MAX_ISSUES))
     wanted = [one for one in found if node.status in (None, "all", one.status)]
     return [dict(issue_shown(one)) for one in wanted[: max(0, node.limit)]]
 
 
-def _days(dates: _Dates, now: datetime) -> int:
-    text = dates.date_from or "-7d"
-    if (match := _AGO.fullmatch(text)) is not None:
-        return max(1, round(int(match[1]) * _DAYS[match[2]]))
-    try:
-        begin = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"date_from {text!r} is neither a day nor like -7d") from None
-    if begin.tzinfo is None:
-        begin = begin.replace(tzinfo=UTC)
-    return max(1, (now - begin).days + 1)
+def _event(entity: Entity) -> str | None:
+    if entity.kind != "EventsNode":
+        raise ValueError(f"a series of kind {entity.kind!r} is not supported; EventsNode is")
+    return entity.event
+
+
+def _named(entity: RetentionEntity) -> str | None:
+    if entity.type not in (None, "events"):
+        raise ValueError(f"a retention of {entity.type!r} is not supported; of events it is")
+    return None if entity.id is None else str(entity.id)
 
 
 def _day(begin: datetime, interval: Interval) -> str:
-    return begin.isoformat(sep=" ") if STEPS[interval].days == 0 else begin.date().isoformat()
+    return begin.isoformat(sep=" ") if interval == "hour" else begin.date().isoformat()
 
 
 def answer_of(results: Sequence[Mapping[str, Any]], now: str) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from posthog_local.api.door import ApiError, Door, body_of, page
-from posthog_local.api.insights import InsightNode, answer_of, insight
+from posthog_local.api.insights import answer_of, insight
+from posthog_local.api.nodes import InsightNode
 from posthog_local.http.exchange import Request, Response, json_response
 from posthog_local.http.router import Endpoint
 from posthog_local.ingest.clock import format_time

@@ -5,6 +5,7 @@ Owns the chart's own units. Pure.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,14 +31,12 @@ class Drawn(msgspec.Struct, frozen=True, kw_only=True):
     """One row of numbers as it is drawn."""
 
     name: str
-    values: tuple[float, ...]
     points: str
     bars: tuple[Bar, ...]
-
-    @property
-    def total(self) -> float:
-        """The sum of its numbers."""
-        return sum(self.values)
+    #: Which of the colours; from 1.
+    colour: int
+    #: How it was before, which stands behind what it is.
+    earlier: bool = False
 
 
 class Chart(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,16 +49,25 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def chart_of(
-    rows: Sequence[tuple[str, Sequence[float]]], labels: Sequence[str], *, bars: bool = False
+    rows: Sequence[tuple[str, Sequence[float]]],
+    labels: Sequence[str],
+    *,
+    bars: bool = False,
+    earlier: Sequence[Sequence[float]] = (),
 ) -> Chart:
-    """Named rows of numbers, one number a label.
+    """Named rows of numbers, one number a label; `earlier` holds how each row was before, if known.
 
-    >>> chart = chart_of([("a", [0, 5])], ["x", "y"])
+    >>> chart = chart_of([("a", [0, 4])], ["x", "y"])
     >>> (chart.top, chart.lines[0].points)
-    (5, '60.0,270.0 970.0,10.0')
+    (4, '60.0,270.0 970.0,10.0')
     """
-    rows = rows[:MAX_LINES]
-    top = max((value for _, values in rows for value in values), default=0)
+    # What is below zero is drawn at zero; the numbers beside the chart say how far.
+    rows = [(name, [max(0, value) for value in values]) for name, values in rows[:MAX_LINES]]
+    past = [
+        (name, [max(0, value) for value in values])
+        for (name, _), values in zip(rows, earlier, strict=False)
+    ]
+    top = _round(max((value for _, values in (*rows, *past) for value in values), default=0))
     count = len(labels)
     across = (_RIGHT - LEFT) / (count if bars else max(1, count - 1))
     scale = (HEIGHT - BOTTOM - _TOP) / (top if top > 0 else 1)
@@ -67,8 +75,10 @@ def chart_of(
     middle = across / 2 if bars else 0.0
     return Chart(
         lines=tuple(
-            _drawn(name, values, (number, len(rows)), across, scale)
-            for number, (name, values) in enumerate(rows)
+            _drawn(name, values, (number, len(rows)), across, scale, earlier=behind)
+            for drawn, behind in ((rows, False), (past, True))
+            for number, (name, values) in enumerate(drawn)
+            if values and not (bars and behind)
         ),
         labels=tuple(
             (LEFT + number * across + middle, text)
@@ -96,14 +106,29 @@ def chart_of_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], how: s
     return chart_of(lines, [_label(row[0]) for row in rows], bars=how == "bars")
 
 
+def _round(value: float) -> float:
+    """The next number up that, and whose half, is short to read."""
+    if value <= 0:
+        return value
+    size = 10.0 ** math.floor(math.log10(value))
+    return next((one * size for one in (1, 2, 4, 6, 8, 10) if one * size >= value), value)
+
+
 def _drawn(
-    name: str, values: Sequence[float], place: tuple[int, int], across: float, scale: float
+    name: str,
+    values: Sequence[float],
+    place: tuple[int, int],
+    across: float,
+    scale: float,
+    *,
+    earlier: bool,
 ) -> Drawn:
     ground, (number, of) = HEIGHT - BOTTOM, place
     width = across * 0.8 / of
     return Drawn(
         name=name,
-        values=tuple(values),
+        colour=number + 1,
+        earlier=earlier,
         points=" ".join(
             f"{LEFT + at * across:.1f},{ground - value * scale:.1f}"
             for at, value in enumerate(values)

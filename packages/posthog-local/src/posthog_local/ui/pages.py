@@ -32,7 +32,8 @@ from posthog_local.ui.cohortpages import CohortPages
 from posthog_local.ui.flagpages import FlagPages, evaluations
 from posthog_local.ui.forms import first, form_fields, see_other, whole_number
 from posthog_local.ui.grouppages import GroupPages
-from posthog_local.ui.insightpages import InsightPages
+from posthog_local.ui.insights.desk import Desk
+from posthog_local.ui.insights.pages import insight_routes
 from posthog_local.ui.moments import moments
 from posthog_local.ui.render import HEADERS, REPLAY_POLICY, Renderer
 from posthog_local.ui.stream import live_rows
@@ -82,7 +83,7 @@ class Pages:
         self._flags = FlagPages(store, self._renderer)
         self._cohorts = CohortPages(store, self._renderer)
         self._groups = GroupPages(store, self._renderer)
-        self._insights = InsightPages(store, analyst, self._renderer)
+        self._desk = Desk(store, analyst, self._renderer)
 
     def routes(self) -> list[Route]:
         """Every page."""
@@ -95,7 +96,7 @@ class Pages:
             *self._flags.routes(),
             *self._cohorts.routes(),
             *self._groups.routes(),
-            *self._insights.routes(),
+            *insight_routes(self._desk),
             Route("/logs", self._shown(self.logs)),
             Route("/error_tracking", self._shown(self.issues)),
             Route("/error_tracking/status", self.issue_status, methods=["POST"]),

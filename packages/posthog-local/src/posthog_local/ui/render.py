@@ -78,6 +78,8 @@ class Renderer:
             preview=_preview,
             pretty=_pretty_text,
             amount=_amount,
+            brief=_brief,
+            operator=_operator,
             turns=turns,
             when=_when,
             stamp=_stamp,
@@ -110,6 +112,37 @@ def _pretty_text(text: str) -> str:
 def _amount(value: float) -> str:
     """A number without a trail of zeros."""
     return f"{value:,.2f}".rstrip("0").rstrip(".")
+
+
+def _brief(value: float) -> str:
+    """A number for a chart's edge, which has little room."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{_amount(value / size)}{unit}"
+    return _amount(value)
+
+
+def _operator(name: str) -> str:
+    """A filter's operator as one reads it aloud."""
+    return _OPERATORS.get(name) or name.replace("_", " ")
+
+
+_OPERATORS = {
+    "exact": "is",
+    "icontains": "contains",
+    "not_icontains": "does not contain",
+    "not_starts_with": "does not start with",
+    "not_ends_with": "does not end with",
+    "regex": "matches regex",
+    "not_regex": "does not match regex",
+    "gt": "greater than",
+    "gte": "at least",
+    "lt": "less than",
+    "lte": "at most",
+    "not_between": "not between",
+    "is_date_before": "before",
+    "is_date_after": "after",
+}
 
 
 def _duration(seconds: float) -> str:
