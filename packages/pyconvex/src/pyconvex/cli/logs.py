@@ -76,11 +76,22 @@ def shown(entry: dict[str, Any], *, success: bool) -> Iterator[str]:
         yield f"{head} {_line(line)}"
     if entry.get("kind") != "Completion":
         return
-    if entry.get("error"):
+    if entry.get("willRetry"):
+        # Its error says that no retry helped, in Convex's words; this one has yet to come.
+        yield click.style(f"{head} {_runs_again(entry.get('occInfo') or {})}", fg="yellow")
+    elif entry.get("error"):
         yield click.style(f"{head} {entry['error'].rstrip()}", fg="red")
     elif success:
         took_ms = entry.get("executionTime", 0) * 1000
         yield f"{head} succeeded in {took_ms:.0f} ms"
+
+
+def _runs_again(conflict: dict[str, Any]) -> str:
+    who = f" by {conflict['writeSource']}" if conflict.get("writeSource") else ""
+    if not conflict.get("tableName"):
+        return f"runs again: what it read was changed meanwhile{who or ', perhaps by a deploy'}"
+    document = f" (document {conflict['documentId']})" if conflict.get("documentId") else ""
+    return f"runs again: table {conflict['tableName']}{document} was changed meanwhile{who}"
 
 
 def _line(line: Any) -> str:
