@@ -83,6 +83,22 @@ def test_kinds_follow_the_way_through_the_app() -> None:
     assert kind_of(described_by_text("a")) != kind_of(described_by_text("b"))
 
 
+def test_numbers_and_names_in_a_message_make_no_kind_of_their_own() -> None:
+    def kind(text: str) -> str:
+        return kind_of(described_by_text(text))
+
+    assert kind("no order j57a2f-9 (7 tries)") == kind("no order k93c0-1 (12 tries)")
+    assert kind("no order 7") != kind("no customer 7")
+    assert kind("Could not find 'a:b'. There is: c") == kind("Could not find 'x'. There is: c")
+    assert kind("extra field `a`.\nValue: {a: 1}") == kind("extra field `b`.\nValue: {b: 1}")
+    assert kind("it can't go, isn't here") != kind("it can't stay, isn't here")
+
+
+def test_a_long_message_is_looked_through_at_once() -> None:
+    for text in ("a" * 10_000, "'" * 9_999, " '`\"" * 2_500, "a-" * 5_000):
+        assert kind_of(described_by_text(text)) == kind_of(described_by_text(text))
+
+
 def test_a_kind_has_its_own_budget_and_gets_it_back_with_time() -> None:
     budget = Budget(per_minute=2)
     uuid = "018fd3ab-c200-7000-8000-000000000005"
