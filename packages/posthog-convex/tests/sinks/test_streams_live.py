@@ -6,9 +6,12 @@ The component is mounted as well, so whatever both of them send must be there on
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
+import threading
 import urllib.error
 import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +257,66 @@ def test_trouble_on_the_way_loses_and_doubles_nothing(deployed: Any, local: Post
         assert len(said) == 3
 
     deployed(scenario)
+
+
+class _Repeats(BaseHTTPRequestHandler):
+    """Knows every token, takes nothing, and says what it was sent."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        if self.headers.get("content-encoding") == "gzip":
+            body = gzip.decompress(body)
+        known = self.path.startswith("/flags")
+        said = f"{self.headers.get('authorization')} {body.decode()[:150]}".encode()
+        self.send_response(200 if known else 401)
+        self.send_header("content-length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, *_: Any) -> None:
+        """Stay silent."""
+
+
+@pytest.mark.parametrize("kind", ["postHogLogs", "postHogErrorTracking"])
+def test_a_receiver_that_repeats_the_token_gets_it_into_no_status(
+    deployed: Any, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = "phc_canaryCanaryCanary"
+
+    async def scenario(app: Any) -> None:
+        settings = {"logStreamType": kind, "apiKey": token, "host": address}
+        status, made = await ask(app, "POST", "create_log_stream", settings)
+        assert status == 200, made
+        assert (await state_of(app, made["id"]))["type"] == "active"
+        with pytest.raises(Exception, match="declined"):
+            await app.mutation("talk:buy", user="ada")
+
+        async def refused() -> Any:
+            (stream,) = app._server.log_streams.overview()["streams"]
+            return stream if stream["delivery"]["lastError"] else None
+
+        stream = await app.until("a refusal", refused)
+        assert "401" in stream["delivery"]["lastError"]
+        assert "[redacted]" in stream["delivery"]["lastError"]
+        told = await app.until("a line in the log", lambda: logged(caplog))
+        for text in (json.dumps(stream), told):
+            assert token not in text
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Repeats) as receiver:
+        address = f"http://127.0.0.1:{receiver.server_port}"
+        thread = threading.Thread(target=receiver.serve_forever)
+        thread.start()
+        try:
+            with caplog.at_level("WARNING"):
+                deployed(scenario)
+        finally:
+            receiver.shutdown()
+            thread.join()
+
+
+async def logged(caplog: pytest.LogCaptureFixture) -> str | None:
+    told = "\n".join(record.getMessage() for record in caplog.records)
+    return told if "sending failed" in told else None
 
 
 def test_wrong_settings_say_so_as_convexs_api_does(deployed: Any, local: PostHogLocal) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,7 @@ from pyconvex.delivery.transport import HttpTransport
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def exchange(handler: Handler, *, path: str = "/x?a=1&b", deadline_s: float = 5.0) -> Response:
+def exchange(handler: Handler, *, path: str = "/x?a=1&b", **bounds: Any) -> Response:
     async def run() -> Response:
         handled = asyncio.Event()
 
@@ -23,7 +25,7 @@ def exchange(handler: Handler, *, path: str = "/x?a=1&b", deadline_s: float = 5.
             handled.set()
 
         server = await asyncio.start_server(handle, "127.0.0.1", 0)
-        transport = HttpTransport(deadline_s=deadline_s)
+        transport = HttpTransport(**({"deadline_s": 5.0} | bounds))
         port = server.sockets[0].getsockname()[1]
         try:
             return await transport.send(
@@ -75,6 +77,19 @@ def test_a_trickle_is_bounded_by_the_same_deadline() -> None:
 
     with pytest.raises(Unreachable):
         exchange(handler, deadline_s=0.3)
+
+
+def test_an_answer_without_end_fills_no_memory() -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\nbody")
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while not reader.at_eof():
+                writer.write(b"x" * 1000)
+                await writer.drain()
+
+    with pytest.raises(Unreachable, match="more than 5000 bytes"):
+        exchange(handler, max_bytes=5000)
 
 
 def test_a_lost_answer_is_unreachable() -> None:

@@ -28,6 +28,11 @@ async def say(ctx: MutationCtx, text: str, who: str | None = None) -> None:
     print(text)
 
 @mutation
+async def log(ctx: MutationCtx, level: int, text: str) -> None:
+    import logging
+    logging.getLogger("shop").log(level, text, "tea")
+
+@mutation
 async def fail(ctx: MutationCtx, text: str) -> None:
     print("before " + text)
     raise ValueError(text)

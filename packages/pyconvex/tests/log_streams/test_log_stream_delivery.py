@@ -154,6 +154,18 @@ def test_a_file_and_the_terminal_beside_a_webhook(
     assert "mutation shop:say success in" in printed
 
 
+def test_what_is_logged_is_told_as_it_was_said(tmp_path: Path, receiver: Receiver) -> None:
+    async def test(it: Streaming) -> None:
+        await it.add_webhook(receiver, topics=["console"])
+        await it.call("mutation", "shop:log", level=30, text="only %s left")
+        await it.call("mutation", "shop:log", level=40, text="no %s left")
+        await until(lambda: len(receiver.lines) == 2)
+        told = [(e["log_level"], e["message"]) for e in receiver.of("console")]
+        assert told == [("WARN", "'only tea left'"), ("ERROR", "'no tea left'")]
+
+    on_a_server(tmp_path, test)
+
+
 def test_a_dead_receiver_holds_up_no_other_stream(tmp_path: Path, receiver: Receiver) -> None:
     path = tmp_path / "events.jsonl"
 

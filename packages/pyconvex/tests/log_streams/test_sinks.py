@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import hmac
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +198,28 @@ def test_a_line_that_a_crash_tore_is_ended_before_the_next(tmp_path: Path) -> No
     assert path.read_bytes() == b'{"whole":1}\n{"torn":\n{"next":1}\n'
 
 
+def test_a_disk_that_fills_up_leaves_nothing_of_what_comes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "events.jsonl"
+    append(path, b'{"whole":1}\n', 1000, 1)
+    real, room = os.write, [7]
+
+    def write(descriptor: int, data: bytes) -> int:
+        if not room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(descriptor, data[: room.pop()])
+
+    monkeypatch.setattr(os, "write", write)
+    for _ in range(2):  # the second attempt finds no room at all
+        with pytest.raises(OSError, match="No space"):
+            append(path, b'{"next":1}\n{"last":1}\n', 1000, 1)
+        assert path.read_bytes() == b'{"whole":1}\n'
+    monkeypatch.setattr(os, "write", real)
+    append(path, b'{"next":1}\n{"last":1}\n', 1000, 1)
+    assert path.read_bytes() == b'{"whole":1}\n{"next":1}\n{"last":1}\n'
+
+
 def test_a_file_that_cant_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     config = {"path": str(tmp_path / "file" / "events.jsonl")}
@@ -227,6 +251,11 @@ def test_the_terminal_gets_lines_that_nobody_can_forge(capfdbinary: Any) -> None
         "1970-01-01 00:00:01.000 [LOG] shop:buy a\\x1b[2Jb\n    c\\rd\n"
         "1970-01-01 00:00:02.000 mutation shop:buy success in 13 ms\n"
     )
+
+
+def test_the_terminal_names_components() -> None:
+    (ran,) = events(record(component="mail"), {"execution"})
+    assert as_text(ran).endswith(" mutation mail/shop:buy success in 13 ms")
 
 
 def test_the_terminal_tells_every_topic() -> None:

@@ -160,6 +160,7 @@ def test_events_of_the_host_go_through_the_run_log(topic: str) -> None:
         k: told[k] if isinstance(v, dict) else v for k, v in HOST_EVENTS[topic].items()
     }
     assert event.id
+    assert events(of) == [], "nothing ran"
 
 
 def test_what_a_function_audits() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import os
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -377,6 +378,27 @@ def test_the_log_is_bounded_and_what_a_lane_loses_by_it_is_counted(
         assert [row.entry.run.execution_id for row in rows] == left
         await log.sweep()
         assert found(log.folder) == left
+        log.close()
+
+    run(main)
+
+
+@pytest.mark.parametrize("days", [30, -30])
+def test_a_clock_that_is_set_makes_nothing_old_and_no_place_twice(
+    tmp_path: Path, days: int
+) -> None:
+    async def main() -> None:
+        now_ms = time.time() * 1000
+        log = RunLog(tmp_path, bounds=Bounds(segment_bytes=1), now_ms=lambda: now_ms)
+        log.start()
+        for n in range(6):
+            await (log.keep(record(f"{n}", durable=True)) or asyncio.sleep(0))
+            await log.sweep()
+            if n == 1:
+                now_ms += days * 86_400_000  # set, and set right again
+            if n == 3:
+                now_ms -= days * 86_400_000
+        assert found(log.folder) == [f"{n}" for n in range(6)]
         log.close()
 
     run(main)

@@ -16,6 +16,8 @@ import msgspec
 
 #: A receiver that has not answered by then is treated as unreachable; PostHog's SDKs wait 10-15 s.
 SEND_DEADLINE_S = 10.0
+#: A project's flags are some megabytes; a receiver that answers without end must not fill memory.
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -56,26 +58,36 @@ class Transport(Protocol):
 class HttpTransport:
     """A `Transport` over one connection pool, which all lanes of a process share."""
 
-    def __init__(self, *, deadline_s: float = SEND_DEADLINE_S) -> None:
+    def __init__(
+        self, *, deadline_s: float = SEND_DEADLINE_S, max_bytes: int = MAX_ANSWER_BYTES
+    ) -> None:
         self._deadline_s = deadline_s
+        self._max_bytes = max_bytes
         self._client = httpx2.AsyncClient(timeout=deadline_s)
 
     async def send(self, request: Request) -> Response:
+        asked = self._client.stream(
+            request.method,
+            request.url,
+            headers=list(request.headers),
+            content=request.body or None,
+        )
         try:
-            async with asyncio.timeout(self._deadline_s):
-                answer = await self._client.request(
-                    request.method,
-                    request.url,
-                    headers=list(request.headers),
-                    content=request.body or None,
-                )
+            async with asyncio.timeout(self._deadline_s), asked as answer:
+                body = await self._body(answer)
         except TimeoutError:
             raise Unreachable(f"no answer within {self._deadline_s:g} s") from None
         except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
             raise Unreachable(f"{type(error).__name__}: {error}") from None
-        return Response(
-            answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, answer.content
-        )
+        return Response(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, body)
+
+    async def _body(self, answer: httpx2.Response) -> bytes:
+        body = bytearray()
+        async for piece in answer.aiter_bytes():
+            body += piece
+            if len(body) > self._max_bytes:
+                raise Unreachable(f"the answer has more than {self._max_bytes} bytes")
+        return bytes(body)
 
     async def aclose(self) -> None:
         await self._client.aclose()

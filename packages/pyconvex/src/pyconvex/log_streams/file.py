@@ -7,6 +7,7 @@ ended before the next line. One invariant: what is acknowledged is on the disk f
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -110,27 +111,46 @@ def _beside(event: StreamEvent) -> bytes:
 
 
 def append(path: Path, lines: bytes, max_bytes: int, keep: int) -> None:
-    """Append whole lines, for good; rotate first where they find no room. Raises `OSError`."""
+    """Append whole lines, for good; rotate first where they find no room.
+
+    Raises `OSError`, and has then appended nothing, unless the machine stops before it can say so.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    descriptor, size = _opened(path)
     try:
-        size = os.fstat(descriptor).st_size
         if size and size + len(lines) > max_bytes:
             os.close(descriptor)
             descriptor = -1
             _rotate(path, keep)
-            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            descriptor = os.open(path, flags, 0o600)
-            size = 0
+            descriptor, size = _opened(path)
         if size and lines and os.pread(descriptor, 1, size - 1) != b"\n":
             lines = b"\n" + lines
-        written = 0
-        while written < len(lines):
-            written += os.write(descriptor, lines[written:])
-        os.fsync(descriptor)
+        _write(descriptor, lines, size)
     finally:
         if descriptor >= 0:
             os.close(descriptor)
+
+
+def _opened(path: Path) -> tuple[int, int]:
+    """A descriptor that appends, and the file's size."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o600)
+    return descriptor, os.fstat(descriptor).st_size
+
+
+def _write(descriptor: int, lines: bytes, size: int) -> None:
+    """All of it behind the first `size` bytes, synced; or none, and `OSError`."""
+    written = 0
+    try:
+        while written < len(lines):
+            written += os.write(descriptor, lines[written:])
+        os.fsync(descriptor)
+    except OSError:
+        # They come again: what a full disk took of them would stand there twice, and fill it.
+        with contextlib.suppress(OSError):
+            if written:
+                os.ftruncate(descriptor, size)
+        raise
 
 
 def _rotate(path: Path, keep: int) -> None:

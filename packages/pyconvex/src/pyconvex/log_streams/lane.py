@@ -16,6 +16,7 @@ from pyconvex.delivery.lane import LooseRunLogLane
 from pyconvex.log_streams import topics
 from pyconvex.log_streams.deployment import Deployment
 from pyconvex.log_streams.events import StreamEvent, event_of
+from pyconvex.log_streams.redaction import Redaction
 from pyconvex.log_streams.registry import sinks
 from pyconvex.log_streams.sink import Sink
 from pyconvex.runlog.entries import RunEntry
@@ -74,6 +75,7 @@ class StreamLane(LooseRunLogLane):
             )
         if not isinstance(getattr(self, "_sink", None), kind):
             self._sink = kind()
+        self._redaction = Redaction(kind, given.config)
         self._topics = wanted_topics(kind, given.topics)
         self.limits = kind.limits
         self.reads = wanted_kinds(kind, given.id, given.topics)
@@ -91,7 +93,8 @@ class StreamLane(LooseRunLogLane):
         return self._sink.encode(events, given.config, given.deployment) if events else None
 
     async def send(self, request: Request, transport: Transport) -> Response:
-        return await self._sink.send(request, self._settings.config, transport)
+        answering = self._redaction.answers_of(transport)
+        return await self._sink.send(request, self._settings.config, answering)
 
     def classify(self, response: Response) -> Verdict:
         return self._sink.classify(response)

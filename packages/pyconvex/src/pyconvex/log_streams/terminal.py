@@ -83,10 +83,10 @@ def as_text(event: StreamEvent) -> str:
 def _said(event: StreamEvent) -> str:
     match event.event:
         case v2.Console(function=function, log_level=level):
-            return f"[{level}] {function.path} {event.text}"
+            return f"[{level}] {_name(function)} {event.text}"
         case v2.FunctionExecution(function=function) as run:
             how = "will run again" if run.will_retry else run.status
-            said = f"{function.type} {function.path} {how} in {run.execution_time_ms} ms"
+            said = f"{function.type} {_name(function)} {how} in {run.execution_time_ms} ms"
             return f"{said}: {run.error_message}" if run.error_message else said
         case v2.AuditLog(audit_log_action=action, audit_log_metadata=metadata):
             return f"{action} {metadata}"
@@ -94,6 +94,12 @@ def _said(event: StreamEvent) -> str:
             fields = event.fields()
             told = [f"{k}={v}" for k, v in fields.items() if k not in ("topic", "timestamp")]
             return " ".join([other.topic, *told])
+
+
+def _name(function: v2.FunctionInfo) -> str:
+    """The function's path, behind that of its component if it belongs to one."""
+    within = function.component_path
+    return f"{within}/{function.path}" if isinstance(within, str) else function.path
 
 
 def _shown(found: re.Match[str]) -> str:

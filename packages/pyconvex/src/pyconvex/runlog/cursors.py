@@ -22,7 +22,7 @@ class Cursor(msgspec.Struct):
     """One lane's place, and what it never got to see."""
 
     position: Position
-    #: Entries that were swept before the lane had read them.
+    #: Entries that were swept before the lane had read them, and records that were never written.
     dropped: int = 0
 
 
@@ -60,7 +60,7 @@ class Cursors:
         self._save()
 
     def lose(self, lane: str, position: Position, entries: int) -> None:
-        """A lane won't see so many entries before this position: they are swept."""
+        """A lane won't see so many entries: they were swept before this position, or not kept."""
         cursor = self._cursors[lane]
         cursor.position = max(cursor.position, position)
         cursor.dropped += entries

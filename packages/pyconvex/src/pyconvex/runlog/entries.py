@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from pyconvex.runlog.exceptions import ExceptionReport
-from pyconvex.runlog.record import RunRecord, encode_record
+from pyconvex.runlog.record import HOST, RunRecord, encode_record
 from pyconvex.runlog.report import Report, decode_value
 from pyconvex.storage import Position
 
@@ -179,7 +179,7 @@ def entry_id(execution_id: str, number: int) -> str:
 
 def _numbered(record: RunRecord) -> Iterator[tuple[int, str, str, Any]]:
     """All entries, counted from 1 over all records of the execution: lines, items, the error, and
-    the execution as a whole; what items and the error tell, as the record has it.
+    the execution as a whole, where it is one; what items and the error tell, as the record has it.
     """
     report = record.report
     number = record.told
@@ -193,7 +193,7 @@ def _numbered(record: RunRecord) -> Iterator[tuple[int, str, str, Any]]:
     if report.exception:
         number += 1
         yield number, EXCEPTION, record.component, report.exception
-    if not record.going_on:
+    if not record.going_on and record.kind != HOST:
         yield number + 1, EXECUTION, record.component, None
 
 

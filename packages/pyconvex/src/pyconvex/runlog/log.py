@@ -26,11 +26,11 @@ from pyconvex.runlog.cursors import Cursor, Cursors
 from pyconvex.runlog.entries import EXECUTION, unpack
 from pyconvex.runlog.reader import count_entries
 from pyconvex.runlog.recent import RecentRuns
-from pyconvex.runlog.record import RunRecord, encode_record
+from pyconvex.runlog.record import HOST, RunRecord, encode_record
 from pyconvex.runlog.report import Item, Report, encode_value
 from pyconvex.runlog.segments import MAX_BODY_BYTES, position
 from pyconvex.runlog.writer import Bounds, RunLogWriter
-from pyconvex.storage import Position
+from pyconvex.storage import START, Position
 
 #: The run log's folder in the data folder.
 FOLDER = "runlog"
@@ -38,8 +38,9 @@ FOLDER = "runlog"
 #: only logged.
 SET_ASIDE = "set_aside.jsonl"
 MAX_SET_ASIDE_BYTES = 16 * 1024 * 1024
-#: The kind of records that are no run's: what the host tells of itself.
-HOST = "host"
+#: Why a lane lost entries, for whoever reads what it sends.
+SWEPT = "The run log was full, or they were too old."
+UNWRITTEN = "The host's disk could not keep them."
 
 _LOG = logging.getLogger("pyconvex.runlog")
 
@@ -68,8 +69,10 @@ class RunLog:
         #: Those of them that no component declares.
         self._loose: frozenset[str] = frozenset()
         self._wants_all = False
-        #: Hears which lane lost how many entries.
-        self.on_lost: Callable[[str, int], None] = lambda lane, lost: None
+        #: Records that found no room and were counted as lost by the lanes.
+        self._unwritten = 0
+        #: Hears which lane lost how many entries, and why.
+        self.on_lost: Callable[[str, int, str], None] = lambda lane, lost, reason: None
 
     def start(self) -> None:
         """Begin to keep records."""
@@ -78,11 +81,6 @@ class RunLog:
     def close(self) -> None:
         """Write what is left."""
         self._writer.close()
-
-    @property
-    def dropped(self) -> int:
-        """Records that neither memory nor disk had room for, since the start."""
-        return self._writer.dropped
 
     def keep(self, record: RunRecord) -> asyncio.Future[None] | None:
         """Take the record of a run that ended; a future when its response has to wait."""
@@ -203,7 +201,22 @@ class RunLog:
                     lane,
                     lost,
                 )
-                self.on_lost(lane, lost)
+                self.on_lost(lane, lost, SWEPT)
+
+    def count_unwritten(self) -> None:
+        """Count as lost by every lane what neither memory nor disk had room for.
+
+        While the disk refuses, it waits: news of a loss would be lost as well.
+        """
+        if self._writer.is_refused:
+            return
+        dropped = self._writer.dropped
+        lost, self._unwritten = dropped - self._unwritten, dropped
+        if not lost:
+            return
+        for lane in list(self._lanes):
+            self._cursors.lose(lane, START, lost)
+            self.on_lost(lane, lost, UNWRITTEN)
 
     def _look_at_wishes(self) -> None:
         self._wants_all = any(EXECUTION in kinds for kinds in self._lanes.values())

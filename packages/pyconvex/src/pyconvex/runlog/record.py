@@ -11,6 +11,9 @@ import msgspec
 from pyconvex.runlog.report import Report
 from pyconvex.runlog.traces import span_id_of, trace_id_of
 
+#: The kind of records that are no run's: what the host tells of itself.
+HOST = "host"
+
 
 class Occ(msgspec.Struct, frozen=True, omit_defaults=True):
     """The conflict that an attempt of a mutation met."""
@@ -42,7 +45,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     request_id: str
     #: This execution's own.
     execution_id: str
-    #: "query", "mutation", "action" or "http_action".
+    #: "query", "mutation", "action", "http_action" or `HOST`.
     kind: str
     path: str
     component: str = ""

@@ -64,6 +64,8 @@ class RunLogWriter:
         self._folder = folder
         self._bounds = bounds or Bounds()
         self._now_s = now_s
+        #: The clock at the start, and a moment that no clock moves.
+        self._began = now_s(), time.monotonic()
         self._sync = sync
         self._on_written = on_written
         #: Records that found no room, in memory or on disk.
@@ -80,7 +82,8 @@ class RunLogWriter:
         #: The newest segment that there ever was here; the next one has a greater number.
         self._newest = 0
         self._unsynced_since: float | None = None
-        self._complained = False
+        #: True from a refusal of the disk until something was written again.
+        self.is_refused = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -174,7 +177,7 @@ class RunLogWriter:
             except OSError as error:
                 self._refused(error, count)
             else:
-                self._complained = False
+                self.is_refused = False
                 if self._unsynced_since is None:
                     self._unsynced_since = time.monotonic()
             batch = batch[count:]
@@ -201,8 +204,8 @@ class RunLogWriter:
 
     def _refused(self, error: OSError, records: int) -> None:
         self.dropped += records
-        if not self._complained:
-            self._complained = True
+        if not self.is_refused:
+            self.is_refused = True
             _LOG.error(
                 "The run log can't be written (%s): functions go on, and what they report is "
                 "dropped until it can be.",
@@ -240,7 +243,7 @@ class RunLogWriter:
     def expired(self) -> list[int]:
         """The segments that are too many or too old, oldest first; never the one in use."""
         sizes = []
-        oldest_s = self._now_s() - self._bounds.max_age_s
+        oldest_s = self._believed_now_s() - self._bounds.max_age_s
         for number in segments_in(self._folder):
             with contextlib.suppress(OSError):
                 stat = os.stat(self._folder / segments.file_name(number))
@@ -254,6 +257,13 @@ class RunLogWriter:
             expired.append(number)
             total -= size
         return expired
+
+    def _believed_now_s(self) -> float:
+        """The time, but no later than the start and what has passed since: a clock that is set
+        forward must not make old what nobody has read yet.
+        """
+        began_s, then = self._began
+        return min(self._now_s(), began_s + time.monotonic() - then)
 
     def remove(self, segment: int) -> None:
         """Delete a segment that has expired."""

@@ -22,7 +22,6 @@ from pyconvex.log_streams import topics, v2
 from pyconvex.runlog.log import RunLog
 from pyconvex.runtime.answering.concurrency import Concurrency, Peak
 from pyconvex.runtime.scheduling.scheduler import Lateness
-from pyconvex.server.log_streams import LogStreams
 from pyconvex.storage import Reader, Store
 from pyconvex.storage.reader import NO_LIMIT
 from pyconvex.storage.sizes import Sizes, measure
@@ -44,7 +43,6 @@ class HostEvents:
         self,
         run_log: RunLog,
         store: Store,
-        streams: LogStreams,
         concurrency: Concurrency,
         lateness: Callable[[], Lateness],
         lanes: Callable[[], Sequence[LaneStatus]],
@@ -53,7 +51,6 @@ class HostEvents:
     ) -> None:
         self._run_log = run_log
         self._store = store
-        self._streams = streams
         self._concurrency = concurrency
         self._lateness = lateness
         self._lanes = lanes
@@ -62,7 +59,6 @@ class HostEvents:
         self._told_peaks: dict[str, Peak] = {}
         self._minute_ms = now_ms()
         self._egress = 0
-        self._unwritten = 0
 
     async def run(self) -> None:
         """Look after all of it until cancelled."""
@@ -102,11 +98,7 @@ class HostEvents:
             bytes_ = sent - self._egress
             self.tell(v2.LogStreamEgress(timestamp=int(self._minute_ms), egress_bytes=bytes_))
         self._egress = sent
-        lost, self._unwritten = self._run_log.dropped - self._unwritten, self._run_log.dropped
-        if lost:
-            for stream in self._streams.ids:
-                why = "The host's disk could not keep them."
-                self._streams.tell_drop(stream, lost, self._unwritten, why)
+        self._run_log.count_unwritten()
 
     async def _look_at_storage(self) -> None:
         while True:

@@ -7,7 +7,8 @@ an acknowledgement is durable before it is confirmed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import entry_points
 from typing import Final, NamedTuple
 
@@ -58,10 +59,17 @@ class LaneCallError(Exception):
 class LaneBridge:
     """Serves the lane process (`pyconvex.delivery.supervisor.LaneHost`)."""
 
-    def __init__(self, host: Host, store: Store, run_log: RunLog) -> None:
+    def __init__(
+        self,
+        host: Host,
+        store: Store,
+        run_log: RunLog,
+        new_request_id: Callable[[], str] = lambda: secrets.token_hex(8),
+    ) -> None:
         self._host = host
         self._store = store
         self._run_log = run_log
+        self._new_request_id = new_request_id
 
     async def ack(self, queue: int, ts: int, seq: int) -> None:
         """Delete the queue's rows up to and including this position."""
@@ -92,7 +100,7 @@ class LaneBridge:
             path=path,
             args=args,
             identity=Admin(),
-            request_id="lane",
+            request_id=self._new_request_id(),
             origin="scheduler",
             component=component,
             public_only=False,

@@ -19,13 +19,14 @@ from msgspec.structs import replace
 from pyconvex.database import Transaction
 from pyconvex.delivery.messages import LaneStatus, LooseLane
 from pyconvex.delivery.transport import HttpTransport, Transport
-from pyconvex.log_streams import Config, ConfigRefused, Deployment, NotVerified, Sink, topics
+from pyconvex.log_streams import Config, ConfigRefused, Deployment, NotVerified, Sink, topics, v2
 from pyconvex.log_streams.lane import (
     IMPORT_PATH,
     StreamSettings,
     lane_key,
     wanted_kinds,
 )
+from pyconvex.log_streams.redaction import Redaction
 from pyconvex.log_streams.registry import sinks
 from pyconvex.runlog.cursors import cursor_key
 from pyconvex.runlog.log import RunLog
@@ -278,43 +279,32 @@ class LogStreams:
         kind = sinks().get(stream.stream_type)
         if kind is None:
             return f"Log streams of the kind {stream.stream_type} are not installed here."
+        redaction = Redaction(kind, stream.config)
+        transport = redaction.answers_of(self._transport)
         try:
             async with asyncio.timeout(VERIFY_WITHIN_S):
-                await kind().verify(stream.config, self._deployment, self._transport)
+                await kind().verify(stream.config, self._deployment, transport)
         except NotVerified as failed:
-            return str(failed)
+            return redaction.text(str(failed))
         except TimeoutError:
             return f"It was not verified within {VERIFY_WITHIN_S:.0f} s."
         except Exception as error:  # the kind's own mistake
-            return f"It could not be verified: {type(error).__name__}: {error}"
+            said = redaction.text(f"{type(error).__name__}: {error}")
+            return f"It could not be verified: {said}"
         return None
 
-    def _lost(self, lane: str, lost: int) -> None:
-        """Tell a stream of what it will never get."""
+    def _lost(self, lane: str, lost: int, reason: str) -> None:
+        """Put the news of what a stream will never get into the log that it reads."""
         for stream in self._all():
-            cursor = self._run_log.cursor(_cursor(stream.id))
+            cursor = self._run_log.cursor(lane)
             if lane == _cursor(stream.id) and cursor is not None:
-                self.tell_drop(
-                    stream.id, lost, cursor.dropped, "The run log was full, or they were too old."
+                event = v2.EventsDropped(
+                    timestamp=int(self._now_ms()),
+                    dropped_events=lost,
+                    total_dropped_events=cursor.dropped,
+                    reason=reason,
                 )
-
-    def tell_drop(self, stream: str, lost: int, total: int, reason: str) -> None:
-        """Put the news of what a stream lost into the log that it reads."""
-        self._run_log.tell(
-            topics.drops_of(stream),
-            {
-                "topic": topics.EVENTS_DROPPED,
-                "timestamp": int(self._now_ms()),
-                "dropped_events": lost,
-                "total_dropped_events": total,
-                "reason": reason,
-            },
-        )
-
-    @property
-    def ids(self) -> Sequence[str]:
-        """The streams that there are."""
-        return [stream.id for stream in self._all()]
+                self._run_log.tell(topics.drops_of(stream.id), msgspec.to_builtins(event))
 
     # Descriptions
 

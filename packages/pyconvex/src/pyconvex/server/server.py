@@ -220,7 +220,6 @@ class Server:
         self.host_events = HostEvents(
             run_log,
             store,
-            self.log_streams,
             host.concurrency,
             self._scheduler.lateness,
             self._lanes.status,

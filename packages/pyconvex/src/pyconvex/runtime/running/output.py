@@ -68,7 +68,10 @@ def capture_output() -> None:
     """Take over output and logging of this process for good; for isolates."""
     output = RunOutput(sys.stderr, echo=False)
     sys.stdout = output
-    logging.basicConfig(handlers=[output.handler], level=logging.INFO, force=True)
+    # The line has its level and its function; with the default format it would say so twice.
+    logging.basicConfig(
+        handlers=[output.handler], level=logging.INFO, format="%(message)s", force=True
+    )
     _tell_what_was_not_awaited()
 
 
