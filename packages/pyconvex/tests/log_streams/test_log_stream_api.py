@@ -91,6 +91,7 @@ def test_what_is_refused(tmp_path: Path, receiver: Receiver) -> None:
         for body, code in (
             ({"logStreamType": "file", "path": "/x"}, "LogStreamTypeMismatch"),
             ({"logStreamType": "webhook", "url": None}, "BadJsonBody"),
+            ({"url": "https://logs.example/"}, "BadJsonBody"),
             ({"logStreamType": "webhook", "url": "x"}, "InvalidWebhookUrl"),
             ({"logStreamType": "webhook", "topics": []}, "EmptyLogTopics"),
         ):

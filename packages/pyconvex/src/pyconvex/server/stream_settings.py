@@ -23,6 +23,8 @@ _INTERNAL = frozenset({"verification", topics.EXCEPTION, topics.EVENTS_DROPPED})
 def kind_named(body: Mapping[str, Any]) -> tuple[str, type[Sink]]:
     """The kind of stream that a body is about; raises `HostError`."""
     name = body.get("logStreamType")
+    if name is None:
+        raise _bad("it has no field `logStreamType`")
     kind = sinks().get(name) if isinstance(name, str) else None
     if kind is None or not isinstance(name, str):
         known = ", ".join(f"`{name}`" for name in sinks())
