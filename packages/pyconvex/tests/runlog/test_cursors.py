@@ -46,6 +46,7 @@ def test_cursors_never_go_back_also_over_restarts(
                     before, dropped = known[lane]
                     known[lane] = (max(before, position), dropped + entries)
                 case _:
+                    cursors.save()
                     cursors = Cursors(folder)
             for each in ("a", "b"):
                 cursor = cursors.get(each)
@@ -62,6 +63,25 @@ def test_a_file_that_is_none_means_that_lanes_are_new(tmp_path: Path, text: str)
     again = Cursors(tmp_path).get("lane")
     assert again is not None
     assert again.position == Position(1, 2)
+
+
+def test_what_is_acknowledged_is_saved_in_one_go(tmp_path: Path) -> None:
+    cursors = Cursors(tmp_path)
+    cursors.begin("lane", Position(1, 2))
+    for n in range(10):
+        cursors.advance("lane", Position(2, n))
+    assert _position(Cursors(tmp_path)) == Position(1, 2)
+    cursors.save()
+    assert _position(Cursors(tmp_path)) == Position(2, 9)
+    (tmp_path / FILE).unlink()
+    cursors.save()
+    assert not (tmp_path / FILE).exists(), "there was nothing to save"
+
+
+def _position(cursors: Cursors) -> Position:
+    cursor = cursors.get("lane")
+    assert cursor is not None
+    return cursor.position
 
 
 def test_a_folder_that_can_not_be_written_keeps_cursors_in_memory(tmp_path: Path) -> None:

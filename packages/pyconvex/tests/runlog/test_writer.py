@@ -325,7 +325,6 @@ def test_a_new_lane_begins_now_and_an_old_one_where_it_was(tmp_path: Path) -> No
         log.set_lanes(["lane"])
         await (log.keep(record("one", durable=True)) or asyncio.sleep(0))
         await (log.keep(record("two", durable=True)) or asyncio.sleep(0))
-        log.close()
         cursor = log.cursor("lane")
         assert cursor is not None
         rows, _ = RunLogReader(Window(log.folder), frozenset("a")).read(
@@ -334,6 +333,7 @@ def test_a_new_lane_begins_now_and_an_old_one_where_it_was(tmp_path: Path) -> No
         assert [row.entry.run.execution_id for row in rows] == ["one", "two"]
         log.acknowledge("lane", rows[0].position)
         log.acknowledge("lane", START)  # it never goes back
+        log.close()
 
         again = RunLog(tmp_path)
         again.start()

@@ -8,6 +8,7 @@ Absent optionals are `null` on the wire, so both mean the same here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -119,12 +120,20 @@ def parse_event(text: bytes | str) -> tuple[Event, dict[str, Any]]:
     ('scheduler_stats', {'lag_seconds': 2})
     """
     try:
-        event = _decode(text)
-        whole = msgspec.json.decode(text, type=dict[str, Any])
+        return read_event(_decode(text))
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
         raise NoEvent(f"no event of a log stream: {error}") from None
-    return event, {name: value for name, value in whole.items() if name not in _KNOWN}
 
 
-_decode = msgspec.json.Decoder(Event).decode
+def read_event(fields: Mapping[str, Any]) -> tuple[Event, dict[str, Any]]:
+    """The same of an event that is plain data already. Raises `msgspec.ValidationError`.
+
+    >>> read_event({"topic": "scheduler_stats", "timestamp": 5, "lag_seconds": 2})[1]
+    {'lag_seconds': 2}
+    """
+    event = msgspec.convert(fields, Event)
+    return event, {name: value for name, value in fields.items() if name not in _KNOWN}
+
+
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 _KNOWN = frozenset(Event.__struct_fields__)

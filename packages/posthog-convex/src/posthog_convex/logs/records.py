@@ -6,13 +6,14 @@ type. Never drops a field. One invariant: a record's time is the line's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from posthog_convex.logs.events import Event, Link, Scalar
+from posthog_convex.logs.events import Event, Function, Link, Scalar
 from posthog_convex.logs.record import LogRecord, Severity, nanoseconds
 from posthog_convex.logs.traces import trace_id_of
 
@@ -46,7 +47,7 @@ def record_of(event: Event, rest: Mapping[str, Any], link: Link) -> LogRecord:
         ts_ns=nanoseconds(event.timestamp if link.ts_ms is None else link.ts_ms),
         severity=_severity(event),
         body=_body(event, rest),
-        attributes=dict(_attributes(event, rest, link)),
+        attributes=_attributes(event, rest, link),
         trace_id=link.trace_id or trace_id_of(request_id),
         span_id=link.span_id,
     )
@@ -109,19 +110,10 @@ def _execution(event: Event) -> str:
     return f"{name} returned{cached}{took}"
 
 
-def _attributes(event: Event, rest: Mapping[str, Any], link: Link) -> Iterator[tuple[str, Scalar]]:
-    yield "convex.topic", _TOPICS.get(event.topic, event.topic)
-    found: dict[str, Any] = {}
-    if (function := event.function) is not None:
-        found |= {
-            "convex.function.path": function.path,
-            "convex.function.type": function.type,
-            "convex.function.cached": function.cached,
-            "convex.function.mutation_queue_length": function.mutation_queue_length,
-            "convex.function.mutation_retry_count": function.mutation_retry_count,
-            "convex.component.path": function.component_path,
-            "convex.request_id": function.request_id,
-        }
+def _attributes(event: Event, rest: Mapping[str, Any], link: Link) -> dict[str, Scalar]:
+    found: dict[str, Any] = {"convex.topic": _TOPICS.get(event.topic, event.topic)}
+    if event.function is not None:
+        found |= _of_function(event.function)
     found["convex.execution_id"] = link.execution_id
     for name, told_as in _PLAIN:
         if (value := getattr(event, name)) is not None:
@@ -136,9 +128,25 @@ def _attributes(event: Event, rest: Mapping[str, Any], link: Link) -> Iterator[t
         found |= _below("convex", rest)
     found |= {"log.record.uid": link.id, SESSION_ID: link.session_id}
     found[DISTINCT_ID] = link.distinct_id
-    for name, value in found.items():
-        if value is not None and value != "":
-            yield name, value if isinstance(value, str | bool | int | float) else _text(value)
+    return {
+        name: value if isinstance(value, str | bool | int | float) else _text(value)
+        for name, value in found.items()
+        if value is not None and value != ""
+    }
+
+
+@lru_cache(maxsize=64)
+def _of_function(function: Function) -> Mapping[str, Any]:
+    """What is said of the function: the same for all lines of a run, which follow each other."""
+    return {
+        "convex.function.path": function.path,
+        "convex.function.type": function.type,
+        "convex.function.cached": function.cached,
+        "convex.function.mutation_queue_length": function.mutation_queue_length,
+        "convex.function.mutation_retry_count": function.mutation_retry_count,
+        "convex.component.path": function.component_path,
+        "convex.request_id": function.request_id,
+    }
 
 
 #: Fields, and the attributes that they are.

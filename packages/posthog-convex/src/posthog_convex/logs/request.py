@@ -76,6 +76,6 @@ def logs_headers(destination: Destination, user_agent: str) -> tuple[tuple[str, 
 
 
 def _group(resource: Resource, records: Sequence[LogRecord]) -> dict[str, Any]:
-    scope = {"scope": {"name": "convex"}, "logRecords": [each.as_otlp() for each in records]}
+    scope = {"scope": {"name": "convex"}, "logRecords": [each.json() for each in records]}
     of = attributes(resource.as_attributes())
     return {"resource": {"attributes": of}, "scopeLogs": [scope]}

@@ -21,7 +21,7 @@ from posthog_convex.logs import (
     in_order,
     logs_body,
     logs_headers,
-    parse_event,
+    read_event,
     record_of,
 )
 from posthog_convex.sinks.project import (
@@ -91,7 +91,7 @@ class PostHogLogsSink(Sink):
 
 def record(event: StreamEvent) -> LogRecord:
     """The log record of an event."""
-    parsed, rest = parse_event(event.json())
+    parsed, rest = read_event(event.fields())
     if event.topic == "console":
         # As it was printed; Convex's events have it in quotes.
         parsed = msgspec.structs.replace(parsed, message=event.text)

@@ -76,9 +76,10 @@ class StreamLane(LooseRunLogLane):
         if not isinstance(getattr(self, "_sink", None), kind):
             self._sink = kind()
         self._redaction = Redaction(kind, given.config)
-        self._topics = wanted_topics(kind, given.topics)
         self.limits = kind.limits
         self.reads = wanted_kinds(kind, given.id, given.topics)
+        #: Those of them that are events; each kind is of one topic.
+        self._told = frozenset(self.reads) - kind.reads
 
     def admit(self, entry: RunEntry) -> bool:
         if entry.kind in self._sink.reads:
@@ -101,5 +102,4 @@ class StreamLane(LooseRunLogLane):
 
     def _event(self, entry: RunEntry) -> StreamEvent | None:
         """The event of an entry, if it is of a topic that the stream has chosen."""
-        event = entry.once(event_of)
-        return event if event is not None and event.topic in self._topics else None
+        return entry.once(event_of) if entry.kind in self._told else None

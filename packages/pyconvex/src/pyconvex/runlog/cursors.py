@@ -36,11 +36,17 @@ def cursor_key(component: str, lane: str) -> str:
 
 
 class Cursors:
-    """The cursors of one run log, by lane."""
+    """The cursors of one run log, by lane.
+
+    What lanes acknowledge comes often, and is in the file from the next `save` on; all else at
+    once.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._cursors = _read(folder / FILE)
+        #: Whether the file is as the cursors are.
+        self._saved = True
 
     def get(self, lane: str) -> Cursor | None:
         """A lane's cursor; None for one that is new here."""
@@ -50,28 +56,35 @@ class Cursors:
         """A lane's cursor; a new lane's is `position`."""
         if lane not in self._cursors:
             self._cursors[lane] = Cursor(position)
-            self._save()
+            self._changed()
         return self._cursors[lane]
 
     def advance(self, lane: str, position: Position) -> None:
         """A lane has delivered everything up to and including this position."""
         cursor = self._cursors.setdefault(lane, Cursor(position))
         cursor.position = max(cursor.position, position)
-        self._save()
+        self._saved = False
 
     def lose(self, lane: str, position: Position, entries: int) -> None:
         """A lane won't see so many entries: they were swept before this position, or not kept."""
         cursor = self._cursors[lane]
         cursor.position = max(cursor.position, position)
         cursor.dropped += entries
-        self._save()
+        self._changed()
 
     def forget(self, lane: str) -> None:
         """A lane is gone for good."""
         if self._cursors.pop(lane, None) is not None:
-            self._save()
+            self._changed()
 
-    def _save(self) -> None:
+    def _changed(self) -> None:
+        self._saved = False
+        self.save()
+
+    def save(self) -> None:
+        """Have the file say where the lanes are; what can't be written is tried the next time."""
+        if self._saved:
+            return
         # Not synced: a cursor that is lost is an old one, and ids are the same.
         path = self._folder / FILE
         with contextlib.suppress(OSError):
@@ -79,6 +92,7 @@ class Cursors:
             new = path.with_suffix(".new")
             new.write_bytes(msgspec.json.encode(self._cursors))
             os.replace(new, path)
+            self._saved = True
 
 
 def _read(path: Path) -> dict[str, Cursor]:

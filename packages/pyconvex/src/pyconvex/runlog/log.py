@@ -38,6 +38,9 @@ FOLDER = "runlog"
 #: only logged.
 SET_ASIDE = "set_aside.jsonl"
 MAX_SET_ASIDE_BYTES = 16 * 1024 * 1024
+#: Acknowledgements come by the hundred a second, and a file costs more than all else about them.
+#: So much of what was delivered comes again after a crash.
+SAVE_CURSORS_S = 0.25
 #: Why a lane lost entries, for whoever reads what it sends.
 SWEPT = "The run log was full, or they were too old."
 UNWRITTEN = "The host's disk could not keep them."
@@ -69,6 +72,8 @@ class RunLog:
         #: Those of them that no component declares.
         self._loose: frozenset[str] = frozenset()
         self._wants_all = False
+        #: Until the cursors are saved; None while they are as the lanes have said.
+        self._saving: asyncio.TimerHandle | None = None
         #: Records that found no room and were counted as lost by the lanes.
         self._unwritten = 0
         #: Hears which lane lost how many entries, and why.
@@ -80,6 +85,7 @@ class RunLog:
 
     def close(self) -> None:
         """Write what is left."""
+        self._save_cursors()
         self._writer.close()
 
     def keep(self, record: RunRecord) -> asyncio.Future[None] | None:
@@ -136,6 +142,7 @@ class RunLog:
         self._lanes = {lane: self._lanes.get(lane, frozenset()) for lane in (*others, *given)}
         for lane in given:
             self._cursors.begin(lane, end)
+        self._cursors.save()  # lanes that are started now read the file
         self._look_at_wishes()
 
     def forget(self, lane: str) -> None:
@@ -168,6 +175,9 @@ class RunLog:
         """A lane has delivered everything up to and including this place."""
         if lane in self._lanes:
             self._cursors.advance(lane, place)
+            if self._saving is None:
+                loop = asyncio.get_running_loop()
+                self._saving = loop.call_later(SAVE_CURSORS_S, self._save_cursors)
 
     def set_aside(self, lane: str, body: bytes, reason: str) -> None:
         """Keep an entry that no receiver takes, with the reason, for a person to look at."""
@@ -217,6 +227,12 @@ class RunLog:
         for lane in list(self._lanes):
             self._cursors.lose(lane, START, lost)
             self.on_lost(lane, lost, UNWRITTEN)
+
+    def _save_cursors(self) -> None:
+        if self._saving is not None:
+            self._saving.cancel()
+            self._saving = None
+        self._cursors.save()
 
     def _look_at_wishes(self) -> None:
         self._wants_all = any(EXECUTION in kinds for kinds in self._lanes.values())
