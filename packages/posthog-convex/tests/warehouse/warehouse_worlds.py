@@ -11,6 +11,7 @@ import json
 import math
 import random
 import struct
+import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from posthog_convex.warehouse.documents.columns import Column, Kind
 from posthog_convex.warehouse.plan.progress import Progress
 from posthog_convex.warehouse.source.deployment import Source
 from posthog_convex.warehouse.source.pager import Clock
-from posthog_convex.warehouse.sync.driver import Driver, Settings
+from posthog_convex.warehouse.sync.driver import PAGE_THREAD, Driver, Settings
 
 EDGES: list[Any] = [
     0, 1, -1, 2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63),
@@ -79,6 +80,10 @@ def ran(
         return False
     finally:
         destination.close()
+        # A process that ends takes its requests along; here the next one would meet them.
+        for thread in threading.enumerate():
+            if thread.name == PAGE_THREAD:
+                thread.join()
     return True
 
 

@@ -26,6 +26,9 @@ from posthog_convex.warehouse.source.steps import Step
 from posthog_convex.warehouse.tables.ref import TableRef
 from posthog_convex.warehouse.tables.selection import Selection
 
+#: The thread that waits for the next page, by name.
+PAGE_THREAD = "convex-page"
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How to sync. `max_pages` and `max_seconds` end a run early; the next one goes on there."""
@@ -182,7 +185,7 @@ def _ahead(pager: Pager, wait_s: float = 0.0) -> Future[Step | Expired]:
         except BaseException as error:
             coming.set_exception(error)
 
-    Thread(target=ask, name="convex-page", daemon=True).start()
+    Thread(target=ask, name=PAGE_THREAD, daemon=True).start()
     return coming
 
 
