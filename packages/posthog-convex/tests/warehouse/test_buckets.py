@@ -144,7 +144,7 @@ def test_a_key_that_may_not_write_is_a_sentence_and_the_next_run_publishes(
     server.refuse_changes(0)
     with pytest.raises(SyncRefused, match=r"cannot be written: .*ACCESS_DENIED") as refused:
         sync(fake, tmp_path)
-    assert refused.value.code == "destination_unusable"
+    assert refused.value.code == "not_published"
     before = published()
     assert before is not None
     assert before.counts() == {"users": 1, "other": 1}

@@ -144,7 +144,43 @@ def test_nobody_there(tmp_path: Path) -> None:
     status, said = init(tmp_path, f"http://127.0.0.1:{port}")
     assert status == 1
     assert "does not answer" in said
-    assert "The deployment's address is none" in init(tmp_path, "127.0.0.1:3210")[1]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:3210",
+        "http://",
+        "http://127.0.0.1:99999",
+        "http://[::1",
+        "http://a/?b",
+        "ftp://a",
+    ],
+)
+def test_what_is_no_address(tmp_path: Path, url: str) -> None:
+    status, said = init(tmp_path, url)
+    assert status == 1
+    assert "It begins with http:// or https://" in said
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("answered", [200, 401, 403, 407])
+def test_a_proxy_that_answers_with_a_page(tmp_path: Path, answered: int) -> None:
+    fake = FakeConvex()
+    fake.faults = [Answer(answered, b"<html><h1>Log in</h1></html>")] * 20
+    with served(fake) as url:
+        status, said = init(tmp_path, url)
+    assert status == 1
+    assert "something between here" in said
+    assert "such as a proxy" in said
+    assert "key" not in said
+
+
+def test_tls_that_does_not_come_about(tmp_path: Path) -> None:
+    with served(FakeConvex()) as url:
+        assert "Give the address with http://" in init(tmp_path, url.replace("http", "https"))[1]
+    with pytest.raises(SyncRefused, match=r"No certificates can be read from `ca_file`, none\.pem"):
+        HttpSource(Deployment(url="https://127.0.0.1:9", key=KEY, ca_file="none.pem"))
 
 
 @pytest.mark.usefixtures("quick")
@@ -159,7 +195,7 @@ def test_a_host_that_goes_half_way(tmp_path: Path) -> None:
         status, said = command(tmp_path, "run")
     assert status == 1
     assert "does not answer" in said
-    assert "it goes on from the last page that was kept" in said
+    assert "the next run goes on from the last page that was kept" in said
     progress = assert_true(fake, tmp_path / "w.duckdb")
     assert progress is not None
     assert progress.pages > 0
@@ -205,6 +241,34 @@ def test_a_bad_configuration(tmp_path: Path) -> None:
         '[deployment]\nurl = "http://x"\nkey = "k"\n[destination]\nkind = "duckdb"\npath = "x"\n'
     )
     assert "unknown field `key`" in command(tmp_path, "run")[1]
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ('[tables]\nexclude_columns = ["ssn"]', "'ssn' of `exclude_columns` is no column"),
+        ("[watch]\npoll_interval_s = -1", "$.watch.poll_interval_s"),
+    ],
+)
+def test_a_value_that_would_do_what_nobody_meant(tmp_path: Path, more: str, sentence: str) -> None:
+    (tmp_path / "sync.toml").write_text(
+        '[deployment]\nurl = "http://x"\n[destination]\nkind = "duckdb"\npath = "x"\n' + more
+    )
+    status, said = command(tmp_path, "watch")
+    assert (status, sentence in said) == (1, True), said
+
+
+def test_status_tells_of_tables_that_are_named_and_nowhere(tmp_path: Path) -> None:
+    fake = FakeConvex()
+    fake.commit((USERS, None, {"n": 1}))
+    with served(fake) as url:
+        init(tmp_path, url)
+        config = tmp_path / "sync.toml"
+        config.write_text(config.read_text() + '\n[tables]\ninclude = ["users", "user"]\n')
+        command(tmp_path, "run")
+    said = command(tmp_path, "status")[1]
+    assert "`include` names user, and the deployment has shown no such table yet" in said
+    assert "`include` names users," not in said
 
 
 def test_no_key_in_what_a_deployment_shows_of_itself() -> None:

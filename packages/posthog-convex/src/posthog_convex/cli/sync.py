@@ -190,13 +190,15 @@ def _shown() -> Iterator[Callable[[SyncProgress], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    console = Console(stderr=True)
     bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
         TextColumn("{task.fields[rows]:,} rows in {task.fields[pages]:,} pages"),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=console,
+        disable=not console.is_terminal,
         transient=True,
     )
     task = bar.add_task("Reading", total=None, rows=0, pages=0)
@@ -216,5 +218,6 @@ def _line(progress: SyncProgress) -> str:
         seconds = progress.snapshot_ts / 1e9
         when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
     tables = len(progress.published())
+    counted = "1 table" if tables == 1 else f"{tables} tables"
     state = "up to date" if progress.idle else "more to come"
-    return f"{when}: {tables} tables, {progress.rows:,} rows read so far, {state}."
+    return f"{when}: {counted}, {progress.rows:,} rows read so far, {state}."

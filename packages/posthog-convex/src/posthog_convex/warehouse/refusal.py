@@ -6,7 +6,10 @@ anything of a request but its path. Invariant: every refusal has all three parts
 
 from __future__ import annotations
 
-KEPT = "Nothing was changed: the tables are as the last published snapshot left them"
+KEPT = (
+    "The tables are as the last published snapshot left them, and the next run goes on from the"
+    " last page that was kept"
+)
 
 
 class SyncRefused(Exception):
@@ -15,7 +18,7 @@ class SyncRefused(Exception):
     `code` is Convex's own code, or one of ours in snake_case where Convex said nothing.
 
     >>> str(SyncRefused("no_answer", "Nobody answers", "Is it running?"))
-    'Nobody answers. Nothing was changed: ... Is it running?'
+    'Nobody answers. The tables are as the last published snapshot left them, ... Is it running?'
     """
 
     def __init__(self, code: str, happened: str, to_do: str, *, kept: str = KEPT) -> None:
@@ -26,7 +29,6 @@ class SyncRefused(Exception):
         self.to_do = to_do
 
 
-_RUN_AGAIN = "Run it again: it goes on from the last page that was kept."
 _WORDS: dict[str, tuple[str, str]] = {
     "StreamingExportNotEnabled": (
         "This deployment's plan has no streaming export",
@@ -67,11 +69,10 @@ def refused_by_convex(status: int, code: str, message: str) -> SyncRefused:
     if code in _WORDS:
         happened, to_do = _WORDS[code]
         return SyncRefused(code, happened, to_do)
-    if status in (401, 403):
-        said = f" ({code}: {message})" if code else ""
+    if status in (401, 403) and code:
         return SyncRefused(
-            code or "forbidden",
-            f"The deployment refused the key{said}",
+            code,
+            f"The deployment refused the key ({code}: {message})",
             "Check that it is a deploy key or an admin key of this deployment.",
         )
     if status in (301, 302, 303, 307, 308):
@@ -80,26 +81,27 @@ def refused_by_convex(status: int, code: str, message: str) -> SyncRefused:
             "The address leads elsewhere, and a key is not carried along",
             "Give the address that the deployment itself answers, without a redirect.",
         )
-    if status in (404, 405) and not code:
+    if not code:
         return SyncRefused(
             "not_convex",
-            "What answers at this address is no Convex deployment, or one without streaming export",
+            f"What answers at this address, with {status}, is no Convex deployment, or one without"
+            " streaming export",
             "Give the deployment's address, such as https://happy-animal-123.convex.cloud or"
-            " http://127.0.0.1:3210, not the one of its site or dashboard.",
+            " http://127.0.0.1:3210, not the one of its site or dashboard. If it is the right one,"
+            " something between here and there answers in its place, such as a proxy.",
         )
-    return SyncRefused(
-        code or f"http_{status}",
-        f"The deployment answered {status}" + (f" {code}: {message}" if code else ""),
-        _RUN_AGAIN,
-    )
+    return SyncRefused(code, f"The deployment answered {status} {code}: {message}", "Run it again.")
 
 
 def gone(reason: str, attempts: int) -> SyncRefused:
     """The sentence for a deployment that does not answer, or no longer."""
+    to_do = "Check the address and that it is running, then run it again."
+    if "CERTIFICATE" in reason:
+        to_do = "Name the certificates to trust as `ca_file`, or mend the deployment's."
+    elif "WRONG_VERSION_NUMBER" in reason:
+        to_do = "Give the address with http://, if that is what it speaks."
     return SyncRefused(
-        "no_answer",
-        f"The deployment does not answer ({reason}; {attempts} attempts)",
-        "Check the address and that it is running. " + _RUN_AGAIN,
+        "no_answer", f"The deployment does not answer ({reason}; {attempts} attempts)", to_do
     )
 
 
@@ -108,6 +110,16 @@ def corrupt(what: str) -> SyncRefused:
     return SyncRefused(
         "corrupt_page",
         f"An answer of the deployment cannot be read: {what}",
-        _RUN_AGAIN
-        + " If it happens again, something between here and the deployment changes answers.",
+        "Run it again. If it happens again, something between here and the deployment changes"
+        " answers, such as a proxy.",
+    )
+
+
+def newer() -> SyncRefused:
+    """The sentence for a destination that a later version of this package has written."""
+    return SyncRefused(
+        "newer_destination",
+        "A newer version of posthog-convex has written this destination",
+        "Update posthog-convex here, or give another destination.",
+        kept="It was left as it is",
     )

@@ -18,9 +18,9 @@ from posthog_convex.warehouse.destinations import rows_sql
 from posthog_convex.warehouse.destinations.bucket import reason_of
 from posthog_convex.warehouse.destinations.destination import Notice
 from posthog_convex.warehouse.destinations.duckdb_file import MISSING, DuckDBFile
+from posthog_convex.warehouse.destinations.faults import not_published
 from posthog_convex.warehouse.documents.columns import Kind
 from posthog_convex.warehouse.plan.progress import Mode, Progress, Table
-from posthog_convex.warehouse.refusal import SyncRefused
 
 if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable
@@ -80,11 +80,10 @@ class DeltaFolder:
             if entries != list(index.tables):
                 self._write_index(Index(ts, tuple(entries)))
         except (DeltaError, OSError) as error:
-            raise SyncRefused(
-                "destination_unusable",
-                f"The Delta folder {self._uri} cannot be written: {reason_of(error)}",
-                "See to it that it can; the next run publishes what is waiting.",
-                kept="Each table holds its last published version, and what was read is kept",
+            raise not_published(
+                f"The Delta folder {self._uri}",
+                reason_of(error),
+                "Each table holds its last published version, and what was read is kept",
             ) from None
 
     def _bring(self, rows: DuckDBFile, table: Table, progress: Progress) -> IndexEntry:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from posthog_convex.warehouse.destinations import rows_sql
 from posthog_convex.warehouse.destinations.destination import Notice
+from posthog_convex.warehouse.destinations.faults import refusal_of
 from posthog_convex.warehouse.plan import progress as records
 from posthog_convex.warehouse.plan.actions import Append, Plan
 from posthog_convex.warehouse.plan.progress import Progress, Table
@@ -30,6 +31,7 @@ MISSING = SyncRefused(
     "pip install 'posthog-convex[warehouse]', then run it again.",
 )
 _SET_UP = f"""
+BEGIN;
 CREATE SCHEMA IF NOT EXISTS {rows_sql.HOME};
 CREATE TABLE IF NOT EXISTS {rows_sql.HOME}.progress (record VARCHAR);
 CREATE OR REPLACE VIEW _convex_sync AS SELECT
@@ -40,12 +42,15 @@ CREATE OR REPLACE VIEW _convex_sync AS SELECT
     (record->>'$.rows')::BIGINT AS rows,
     (record->>'$.restarts')::BIGINT AS restarts
 FROM {rows_sql.HOME}.progress;
+COMMIT;
 """
 #: How much memory DuckDB may use, in MiB: enough for pages of small documents, whatever the table
 #: holds; beyond it, it works on disk. What a transaction writes has to fit, so for large documents
 #: it is doubled, up to the most.
 MEMORY_MIB = 128
 MOST_MEMORY_MIB = 16 * 1024
+#: How long a reader that has the file open is waited for, in seconds.
+PATIENCE_S = 10.0
 #: Each needs memory of its own, and most of the work is one page.
 _THREADS = min(4, os.cpu_count() or 1)
 
@@ -71,7 +76,7 @@ class DuckDBFile:
         return None if self._record is None else records.load(self._record)
 
     def apply(self, plan: Plan) -> None:
-        self._record = self._affordably(lambda: self._committed(plan))
+        self._record = self.affordably(lambda: self._committed(plan))
         self._notice("after commit")
 
     def rest(self) -> None:
@@ -103,20 +108,23 @@ class DuckDBFile:
         options = "FORMAT parquet, COMPRESSION zstd"
         name = str(target).replace("'", "''")
         copying = f"COPY ({query}) TO '{name}' ({options})"
-        found = self._affordably(lambda: self.connection().execute(copying).fetchone())
+        found = self.affordably(lambda: self.connection().execute(copying).fetchone(), target)
         return 0 if found is None else int(found[0])
 
-    def _affordably(self, work: Callable[[], Done]) -> Done:
-        """Do all of something or nothing; again with more memory where DuckDB needs it."""
+    def affordably(self, work: Callable[[], Done], written: Path | None = None) -> Done:
+        """Do all of something or nothing; again with more memory where DuckDB needs it.
+
+        Raises SyncRefused for what else DuckDB says; `written` is the file that it is about.
+        """
         import duckdb
 
         while True:
             try:
                 return work()
             except duckdb.Error as error:
-                if "memory_limit" not in str(error):
-                    raise
                 self.close()
+                if "memory_limit" not in str(error):
+                    raise refusal_of(written or self.path, error) from None
                 if self._memory_mib >= MOST_MEMORY_MIB:
                     raise SyncRefused(
                         "out_of_memory",
@@ -164,7 +172,7 @@ class DuckDBFile:
         return str(found[0][0]) if found else None
 
 
-def opened(path: Path, memory_mib: int, patience_s: float = 10.0) -> duckdb.DuckDBPyConnection:
+def opened(path: Path, memory_mib: int) -> duckdb.DuckDBPyConnection:
     """The file, made if it is not there. Raises SyncRefused where it cannot be used.
 
     A reader that has it open is waited for: DuckDB lets nobody write beside readers.
@@ -174,7 +182,7 @@ def opened(path: Path, memory_mib: int, patience_s: float = 10.0) -> duckdb.Duck
         import pyarrow  # noqa: F401  # the batches are its tables
     except ImportError:
         raise MISSING from None
-    patient_until = time.monotonic() + patience_s
+    patient_until = time.monotonic() + PATIENCE_S
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -182,20 +190,21 @@ def opened(path: Path, memory_mib: int, patience_s: float = 10.0) -> duckdb.Duck
                 str(path), config={"memory_limit": f"{memory_mib}MiB", "threads": _THREADS}
             )
             connection.execute("SET TimeZone = 'UTC'")
-            connection.execute(_SET_UP)
-        except duckdb.IOException as error:
-            if "lock" in str(error) and time.monotonic() < patient_until:
+            if not _is_set_up(connection):
+                connection.execute(_SET_UP)
+        except (duckdb.Error, OSError) as error:
+            refusal = refusal_of(path, error)
+            if refusal.code == "destination_busy" and time.monotonic() < patient_until:
                 time.sleep(0.1)
                 continue
-            raise SyncRefused(
-                "destination_busy",
-                f"The DuckDB file {path} cannot be opened: {str(error).splitlines()[0]}",
-                "Close what has it open: a DuckDB file has one writer, and no readers beside it.",
-            ) from None
-        except (duckdb.Error, OSError) as error:
-            raise SyncRefused(
-                "destination_unusable",
-                f"The DuckDB file {path} cannot be used: {str(error).splitlines()[0]}",
-                "Give another file, or move this one away to begin anew.",
-            ) from None
+            raise refusal from None
         return connection
+
+
+def _is_set_up(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether there is nothing to write before a first plan: a full disk can still be read."""
+    looking = (
+        "SELECT count(*) FROM duckdb_tables()"
+        f" WHERE schema_name = '{rows_sql.HOME}' AND table_name = 'progress'"
+    )
+    return bool(connection.execute(looking).fetchall()[0][0])

@@ -12,6 +12,7 @@ import msgspec
 
 from posthog_convex.warehouse.documents.columns import Kind
 from posthog_convex.warehouse.plan.progress import Table
+from posthog_convex.warehouse.refusal import newer
 
 LAYOUT = 1
 
@@ -63,6 +64,17 @@ class Manifest(msgspec.Struct, frozen=True):
         return len(known) == len(tables) and all(
             table.name in known and known[table.name].holds(table) for table in tables
         )
+
+
+class _Layout(msgspec.Struct, frozen=True):
+    layout: int
+
+
+def read(content: bytes) -> Manifest:
+    """A manifest's content. Raises SyncRefused for what only a newer version can read."""
+    if msgspec.json.decode(content, type=_Layout).layout > LAYOUT:
+        raise newer()
+    return msgspec.json.decode(content, type=Manifest)
 
 
 def described(table: Table, rows: int) -> TableFile:

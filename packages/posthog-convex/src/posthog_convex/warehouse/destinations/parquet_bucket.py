@@ -17,9 +17,15 @@ import msgspec
 from posthog_convex.warehouse.destinations.bucket import Bucket, reason_of
 from posthog_convex.warehouse.destinations.destination import Notice
 from posthog_convex.warehouse.destinations.duckdb_file import DuckDBFile
-from posthog_convex.warehouse.destinations.manifest import LAYOUT, Manifest, TableFile, described
+from posthog_convex.warehouse.destinations.faults import not_published
+from posthog_convex.warehouse.destinations.manifest import (
+    LAYOUT,
+    Manifest,
+    TableFile,
+    described,
+    read,
+)
 from posthog_convex.warehouse.plan.progress import Progress, Table
-from posthog_convex.warehouse.refusal import SyncRefused
 
 _MANIFEST = "manifest.json"
 _FILE = "data.parquet"
@@ -37,11 +43,10 @@ class ParquetBucket:
         try:
             self._publish(rows, progress, ts)
         except OSError as error:
-            raise SyncRefused(
-                "destination_unusable",
-                f"The bucket at {self._bucket.uri} cannot be written: {reason_of(error)}",
-                "See to it that it can; the next run publishes what is waiting.",
-                kept="Each table holds what was last published, and what was read is kept",
+            raise not_published(
+                f"The bucket at {self._bucket.uri}",
+                reason_of(error),
+                "Each table holds what was last published, and what was read is kept",
             ) from None
 
     def counts(self, rows: DuckDBFile) -> dict[str, int]:
@@ -75,7 +80,7 @@ class ParquetBucket:
 
     def _remembered(self) -> Manifest | None:
         with contextlib.suppress(FileNotFoundError):
-            return msgspec.json.decode((self._work / _MANIFEST).read_bytes(), type=Manifest)
+            return read((self._work / _MANIFEST).read_bytes())
         return None
 
     def _bring(self, rows: DuckDBFile, table: Table, known: TableFile | None) -> TableFile:

@@ -16,9 +16,15 @@ import msgspec
 
 from posthog_convex.warehouse.destinations.destination import Notice
 from posthog_convex.warehouse.destinations.duckdb_file import DuckDBFile
-from posthog_convex.warehouse.destinations.manifest import LAYOUT, Manifest, TableFile, described
+from posthog_convex.warehouse.destinations.faults import not_published, said_by
+from posthog_convex.warehouse.destinations.manifest import (
+    LAYOUT,
+    Manifest,
+    TableFile,
+    described,
+    read,
+)
 from posthog_convex.warehouse.plan.progress import Progress, Table
-from posthog_convex.warehouse.refusal import SyncRefused
 
 #: Snapshots before the current one that stay, for readers that are still at them.
 KEPT_SNAPSHOTS = 2
@@ -36,11 +42,10 @@ class ParquetFolder:
         try:
             self._publish(rows, progress, ts)
         except OSError as error:
-            raise SyncRefused(
-                "destination_unusable",
-                f"The Parquet folder {self._folder} cannot be written: {error.strerror}",
-                "See to it that it can; the next run publishes what is waiting.",
-                kept="The last published snapshot stands, and what was read since is kept",
+            raise not_published(
+                f"The Parquet folder {self._folder}",
+                said_by(error),
+                "The last published snapshot stands, and what was read since is kept",
             ) from None
 
     def counts(self, rows: DuckDBFile) -> dict[str, int]:
@@ -110,7 +115,7 @@ class ParquetFolder:
 def read_manifest(snapshot: Path) -> Manifest | None:
     """The manifest in a snapshot's folder; None where there is no snapshot."""
     try:
-        return msgspec.json.decode((snapshot / "manifest.json").read_bytes(), type=Manifest)
+        return read((snapshot / "manifest.json").read_bytes())
     except FileNotFoundError:
         return None
 

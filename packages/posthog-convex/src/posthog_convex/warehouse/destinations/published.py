@@ -56,10 +56,12 @@ class Published:
     def rest(self) -> None:
         progress = self._progress
         ts = None if progress is None else progress.snapshot_ts
-        if progress is not None and ts is not None and progress.published() != self._published:
-            self._publication.publish(self._rows, progress, ts)
-            self._published = progress.published()
-        self._rows.rest()
+        try:
+            if progress is not None and ts is not None and progress.published() != self._published:
+                self._publication.publish(self._rows, progress, ts)
+                self._published = progress.published()
+        finally:
+            self._rows.rest()
 
     def counts(self) -> dict[str, int]:
         return self._publication.counts(self._rows)

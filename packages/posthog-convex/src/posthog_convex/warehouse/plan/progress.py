@@ -11,9 +11,13 @@ import enum
 import msgspec
 
 from posthog_convex.warehouse.documents.columns import Schema
+from posthog_convex.warehouse.refusal import SyncRefused, newer
 from posthog_convex.warehouse.source.steps import Position
 from posthog_convex.warehouse.tables.ref import TableRef
 from posthog_convex.warehouse.tables.selection import Selection
+
+#: The form of the record. A change that older versions would misread makes it one more.
+LAYOUT = 1
 
 
 class Mode(enum.Enum):
@@ -61,7 +65,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a sync knows between two pages."""
 
-    layout: int = 1
+    layout: int = LAYOUT
     deployment: str
     mode: Mode = Mode.HARD
     selection: Selection = Selection()
@@ -122,6 +126,10 @@ def restarted(progress: Progress, position: Position) -> Progress:
     )
 
 
+class _Layout(msgspec.Struct, frozen=True):
+    layout: int = LAYOUT
+
+
 _DECODER = msgspec.json.Decoder(Progress)
 
 
@@ -130,4 +138,14 @@ def write(progress: Progress) -> str:
 
 
 def load(text: str) -> Progress:
-    return _DECODER.decode(text)
+    """What `write` wrote. Raises SyncRefused for what only a newer version can read."""
+    try:
+        if msgspec.json.decode(text, type=_Layout).layout > LAYOUT:
+            raise newer()
+        return _DECODER.decode(text)
+    except msgspec.DecodeError as error:
+        raise SyncRefused(
+            "destination_unusable",
+            f"What the destination says of its own sync cannot be read: {error}",
+            "Move the destination away to begin anew, and report this.",
+        ) from None

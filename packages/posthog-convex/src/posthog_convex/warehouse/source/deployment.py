@@ -49,11 +49,12 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     ca_file: str | None = None
 
     def __post_init__(self) -> None:
-        if not _ADDRESS.fullmatch(self.url):
+        if not _is_address(self.url):
             raise SyncRefused(
                 "bad_address",
-                "The deployment's address is none",
-                "It looks like https://happy-animal-123.convex.cloud or http://127.0.0.1:3210.",
+                "What is given as the deployment's address is none",
+                "It begins with http:// or https:// and has no query, such as"
+                " https://happy-animal-123.convex.cloud or http://127.0.0.1:3210.",
             )
         if not self.key.strip():
             raise SyncRefused(
@@ -92,9 +93,7 @@ class HttpSource:
             },
             timeout=httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             follow_redirects=False,
-            verify=True
-            if deployment.ca_file is None
-            else ssl.create_default_context(cafile=deployment.ca_file),
+            verify=_trust(deployment.ca_file),
         )
 
     def ask(self, request: Request) -> Answer:
@@ -113,6 +112,30 @@ class HttpSource:
 
     def close(self) -> None:
         self._client.close()
+
+
+def _is_address(url: str) -> bool:
+    if not _ADDRESS.fullmatch(url):
+        return False
+    try:
+        split = urlsplit(url)
+        return bool(split.hostname) and split.port != 0
+    except ValueError:  # a port that is none, half an IPv6 address
+        return False
+
+
+def _trust(ca_file: str | None) -> ssl.SSLContext | bool:
+    if ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise SyncRefused(
+            "bad_ca_file",
+            f"No certificates can be read from `ca_file`, {ca_file}: {error.strerror or error}",
+            "Name a file with certificates in PEM, or leave it out for those that the system"
+            " trusts.",
+        ) from None
 
 
 def _is_near(url: str) -> bool:

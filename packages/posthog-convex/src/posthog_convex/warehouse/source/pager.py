@@ -13,7 +13,15 @@ import msgspec
 
 from posthog_convex.warehouse.refusal import SyncRefused
 from posthog_convex.warehouse.source.deployment import Source
-from posthog_convex.warehouse.source.retry import Again, Expired, Stop, Take, Unknown, verdict
+from posthog_convex.warehouse.source.retry import (
+    ATTEMPTS,
+    Again,
+    Expired,
+    Stop,
+    Take,
+    Unknown,
+    verdict,
+)
 from posthog_convex.warehouse.source.steps import (
     LISTING,
     Extras,
@@ -63,6 +71,7 @@ class Pager:
         position: Position,
         api: Api = Api.AUTO,
         page_size: int | None = None,
+        attempts: int = ATTEMPTS,
     ) -> None:
         self.position = position
         #: Whether the deployment is this project's own host. None until an answer tells.
@@ -72,6 +81,7 @@ class Pager:
         self._clock = clock
         self._api = api
         self._page_size = page_size
+        self._attempts = attempts
 
     def next(self, wait_s: float = 0.0) -> Step | Expired:
         """The next page. Raises SyncRefused when no repetition helps."""
@@ -114,7 +124,7 @@ class Pager:
         while True:
             attempt += 1
             answer = self._source.ask(asked)
-            match verdict(answer, attempt, self._clock.dice()):
+            match verdict(answer, attempt, self._clock.dice(), self._attempts):
                 case Take():
                     return answer.body
                 case Again(pause_s):

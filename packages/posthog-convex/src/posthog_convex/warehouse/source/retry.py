@@ -71,8 +71,8 @@ class Stop(msgspec.Struct, frozen=True):
 Verdict = Take | Again | Expired | Unknown | Stop
 
 
-def verdict(answer: Answer, attempt: int, dice: float) -> Verdict:
-    """What to do after attempt number `attempt`, from 1 on; `dice` is between 0 and 1.
+def verdict(answer: Answer, attempt: int, dice: float, attempts: int = ATTEMPTS) -> Verdict:
+    """What to do after attempt number `attempt`, from 1 to `attempts`; `dice` is between 0 and 1.
 
     >>> verdict(Answer(503), 1, 1.0)
     Again(pause_s=0.5)
@@ -82,7 +82,7 @@ def verdict(answer: Answer, attempt: int, dice: float) -> Verdict:
     if answer.status == 200:
         return Take()
     if answer.status in (0, 408, 425, 429) or answer.status >= 500:
-        if attempt >= ATTEMPTS:
+        if attempt >= attempts:
             return Stop(gone(answer.reason or f"it says {answer.status}", attempt))
         return Again(_pause(answer, attempt, dice))
     error = read_error(answer.body)

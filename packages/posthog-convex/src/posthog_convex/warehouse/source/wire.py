@@ -105,6 +105,8 @@ def read(body: bytes, shape: type[_Shape]) -> _Shape:
     try:
         answer: _Shape = _DECODERS[shape].decode(body)
     except msgspec.DecodeError as error:
+        if body.lstrip()[:1] == b"<":
+            raise corrupt(f"it is a page of HTML ({len(body)} bytes)") from None
         raise corrupt(f"{error} ({len(body)} bytes)") from None
     return answer
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -22,6 +22,7 @@ FILE = "posthog-convex-sync.toml"
 #: What a bucket's address begins with.
 BUCKET = "s3://"
 _KEPT = "Nothing was changed"
+Positive = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class DeploymentPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,7 +34,7 @@ class DeploymentPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     api: Api = Api.AUTO
     #: How long the deployment takes up an old position again, where it does not say so itself: 14
     #: days on Convex Cloud, two on a self-hosted backend that nobody told otherwise.
-    retention_days: float | None = None
+    retention_days: Positive | None = None
 
     def retention_s(self, told_s: float | None = None) -> float:
         """The same in seconds; `told_s` is what the deployment said."""
@@ -58,7 +59,7 @@ class DestinationPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 class WatchPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How often `watch` looks where the deployment cannot hold a request until there is news."""
 
-    poll_interval_s: float = 5.0
+    poll_interval_s: Positive = 5.0
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

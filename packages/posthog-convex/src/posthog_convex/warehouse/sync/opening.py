@@ -36,6 +36,9 @@ CLOCK = Clock(
     dice=random.random,
 )
 
+#: Somebody waits for the answer, and asks again.
+_CHECK_ATTEMPTS = 2
+
 
 def deployment_of(part: DeploymentPart, environment: Mapping[str, str]) -> Deployment:
     """The deployment with its key from the environment. Raises SyncRefused where there is none."""
@@ -95,7 +98,13 @@ def checked(deployment: Deployment, selection: Selection, part: DeploymentPart) 
     source = HttpSource(deployment)
     try:
         pager = Pager(
-            source, selection, CLOCK, position=part.api.beginning(), api=part.api, page_size=1
+            source,
+            selection,
+            CLOCK,
+            position=part.api.beginning(),
+            api=part.api,
+            page_size=1,
+            attempts=_CHECK_ATTEMPTS,
         )
         pager.next()
         listed = pager.tables()

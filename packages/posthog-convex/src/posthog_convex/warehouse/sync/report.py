@@ -12,6 +12,7 @@ import msgspec
 
 from posthog_convex.warehouse.plan.progress import Progress
 from posthog_convex.warehouse.source.steps import SyncPosition
+from posthog_convex.warehouse.tables.selection import names
 
 #: Half of the retention is left to find out why nothing ran.
 _WARN_SHARE = 0.5
@@ -81,6 +82,11 @@ def _warnings(progress: Progress, age_s: float, retention_s: float) -> list[str]
         f"{table.name} is not in the choice of tables any more and stays as it was"
         for table in progress.tables
         if not progress.selection.allows(table.ref)
+    ]
+    found += [
+        f"`include` names {pattern}, and the deployment has shown no such table yet"
+        for pattern in progress.selection.include
+        if not any(names(pattern, table.ref) for table in progress.tables)
     ]
     if not isinstance(progress.position, SyncPosition | None):
         found.append(

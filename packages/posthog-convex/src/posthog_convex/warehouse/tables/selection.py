@@ -29,6 +29,12 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     exclude: tuple[str, ...] = ()
     exclude_columns: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        for column in self.exclude_columns:
+            table, _, field = column.rpartition(".")
+            if not table or not field:
+                raise ValueError(f"{column!r} of `exclude_columns` is no column: write users.ssn")
+
     def allows(self, ref: TableRef) -> bool:
         """Whether the table is wanted at all."""
         if _named(ref, self.exclude):
@@ -71,5 +77,15 @@ def _ref(written: str) -> TableRef:
     return TableRef(component, table)
 
 
+def names(pattern: str, ref: TableRef) -> bool:
+    """Whether what somebody wrote names a table, by itself or with all of its component.
+
+    >>> orders = TableRef("waitlist", "orders")
+    >>> names("waitlist/*", orders), names("orders", orders)
+    (True, False)
+    """
+    return _ref(pattern) in (ref, TableRef(ref.component, "*"))
+
+
 def _named(ref: TableRef, patterns: tuple[str, ...]) -> bool:
-    return any(_ref(p) in (ref, TableRef(ref.component, "*")) for p in patterns)
+    return any(names(pattern, ref) for pattern in patterns)
