@@ -36,7 +36,7 @@ def test_it_says_what_started_and_stops_cleanly(number: int) -> None:
     process.send_signal(number)
     rest = process.stdout.read()
     process.stdout.close()
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     assert "is ready at http://127.0.0.1:" in first
     (line,) = (line for line in rest.splitlines() if "pyconvex env set" in line)
     assert re.fullmatch(
@@ -104,7 +104,7 @@ def test_events_are_followed_and_data_is_reset() -> None:
         finally:
             process.terminate()
             process.stdout.close()
-            process.wait(10)
+            process.wait(60)
         done = subprocess.run(
             [*_COMMAND, "reset", "--yes", "--url", local.url], timeout=30, check=False
         )

@@ -47,7 +47,7 @@ def test_a_long_poll_ends_when_the_event_comes(local: PostHogLocal) -> None:
     waiting.start()
     send(local, {"event": "early"})
     send(local, {"event": "late"})
-    waiting.join(10)
+    waiting.join(60)
     assert [one["event"] for one in found] == ["late"]
 
 

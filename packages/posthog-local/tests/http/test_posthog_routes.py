@@ -100,7 +100,7 @@ def test_refusals_are_plain_sentences(local: PostHogLocal, body: bytes, status: 
 
 def test_a_body_over_the_cap_is_refused_before_it_is_read(local: PostHogLocal) -> None:
     address = urlsplit(local.url)
-    connection = HTTPConnection(str(address.hostname), address.port, timeout=5)
+    connection = HTTPConnection(str(address.hostname), address.port, timeout=30)
     connection.putrequest("POST", "/e/")
     connection.putheader("content-length", str(3 * 1024 * 1024))
     connection.endheaders()
@@ -110,7 +110,7 @@ def test_a_body_over_the_cap_is_refused_before_it_is_read(local: PostHogLocal) -
 
 def test_chunked_bodies_are_capped_as_well(local: PostHogLocal) -> None:
     address = urlsplit(local.url)
-    connection = HTTPConnection(str(address.hostname), address.port, timeout=5)
+    connection = HTTPConnection(str(address.hostname), address.port, timeout=30)
     chunks = (b"x" * 65536 for _ in range(40))
     connection.request("POST", "/e/", chunks, encode_chunked=True,
                        headers={"transfer-encoding": "chunked"})  # fmt: skip
@@ -302,7 +302,7 @@ def test_a_hanging_request_is_let_go_with_its_fault(local: PostHogLocal) -> None
     while local.faults()[0]["hits"] == 0:
         pass
     local.clear_faults()
-    sender.join(10)
+    sender.join(60)
     assert isinstance(outcome[0], OSError)
     assert local.events() == []
 

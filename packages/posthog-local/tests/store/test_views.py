@@ -51,7 +51,7 @@ def test_events_are_taken_while_a_question_is_answered_and_it_sees_none_of_them(
         def slow(view: View) -> tuple[int, int]:
             first = view.events.last_seq()
             loop.call_soon_threadsafe(started.set)
-            assert go_on.wait(10)
+            assert go_on.wait(60)
             return first, view.events.last_seq()
 
         asked = asyncio.create_task(store.read(slow))

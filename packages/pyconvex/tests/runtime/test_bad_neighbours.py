@@ -257,14 +257,15 @@ def test_fresh_processes_remember_nothing(deployed: Deployed) -> None:
 def test_calls_that_wait_too_long_are_told(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pure_isolates, "PURE_WAIT_LIMIT_S", 0.1)
-
     async def scenario(d: Deployment) -> None:
         await d.deploy(lib=APP)
         spinning = asyncio.create_task(d.query("lib:spins"))
         await begun(d, "lib:spins")
-        with pytest.raises(HostError, match="limited to 1 concurrent queries") as caught:
-            await d.query("lib:quick", {"n": 1})
+        # For this one call: the others may wait for a fork on a busy machine.
+        with monkeypatch.context() as patched:
+            patched.setattr(pure_isolates, "PURE_WAIT_LIMIT_S", 0.1)
+            with pytest.raises(HostError, match="limited to 1 concurrent queries") as caught:
+                await d.query("lib:quick", {"n": 1})
         assert (caught.value.status, caught.value.code) == (429, "TooManyConcurrentRequests")
         message(await spinning)
         assert value(await d.query("lib:quick", {"n": 2})) == 2
@@ -339,11 +340,11 @@ def test_a_blocked_isolate_gets_nothing_new(
 def test_a_blocked_isolate_is_used_again_afterwards(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "STALL_S", 0.1)
+    monkeypatch.setattr(limits, "STALL_S", 0.5)
 
     async def scenario(d: Deployment) -> None:
         await d.deploy(lib=APP)
-        assert value(await d.action("lib:blocks", {"seconds": 1.0})) == "blocked"
+        assert value(await d.action("lib:blocks", {"seconds": 1.5})) == "blocked"
         assert value(await d.action("lib:waits", {"seconds": 0.01})) == "waited"
         assert sum(i.actions for i in d.pools[0].isolates) == 1
 

@@ -18,7 +18,7 @@ from pyconvex.storage.folder import log_path
 from pyconvex.storage.model import FIRST_DATA_TABLET
 
 MEGABYTE = 2**20
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 #: Holds snapshots of which the next begins before the one before has ended.
 READING = """
