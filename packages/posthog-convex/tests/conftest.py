@@ -86,6 +86,14 @@ async def capture(ctx: MutationCtx, options: Any) -> str:
 
 
 @mutation
+async def capture_with(ctx: MutationCtx, flags: Any) -> str:
+    from posthog_convex import FlagsAndPayloads
+
+    found = FlagsAndPayloads(**flags) if "payloads" in flags else flags
+    return await posthog.capture(ctx, "bought", flags=found, properties={"$feature/off": "mine"})
+
+
+@mutation
 async def capture_twice(ctx: MutationCtx) -> list[str]:
     return [await posthog.capture(ctx, "a"), await posthog.capture(ctx, "b")]
 

@@ -55,6 +55,11 @@ def test_keys_of_the_wrong_kind_are_refused_by_name(token: str, kind: str) -> No
     assert token.strip() not in said
 
 
+@pytest.mark.parametrize("token", ['"phc_abc"', "'phc_abc'", "phc_abc`"])
+def test_quotes_around_a_token_are_told(token: str) -> None:
+    assert token_problem(token) == "There are quotes around the project token; leave them out"
+
+
 @pytest.mark.parametrize("token", ["phc_a b", "phc_\u00e9", "phc_" + "x" * 61])
 def test_what_is_no_token_is_refused_without_showing_it(token: str) -> None:
     said = token_problem(token)
@@ -129,3 +134,25 @@ def test_a_wrong_kind_is_refused_without_asking() -> None:
     assert isinstance(found, Rejected)
     assert "phx_canary" not in found.reason
     assert host.asked == []
+
+
+EU, US = "https://eu.i.posthog.com", "https://us.i.posthog.com"
+
+
+@pytest.mark.parametrize(("named", "other"), [(EU, US), (US, EU)])
+def test_the_other_region_of_the_cloud_is_named_where_it_knows_the_token(
+    named: str, other: str
+) -> None:
+    host = Host(Answer(401), Answer(200))
+    found = verified(host, address=named)
+    assert [url for url, _ in host.asked] == [f"{named}/flags/?v=2", f"{other}/flags/?v=2"]
+    assert found == Rejected(
+        f"{named} knows no project with this token (401); {other} knows one, so set the host to "
+        "that"
+    )
+
+
+@pytest.mark.parametrize("answer", [Answer(401), Answer(503), "ConnectError: refused"])
+def test_where_neither_region_knows_it_the_first_one_speaks(answer: Answer | str) -> None:
+    found = verified(Host(Answer(401), answer), address=EU)
+    assert found == Rejected(f"{EU} knows no project with this token (401)")

@@ -22,6 +22,8 @@ from posthog_convex.endpoints import (
         ("https://us.posthog.com/", "https://us.i.posthog.com"),
         ("http://EU.posthog.com", "https://eu.i.posthog.com"),
         ("eu.posthog.com", "https://eu.i.posthog.com"),
+        ("https://us.i.posthog.com/project/123/settings", "https://us.i.posthog.com"),
+        ("https://eu.i.posthog.com/batch/", "https://eu.i.posthog.com"),
         ("https://posthog.example.com/ingest/", "https://posthog.example.com/ingest"),
         ("http://127.0.0.1:8010", "http://127.0.0.1:8010"),
         ("localhost:8010", "http://localhost:8010"),

@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from posthog_convex.component.settings import REQUESTS_A_LOOK, requests_a_month
+from posthog_convex.testing import ENV, posthog_test
+from pyconvex.testing import convex_test
+
 ROOT = Path(__file__).resolve().parents[3]
 FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -47,6 +51,33 @@ def test_the_readme(convex: Path) -> None:
     (convex / "convex_config.py").write_text(config)
     (convex / "account.py").write_text(account)
     run_test(test)
+
+
+def test_refreshing_flags_when_they_change() -> None:
+    (config,) = blocks("docs/posthog/flags.md")
+    page = (ROOT / "docs/posthog/flags.md").read_text()
+
+    async def ask() -> None:
+        env = {**ENV, "POSTHOG_PERSONAL_API_KEY": "phx_1", "POSTHOG_WEBHOOK_SECRET": "secret"}
+        async with convex_test({"convex_config.py": config}, env=env) as t, posthog_test(t):
+            for header, status in (("Bearer secret", 200), ("Bearer other", 401)):
+                answer = await t.fetch(
+                    "/posthog/refresh-flags", method="POST", headers={"Authorization": header}
+                )
+                assert answer.status == status
+                assert str(status) in page
+
+    asyncio.run(ask())
+
+
+def test_what_looking_for_flags_costs() -> None:
+    page = (ROOT / "docs/posthog/flags.md").read_text()
+    rows = re.findall(r"^\| (\d+) s.*? \| ([\d,]+) \| ([\d,]+) \|$", page, re.MULTILINE)
+    assert len(rows) == 3
+    for interval, looks, requests in rows:
+        billed = requests_a_month(float(interval))
+        assert f"{billed:,}" == requests
+        assert f"{billed // REQUESTS_A_LOOK:,}" == looks
 
 
 def test_beside_a_deployment(monkeypatch: pytest.MonkeyPatch) -> None:

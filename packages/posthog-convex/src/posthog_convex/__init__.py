@@ -24,10 +24,12 @@ if TYPE_CHECKING:
         Status,
     )
     from posthog_convex.component import posthog_component
+    from posthog_convex.events import EventError
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "EventError",
     "FlagDefinitionsFromConvex",
     "FlagResult",
     "FlagState",
@@ -43,6 +45,7 @@ __all__ = [
 ]
 
 _HOMES = {name: "posthog_convex.client" for name in __all__} | {
+    "EventError": "posthog_convex.events",
     "FlagDefinitionsFromConvex": "posthog_convex.beside",
     "posthog_component": "posthog_convex.component",
 }

@@ -13,17 +13,13 @@ ones, whatever happens to the deployment or to PostHog.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
-import urllib.error
-import urllib.request
-from collections.abc import Callable
-from http.client import HTTPException
-from typing import Any, TypeAlias, TypedDict
-from urllib.parse import urlsplit
+from typing import Any, TypedDict
 
 import msgspec
+
+from posthog_convex.deployments import CallFailed, Deployment, Post, post_within
 
 _LOG = logging.getLogger("posthog_convex.beside")
 #: As long as the SDK waits for definitions from PostHog itself.
@@ -41,10 +37,6 @@ class FlagDefinitions(TypedDict, total=False):
     group_type_mapping: dict[str, str]
     cohorts: dict[str, Any]
     property_matching_version: int
-
-
-#: Sends a body to an address with headers; returns the answer's body. Raises `OSError`.
-Post: TypeAlias = Callable[[str, bytes, dict[str, str]], bytes]
 
 
 class FlagDefinitionsFromConvex:
@@ -68,12 +60,8 @@ class FlagDefinitionsFromConvex:
         timeout_s: float = TIMEOUT_S,
         post: Post | None = None,
     ) -> None:
-        if urlsplit(url).scheme not in ("http", "https"):
-            raise ValueError(f"{url!r} is no address of a deployment: it begins with https://")
-        self._url = f"{url.strip().rstrip('/')}/api/function"
-        self._admin_key = admin_key.strip()
+        self._deployment = Deployment(url, admin_key, post or post_within(timeout_s))
         self._component = component
-        self._post = post or _post_within(timeout_s)
         self._lock = threading.Lock()
         #: The last good definitions; None before the first.
         self._known: FlagDefinitions | None = None
@@ -98,7 +86,7 @@ class FlagDefinitionsFromConvex:
         with self._lock:
             try:
                 found = self._read()
-            except _Trouble as trouble:
+            except CallFailed as trouble:
                 return self._kept(str(trouble))
             if found is not None:
                 self._known = found
@@ -112,17 +100,17 @@ class FlagDefinitionsFromConvex:
         """Nothing to let go of."""
 
     def _read(self) -> FlagDefinitions | None:
-        """What the deployment has. Raises `_Trouble`."""
+        """What the deployment has. Raises `CallFailed`."""
         stored = self._ask()
         if stored.data is None:
             return None
         try:
             found = msgspec.json.decode(stored.data, type=_Definitions)
         except msgspec.MsgspecError as error:
-            raise _Trouble(f"the component's definitions can't be read ({error})") from None
+            raise CallFailed(f"the component's definitions can't be read ({error})") from None
         blank = not found.flags and stored.etag is None
         if blank and self._known is not None and self._known["flags"]:
-            raise _Trouble(
+            raise CallFailed(
                 "the component has replaced its definitions by nothing, as it does when PostHog "
                 "answers 402 or 503; look at PostHog's billing and at the component's log"
             )
@@ -134,31 +122,13 @@ class FlagDefinitionsFromConvex:
         )
 
     def _ask(self) -> _Stored:
-        body = {
-            "path": "lib:getFlagDefinitions",
-            "args": {},
-            "format": "json",
-            "componentPath": self._component,
-        }
-        headers = {
-            "Authorization": f"Convex {self._admin_key}",
-            "Content-Type": "application/json",
-        }
+        found = self._deployment.call(self._component, "lib:getFlagDefinitions")
         try:
-            text = self._post(self._url, json.dumps(body).encode(), headers)
-        except (OSError, HTTPException) as error:
-            raise _Trouble(_unreachable(error)) from None
-        try:
-            answer = msgspec.json.decode(text, type=_Answer)
-        except msgspec.MsgspecError:
-            raise _Trouble("something else than a Convex deployment answered; check url") from None
-        if answer.status != "success" or answer.value is None:
-            reason = answer.error_message or "no value"
-            raise _Trouble(
-                f"component {self._component!r} gave no definitions ({reason}); check that it is "
-                "mounted under that name"
-            )
-        return answer.value
+            return msgspec.convert(found, _Stored)
+        except msgspec.ValidationError:
+            raise CallFailed(
+                f"component {self._component!r} gave no definitions; check that it is PostHog's"
+            ) from None
 
     def _kept(self, trouble: str) -> FlagDefinitions:
         self._note(trouble)
@@ -176,19 +146,9 @@ class FlagDefinitionsFromConvex:
             self._trouble = trouble
 
 
-class _Trouble(Exception):
-    """Why a look brought nothing."""
-
-
 class _Stored(msgspec.Struct):
     data: str | None = None
     etag: str | None = None
-
-
-class _Answer(msgspec.Struct, rename="camel"):
-    status: str
-    value: _Stored | None = None
-    error_message: str | None = None
 
 
 class _Definitions(msgspec.Struct):
@@ -196,20 +156,3 @@ class _Definitions(msgspec.Struct):
     group_types: dict[str, str] = msgspec.field(default_factory=dict, name="groupTypeMapping")
     cohorts: dict[str, Any] = {}
     matching_version: int = msgspec.field(default=1, name="propertyMatchingVersion")
-
-
-def _unreachable(error: Exception) -> str:
-    if isinstance(error, urllib.error.HTTPError):
-        advice = "check the admin key" if error.code in (401, 403) else "check url"
-        return f"the deployment answered with status {error.code}; {advice}"
-    return f"the deployment could not be reached ({error})"
-
-
-def _post_within(timeout_s: float) -> Post:
-    def post(url: str, body: bytes, headers: dict[str, str]) -> bytes:
-        request = urllib.request.Request(url, body, headers)  # noqa: S310 - the scheme is checked
-        with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
-            content: bytes = answer.read()
-            return content
-
-    return post

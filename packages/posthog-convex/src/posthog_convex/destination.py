@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from posthog_convex.endpoints import DECIDE, FLAGS, normalise_host
+from posthog_convex.endpoints import DECIDE, FLAGS, OTHER_REGION, normalise_host
 
 #: The variables of an app that say where it sends, and fill a form in.
 TOKEN_VARIABLE = "POSTHOG_PROJECT_TOKEN"  # noqa: S105  # the variable's name
@@ -101,6 +101,8 @@ def token_problem(token: str) -> str | None:
     for prefix, kind in _SECRET_KINDS.items():
         if text.startswith(prefix):
             return f"This is {kind}; use the project token, which begins with phc_"
+    if text[0] in "\"'`" or text[-1] in "\"'`":
+        return "There are quotes around the project token; leave them out"
     if not text.isascii() or not text.isprintable() or " " in text or len(text) > 64:
         return "This is no project token; project tokens begin with phc_ and have no spaces"
     return None
@@ -133,15 +135,26 @@ async def verify(destination: Destination, ask: Ask) -> Verification:
     ...     return Answer(401)
     >>> asyncio.run(verify(Destination("phc_1", "https://eu.i.posthog.com/"), no_such_token))
     Rejected(reason='https://eu.i.posthog.com knows no project with this token (401)')
+
+    Where one region of PostHog's cloud knows none, the other is asked, so that the reason says so.
     """
     problem = token_problem(destination.token) or host_problem(destination.host)
     if problem is not None:
         return Rejected(problem)
-    body = msgspec.json.encode({"api_key": destination.token.strip(), "distinct_id": _ASKED_FOR})
+    found = await _asked(destination.origin, destination.token, ask)
+    other = OTHER_REGION.get(destination.origin)
+    if not isinstance(found, Rejected) or other is None:
+        return found
+    if not isinstance(await _asked(other, destination.token, ask), Verified):
+        return found
+    return Rejected(f"{found.reason}; {other} knows one, so set the host to that")
+
+
+async def _asked(origin: str, token: str, ask: Ask) -> Verification:
+    body = msgspec.json.encode({"api_key": token.strip(), "distinct_id": _ASKED_FOR})
     found: Verification = NotNow("nobody was asked")
     for endpoint in (FLAGS, DECIDE):
-        answer = await ask(endpoint.url(destination.origin), body)
-        found = _read(destination.origin, answer)
+        found = _read(origin, await ask(endpoint.url(origin), body))
         if not isinstance(found, NotVerifiable):
             return found
     return found

@@ -56,12 +56,18 @@ LOGS = Endpoint("POST", "/i/v1/logs", "OTLP 1")
 
 DEFAULT_HOST = "https://us.i.posthog.com"
 
-#: Addresses of the web app that people copy, and where their events belong.
+EU_HOST = "https://eu.i.posthog.com"
+#: The other region of PostHog's cloud: a project is in one of them.
+OTHER_REGION = MappingProxyType({DEFAULT_HOST: EU_HOST, EU_HOST: DEFAULT_HOST})
+
+#: Addresses that people copy, of the web app and of pages in it, and where their events belong.
 _INGESTION_HOSTS = MappingProxyType(
     {
         "app.posthog.com": DEFAULT_HOST,
         "us.posthog.com": DEFAULT_HOST,
-        "eu.posthog.com": "https://eu.i.posthog.com",
+        "us.i.posthog.com": DEFAULT_HOST,
+        "eu.posthog.com": EU_HOST,
+        "eu.i.posthog.com": EU_HOST,
     }
 )
 
@@ -69,7 +75,7 @@ _INGESTION_HOSTS = MappingProxyType(
 def normalise_host(text: str | None) -> str:
     """The address to put paths behind, without a slash at the end.
 
-    >>> normalise_host(" https://eu.posthog.com/ ")
+    >>> normalise_host(" https://eu.posthog.com/project/7 ")
     'https://eu.i.posthog.com'
     >>> normalise_host(None)
     'https://us.i.posthog.com'

@@ -279,3 +279,21 @@ def test_without_a_value_the_default_stands_in_and_a_warning_says_why(deployed_h
             await app.query("shop:flag", {"key": "on"})
 
     deployed_here(scenario)
+
+
+def test_an_event_carries_flags_that_were_asked_for_before(deployed: Any) -> None:
+    async def scenario(app: Any) -> None:
+        for flags in (
+            {"variant": "a", "off": False, "undecided": None},
+            {"flags": {"variant": "a", "off": False}, "payloads": {"variant": 1}},
+        ):
+            await app.mutation("shop:capture_with", {"flags": flags}, user="ada")
+            properties = app.events()[-1]["properties"]
+            assert properties["$feature/variant"] == "a"
+            assert properties["$feature/off"] == "mine"
+            assert properties["$active_feature_flags"] == ["variant"]
+            assert "$feature/undecided" not in properties
+        told = await app.fails("mutation", "shop:capture", {"options": {"flags": ["variant"]}})
+        assert "flags must be what get_all_flags" in told
+
+    deployed(scenario)

@@ -36,7 +36,6 @@ async def call(t: ConvexTest, kind: str, method: str, *arguments: Any, **options
     [
         "get_feature_flag",
         "is_feature_enabled",
-        "get_feature_flag_payload",
         "get_feature_flag_result",
     ],
 )
@@ -59,10 +58,18 @@ def test_reading_one_flag_is_an_exposure(functions: Path, kind: str, method: str
     run(functions, scenario)
 
 
-@pytest.mark.parametrize("method", ["evaluate_flag", "evaluate_flag_payload"])
-def test_so_is_asking_posthog_for_one(functions: Path, method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("evaluate_flag", {}),
+        ("evaluate_flag_payload", {"send_feature_flag_events": True}),
+    ],
+)
+def test_so_is_asking_posthog_for_one(
+    functions: Path, method: str, options: dict[str, Any]
+) -> None:
     async def scenario(t: ConvexTest, posthog: PostHogTest) -> None:
-        await call(t, "action", method, "beta", distinct_id="ada")
+        await call(t, "action", method, "beta", distinct_id="ada", **options)
         (event,) = posthog.exposures
         assert event["properties"]["locally_evaluated"] is False
         assert event["properties"]["$feature_flag_response"] == "variant-a"
@@ -76,7 +83,9 @@ def test_so_is_asking_posthog_for_one(functions: Path, method: str) -> None:
         ("get_all_flags", [], {}),
         ("get_all_flags_and_payloads", [], {}),
         ("evaluate_all_flags", [], {}),
+        ("get_feature_flag_payload", ["beta"], {}),
         ("get_feature_flag_payload", ["beta"], {"match_value": "variant-a"}),
+        ("evaluate_flag_payload", ["beta"], {}),
         ("get_feature_flag", ["unknown"], {}),
         ("get_feature_flag", ["beta"], {"send_feature_flag_events": False}),
         ("evaluate_flag", ["beta"], {"send_feature_flag_events": False}),

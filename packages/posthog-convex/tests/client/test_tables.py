@@ -39,6 +39,7 @@ METHODS: dict[str, tuple[list[Any], tuple[str | None, str | None, str | None]]] 
     "identify": ([], (WRITES, None, None)),
     "set": ([{"plan": "pro"}], (WRITES, None, None)),
     "set_once": ([{"plan": "pro"}], (WRITES, None, None)),
+    "unset": ([["plan"]], (WRITES, None, None)),
     "alias": (["anon-1"], (WRITES, None, None)),
     "group_identify": (["company", "acme"], (WRITES, None, None)),
     "capture_exception": ([], (None, None, None)),
@@ -224,7 +225,7 @@ def test_all_that_works_in_actions_works_in_http_actions(
             if method == "get_feature_flag":
                 assert found == "a"
         assert [event["event"] for event in app.events()] == [
-            "bought", "$identify", "$set", "$set_once", "$create_alias", "$groupidentify",
+            "bought", "$identify", "$set", "$set_once", "$set", "$create_alias", "$groupidentify",
         ]  # fmt: skip
 
     deployed_here(scenario)

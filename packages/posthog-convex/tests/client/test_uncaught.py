@@ -209,3 +209,84 @@ def test_without_a_hook_errors_are_reported_as_before() -> None:
         assert {item.kind for r in t.run_records for item in r.report.items} == set()
 
     play(scenario, SHOP.replace(", before_send=before_send", ""))
+
+
+TAKING = SHOP.replace(
+    "posthog = PostHog(components.posthog, before_send=before_send)",
+    """
+def taking(event):
+    for name in ("$session_id", "convex_request_id", "$trace_id"):
+        event["properties"].pop(name, None)
+    if "person" in event["properties"]:
+        event["distinct_id"] = event["properties"].pop("person")
+    return event
+
+posthog = PostHog(components.posthog, before_send=taking)
+
+@mutation
+async def in_session(ctx: MutationCtx, by_hand: bool) -> None:
+    ctx.set_session_id("s1")
+    try:
+        raise ValueError("no")
+    except ValueError as error:
+        if by_hand:
+            await posthog.capture_exception(ctx, error)
+        raise
+
+@query
+async def somebodys(ctx: QueryCtx) -> None:
+    assert ctx.user_id == "ada"
+    try:
+        raise ValueError("no")
+    except ValueError as error:
+        await posthog.capture_exception(ctx, error, additional_properties={"person": "chosen"})
+""",
+)
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_what_it_takes_from_an_error_stays_out(by_hand: bool) -> None:
+    async def scenario(t: ConvexTest, posthog: PostHogTest) -> None:
+        await fails(t, "mutation", "shop:in_session", by_hand=by_hand)
+        (event,) = posthog.exceptions
+        assert "$session_id" not in event["properties"]
+        for name in ("convex_request_id", "$trace_id"):  # not shown of what is reported by hand
+            assert (name in event["properties"]) is by_hand
+        assert event["properties"]["convex_function"] == "shop:in_session"
+
+    play(scenario, TAKING)
+
+
+def test_the_person_that_it_names_for_an_error_counts() -> None:
+    async def scenario(t: ConvexTest, posthog: PostHogTest) -> None:
+        await t.with_identity(subject="ada").query("shop:somebodys")
+        (event,) = posthog.exceptions
+        assert event["distinct_id"] == "chosen"
+
+    play(scenario, TAKING)
+
+
+def test_what_it_returns_without_properties_is_an_event_all_the_same() -> None:
+    bare = "lambda event: {k: v for k, v in event.items() if k != 'properties'}"
+    shop = SHOP.replace("before_send=before_send", f"before_send={bare}")
+
+    async def scenario(t: ConvexTest, posthog: PostHogTest) -> None:
+        await fails(t, "mutation", "shop:by_hand")
+        (event,) = posthog.exceptions
+        assert "$exception_list" not in event["properties"]
+
+    play(scenario, shop)
+
+
+def test_super_properties_are_on_errors_too_and_before_the_hook() -> None:
+    wanted = "super_properties={'service': 'shop', 'order': 8}, before_send=before_send"
+    shop = SHOP.replace("before_send=before_send", wanted)
+
+    async def scenario(t: ConvexTest, posthog: PostHogTest) -> None:
+        await fails(t, "mutation", "shop:by_hand")
+        await fails(t, "mutation", "shop:in_mutation", kind="value", text="")
+        by_hand, uncaught = posthog.exceptions
+        assert by_hand["properties"]["service"] == uncaught["properties"]["service"] == "shop"
+        assert by_hand["properties"]["order"] == 8
+
+    play(scenario, shop)

@@ -48,7 +48,7 @@ async def some_looks(app: Any, local: Any, count: int) -> None:
         ({"status": 402}, "billing"),
         ({"status": 401}, "POSTHOG_PERSONAL_API_KEY"),
         ({"status": 429}, "POSTHOG_FLAGS_POLLING_INTERVAL_SECONDS"),
-        ({"status": 503, "body": "Required data not found in cache"}, "not found in cache"),
+        ({"status": 503, "body": "Required data no flags yet"}, "no flags yet"),
         ({"lose_response": True}, ""),
     ],
 )

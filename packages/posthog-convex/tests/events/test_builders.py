@@ -143,3 +143,31 @@ def test_shapes_are_those_of_the_official_sdk() -> None:
     sdk.client.group_identify("company", "c", {"a": 1}, distinct_id="$company_c")
     ours = events.group_identify("company", "c", stamp=STAMP, properties={"a": 1})
     assert shape(ours) == sdk.last()
+
+
+def test_identify_takes_properties_as_the_npm_component_does() -> None:
+    event = events.identify(
+        distinct_id="u",
+        stamp=STAMP,
+        properties={
+            "$set": {"plan": "pro"},
+            "$set_once": {"first": 1, "both": "theirs"},
+            "$anon_distinct_id": "anon",
+            "name": "Ada",
+        },
+        set_once={"both": "ours"},
+    )
+    assert event["$set"] == {"name": "Ada", "plan": "pro"}
+    assert event["$set_once"] == {"first": 1, "both": "ours"}
+    assert event["properties"]["$anon_distinct_id"] == "anon"
+
+
+def test_unset() -> None:
+    event = events.unset_properties(distinct_id="u", stamp=STAMP, names=("plan", "seats"))
+    assert (event["event"], event["distinct_id"]) == ("$set", "u")
+    assert event["properties"]["$unset"] == ["plan", "seats"]
+    alone = events.unset_properties(distinct_id="u", stamp=STAMP, names="plan")
+    assert alone["properties"]["$unset"] == ["plan"]
+    for names in ([], [""], {"plan": None, 3: None}, [7]):
+        with pytest.raises(events.EventError, match="names of person properties"):
+            events.unset_properties(distinct_id="u", stamp=STAMP, names=names)  # type: ignore[arg-type]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import deque
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,6 +54,44 @@ def test_values_become_json() -> None:
         "tags": ["a", {"b": None}],
     }
     assert type(made["seats"]) is int
+
+
+@dataclass
+class Point:
+    x: int
+    inner: Any = None
+
+
+class Order(msgspec.Struct):
+    total: Decimal
+
+
+class Model:
+    """As pydantic's models are read; the class itself is none."""
+
+    def model_dump(self) -> dict[str, Any]:
+        return {"day": date(2024, 6, 1)}
+
+
+def test_objects_with_fields_become_objects() -> None:
+    made = plain(
+        {"point": Point(1, Point(2)), "order": Order(Decimal("9.5")), "model": Model(),
+         "last": deque([1, 2], maxlen=2)},
+        "properties",
+    )  # fmt: skip
+    assert made == {
+        "point": {"x": 1, "inner": {"x": 2, "inner": None}},
+        "order": {"total": 9.5},
+        "model": {"day": "2024-06-01"},
+        "last": [1, 2],
+    }
+    for kind in (Point, Order, Model):
+        with pytest.raises(EventError, match="is of type"):
+            plain({"kind": kind}, "properties")
+    turning = Point(1)
+    turning.inner = turning
+    with pytest.raises(EventError, match="is it a cycle"):
+        plain({"point": turning}, "properties")
 
 
 cycle: dict[str, Any] = {}

@@ -14,6 +14,7 @@ import click
 #: Where each command lives: a module of this room, and the command's name in it. It is imported
 #: when it is used; what takes long to import is imported where it is called.
 _COMMANDS: dict[str, tuple[str, str]] = {
+    "flags": ("flags", "flags"),
     "receive": ("receive", "receive"),
     "sync": ("sync", "sync"),
 }

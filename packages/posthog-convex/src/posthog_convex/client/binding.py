@@ -16,7 +16,7 @@ from posthog_convex.client.arguments import BeforeSend, Ctx, Identify, unobserve
 from posthog_convex.client.hooks import Hooks
 from posthog_convex.component import EVENTS_QUEUE, reported
 from posthog_convex.component.reported import ReportedExposure, Seen
-from posthog_convex.events import Event, Exposure, FlagDetails, flag_called
+from posthog_convex.events import Event, Exposure, FlagDetails, Properties, flag_called
 from posthog_convex.exceptions import MASK_PATTERNS, FrameRules, VariableRules
 from pyconvex import ActionCtx, MutationCtx
 from pyconvex.functions import ComponentReference
@@ -54,6 +54,7 @@ class Binding:
         *,
         identify: Identify | None = None,
         before_send: BeforeSend | Sequence[BeforeSend] | None = None,
+        super_properties: Properties | None = None,
         send_feature_flag_events: bool = True,
         in_app_modules: Sequence[str] = (),
         capture_exception_code_variables: bool = False,
@@ -65,7 +66,7 @@ class Binding:
         #: What each function call that still runs has reported, so that a loop reports it once.
         self._exposed: WeakKeyDictionary[Ctx, set[str]] = WeakKeyDictionary()
         self._identify = identify
-        self._hooks = Hooks(before_send)
+        self._hooks = Hooks(before_send, super_properties)
         self._warned = Remembered(_MAX_WARNED)
         self._frame_rules = FrameRules(
             app_packages=(APP_PACKAGE,),

@@ -13,6 +13,8 @@ from typing import Any
 from posthog_convex import events
 from posthog_convex.client.arguments import Ctx, Groups, unobserved_now_ms
 from posthog_convex.client.binding import Binding
+from posthog_convex.client.hooks import removed
+from posthog_convex.client.results import FlagValues, values_of
 from posthog_convex.client.uncaught import mark_reported
 from posthog_convex.component import reported
 from posthog_convex.component.reported import ReportedException
@@ -33,13 +35,15 @@ class ErrorCalls(Binding):
         distinct_id: str | None = None,
         additional_properties: Properties | None = None,
         groups: Groups | None = None,
+        flags: FlagValues | None = None,
         disable_geoip: bool = True,
     ) -> str:
         """Report an error that was caught, by default the one that is being handled.
 
         It arrives although the mutation rolls back, once, for the attempt that counts; raised on
         and leaving the function it stays one event, with these properties. It may be nobody's: in a
-        query it is the caller's only if the query has looked who calls. Returns the event's uuid.
+        query it is the caller's only if the query has looked who calls. `flags` as in `capture`.
+        Returns the event's uuid.
 
             except StripeError as error:
                 await posthog.capture_exception(ctx, error, additional_properties={"order": order})
@@ -65,14 +69,20 @@ class ErrorCalls(Binding):
             groups=groups,
             disable_geoip=disable_geoip,
         )
-        made["properties"] = _data_of(described) | made["properties"]
-        kept = self._hooked(ctx, events.in_session(made, ctx.session_id))
-        item = ReportedException(
-            self._component.mount,
-            uuid,
-            None if kept is None else events.exception_text(kept),
-            for_caller,
-        )
+        carried = {} if flags is None else events.flag_properties(values_of(flags))
+        made["properties"] = _data_of(described) | carried | made["properties"]
+        shown = events.in_session(made, ctx.session_id)
+        names, nobodys = tuple(shown["properties"]), shown["distinct_id"]
+        kept = self._hooked(ctx, shown)
+        item = ReportedException(self._component.mount, uuid, None)
+        if kept is not None:
+            item = ReportedException(
+                self._component.mount,
+                uuid,
+                events.exception_text(kept),
+                for_caller and kept["distinct_id"] == nobodys,
+                removed=removed(names, kept),
+            )
         ctx.report(reported.EXCEPTION, reported.to_item(item), durable=True)
         mark_reported(found, self._component.mount, uuid)
         return uuid

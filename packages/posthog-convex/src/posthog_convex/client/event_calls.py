@@ -7,6 +7,7 @@ event is one event however often it is sent.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Unpack
 
 from posthog_convex import events
@@ -19,6 +20,7 @@ from posthog_convex.client.arguments import (
 )
 from posthog_convex.client.binding import writer
 from posthog_convex.client.local_flags import LocalFlagCalls
+from posthog_convex.client.results import FlagValues, values_of
 from posthog_convex.events import Exposure, Properties
 from pyconvex import ActionCtx, MutationCtx
 
@@ -38,14 +40,16 @@ class EventCalls(LocalFlagCalls):
         *,
         properties: Properties | None = None,
         groups: Groups | None = None,
+        flags: FlagValues | None = None,
         send_feature_flags: bool | SendFeatureFlags = False,
         **stamped: Unpack[Stamped],
     ) -> str:
         """Record that something happened.
 
-        Without any distinct id the event belongs to nobody and makes no person profile.
-        `send_feature_flags` lets it carry the person's flags, as `$feature/<key>` and
-        `$active_feature_flags`, as they are evaluated here and now: the mutation then reads flags.
+        Without any distinct id the event belongs to nobody and makes no person profile. `flags`,
+        what a call for many flags has answered, go with it as `$feature/<key>` and
+        `$active_feature_flags`. `send_feature_flags` does the same with the person's flags as they
+        are evaluated here and now: the mutation then reads flags.
 
             await posthog.capture(ctx, "plan_changed", properties={"plan": plan})
         """
@@ -59,11 +63,13 @@ class EventCalls(LocalFlagCalls):
             groups=groups,
             disable_geoip=stamped.get("disable_geoip", True),
         )
-        if send_feature_flags and person is not None:
+        if flags is not None:
+            made["properties"] = events.flag_properties(values_of(flags)) | made["properties"]
+        elif send_feature_flags and person is not None:
             wanted = SendFeatureFlags() if send_feature_flags is True else send_feature_flags
-            flags = await self._flag_properties(allowed, person, groups, wanted)
+            found = await self._flag_properties(allowed, person, groups, wanted)
             # What the caller says about a flag counts.
-            made["properties"] = flags | made["properties"]
+            made["properties"] = found | made["properties"]
         if stamped.get("uuid") is None and (exposure := Exposure.of_event(made)) is not None:
             # The same event as the one that the flag's read reports.
             made["uuid"] = exposure.uuid(made["timestamp"])
@@ -125,6 +131,25 @@ class EventCalls(LocalFlagCalls):
             distinct_id=await self._person(ctx, stamped.get("distinct_id")),
             stamp=stamp_of(stamped),
             properties=properties,
+            disable_geoip=stamped.get("disable_geoip", True),
+        )
+        return await self._record(allowed, made)
+
+    async def unset(
+        self,
+        ctx: MutationCtx | ActionCtx,
+        names: Sequence[str],
+        **stamped: Unpack[Stamped],
+    ) -> str:
+        """Take person properties away, by name. As `set` else.
+
+        await posthog.unset(ctx, ["trial_ends_at"])
+        """
+        allowed = writer(ctx, "unset")
+        made = events.unset_properties(
+            distinct_id=await self._person(ctx, stamped.get("distinct_id")),
+            names=names,
+            stamp=stamp_of(stamped),
             disable_geoip=stamped.get("disable_geoip", True),
         )
         return await self._record(allowed, made)

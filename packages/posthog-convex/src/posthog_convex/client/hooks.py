@@ -6,11 +6,11 @@ returns what is no event, costs the event and a warning, never more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from posthog_convex import events
 from posthog_convex.client.arguments import BeforeSend
-from posthog_convex.events import Event
+from posthog_convex.events import Event, Properties
 
 
 class Hooks:
@@ -20,11 +20,17 @@ class Hooks:
     True
     """
 
-    def __init__(self, before_send: BeforeSend | Sequence[BeforeSend] | None) -> None:
+    def __init__(
+        self,
+        before_send: BeforeSend | Sequence[BeforeSend] | None,
+        super_properties: Properties | None = None,
+    ) -> None:
         if before_send is None:
             self._hooks: tuple[BeforeSend, ...] = ()
         else:
             self._hooks = (before_send,) if callable(before_send) else tuple(before_send)
+        if super_properties:
+            self._hooks = (_adding(super_properties), *self._hooks)
 
     def __bool__(self) -> bool:
         return bool(self._hooks)
@@ -49,4 +55,22 @@ class Hooks:
             for name in ("uuid", "event", "distinct_id", "timestamp"):
                 if not isinstance(event.get(name), str) or not event[name].strip():
                     raise events.EventError(f"what before_send returned has no {name}")
+            if not isinstance(event.setdefault("properties", {}), dict):
+                raise events.EventError("what before_send returned has properties that are no dict")
         return event
+
+
+def _adding(super_properties: Properties) -> BeforeSend:
+    """The hook that stands before the app's own. Raises `EventError`."""
+    added = events.plain(super_properties, "super_properties")
+
+    def add(event: Event) -> Event:
+        return event | {"properties": event["properties"] | added}
+
+    return add
+
+
+def removed(shown: Iterable[str], kept: Event) -> tuple[str, ...]:
+    """Which of the properties that hooks were shown they took away."""
+    left = kept.get("properties")
+    return tuple(name for name in shown if not isinstance(left, dict) or name not in left)

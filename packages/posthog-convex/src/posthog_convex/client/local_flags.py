@@ -30,7 +30,7 @@ class LocalFlagCalls(Binding):
 
     Reading one flag is an exposure (`$feature_flag_called`), which experiments count: it is sent
     once for each person, flag and value, from queries too, unless `send_feature_flag_events` is
-    False for the client or the call. Reading many flags at once is none.
+    False for the client or the call. Reading many flags at once, or a payload, is none.
     """
 
     @overload
@@ -83,9 +83,11 @@ class LocalFlagCalls(Binding):
 
         `default` stands in when there is no value, so another `default` than None tells the two
         apart. With `match_value`, a value that is already known, nothing is evaluated and nobody
-        need be known: the answer is the payload of that value.
+        need be known: the answer is the payload of that value. As in PostHog's SDKs a payload is no
+        exposure, unless `send_feature_flag_events` is True.
         """
         if match_value is None:
+            about["send_feature_flag_events"] = bool(about.get("send_feature_flag_events"))
             found = await self._evaluate(ctx, "get_feature_flag_payload", key, about)
         else:
             arguments = {"key": key, "value": match_value}

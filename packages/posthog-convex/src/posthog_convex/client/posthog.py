@@ -18,7 +18,8 @@ class PostHog(EventCalls, ErrorCalls, RemoteCalls):
 
     The person is, in this order: what `identify(ctx)` returns, the `distinct_id` of the call,
     `ctx.user_id`. `before_send`, one hook or a list, sees each event before it is recorded and may
-    change or drop it; a hook that raises drops the event with a warning.
+    change or drop it; a hook that raises drops the event with a warning. `super_properties` go on
+    each event before that, over those of the same name that it has.
 
     `send_feature_flag_events` False ends the exposures that reading a flag reports. The others are
     about reported errors: `in_app_modules` names packages whose frames count as the app's own;

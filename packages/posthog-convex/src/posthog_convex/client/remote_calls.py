@@ -96,9 +96,11 @@ class RemoteCalls(Binding):
     ) -> Any:
         """The decoded payload of the flag's value for a person; None when that value has none.
 
-        `default` stands in when there is no value, as with `evaluate_flag`.
+        `default` stands in when there is no value, as with `evaluate_flag`. It is no exposure,
+        unless `send_feature_flag_events` is True.
         """
         call = "evaluate_flag_payload"
+        about["send_feature_flag_events"] = bool(about.get("send_feature_flag_events"))
         found = await self._ask_for_one(
             ctx, call, key, about, timeout_s=timeout_s, disable_geoip=disable_geoip
         )

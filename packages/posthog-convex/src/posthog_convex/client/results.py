@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import msgspec
+
+from posthog_convex.events import EventError
 
 
 class FlagState(StrEnum):
@@ -90,6 +92,26 @@ class FlagsAndPayloads(msgspec.Struct, frozen=True):
     payloads: dict[str, Any]
     #: Why there are none, when PostHog could not be asked.
     error: str | None = None
+
+
+#: What calls for many flags answer: all of it, or values by key.
+FlagValues: TypeAlias = FlagsAndPayloads | Mapping[str, Any]
+
+
+def values_of(flags: FlagValues) -> dict[str, bool | str]:
+    """The values that there are. Raises `EventError` for what no such call has answered.
+
+    >>> values_of({"beta": "a", "off": False, "undecided": None})
+    {'beta': 'a', 'off': False}
+    """
+    if isinstance(flags, FlagsAndPayloads):
+        return flags.flags
+    if not isinstance(flags, Mapping):
+        raise EventError(
+            "flags must be what get_all_flags, get_all_flags_and_payloads or evaluate_all_flags "
+            f"answered, not {type(flags).__name__}"
+        )
+    return {key: value for key, value in flags.items() if isinstance(value, (bool, str))}
 
 
 def explanation(state: str, key: str | None, detail: str) -> str:

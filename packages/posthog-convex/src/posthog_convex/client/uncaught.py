@@ -15,7 +15,7 @@ from types import ModuleType
 
 from posthog_convex import events
 from posthog_convex.client.binding import Binding, hooks_of
-from posthog_convex.client.hooks import Hooks
+from posthog_convex.client.hooks import Hooks, removed
 from posthog_convex.component import errors, reported
 from posthog_convex.component.reported import ReportedException
 from posthog_convex.events import Event
@@ -55,13 +55,16 @@ class UncaughtHook:
     def _tell(
         self, scope: CallScope, mount: str, hooks: list[Hooks], described: ExceptionReport
     ) -> None:
-        event: Event | None = errors.uncaught(described, _run_of(scope))
+        made = errors.uncaught(described, _run_of(scope))
+        shown = tuple(made["properties"])
+        event: Event | None = made
         for each in hooks:
             event = None if event is None else each.leave(event, _warn)
         text = None if event is None else events.exception_text(event)
+        gone = () if event is None else removed(shown, event)
         for left in (text, None):
             # One that finds no room is dropped: a hook may have masked what it must not tell.
-            item = ReportedException(mount, described.id, left, uncaught=True)
+            item = ReportedException(mount, described.id, left, uncaught=True, removed=gone)
             if scope.report(reported.EXCEPTION, reported.to_item(item), durable=True, component=""):
                 return
 

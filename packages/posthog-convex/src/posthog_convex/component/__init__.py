@@ -17,6 +17,7 @@ posthog_component = define_component(
         "POSTHOG_PERSONAL_API_KEY": v.optional(v.string()),
         "POSTHOG_FLAGS_POLLING_INTERVAL_SECONDS": v.optional(v.string()),
         "POSTHOG_DISABLE_LOCAL_EVALUATION": v.optional(v.string()),
+        "POSTHOG_WEBHOOK_SECRET": v.optional(v.string()),
         "POSTHOG_DISABLE_EXCEPTION_AUTOCAPTURE": v.optional(v.string()),
         "POSTHOG_EXCEPTION_AUTOCAPTURE_PER_MINUTE": v.optional(v.string()),
         "POSTHOG_AI_PRIVACY_MODE": v.optional(v.string()),

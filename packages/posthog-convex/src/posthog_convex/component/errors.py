@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from posthog_convex import events
+from posthog_convex.component.reported import ReportedException
 from posthog_convex.events import Event, Stamp
 from posthog_convex.exceptions import About, Description, Entry
 from posthog_convex.exceptions.frames import filename_of
@@ -29,13 +30,15 @@ def uncaught(error: ExceptionReport, run: RunRecord) -> Event:
     )
 
 
-def reported(event: Event, run: RunRecord, *, for_caller: bool) -> Event:
+def reported(event: Event, run: RunRecord, told: ReportedException) -> Event:
     """An event that a function made of an error, with what only the host knows of its run."""
-    if for_caller and run.report.user_id is not None:
+    if told.for_caller and run.report.user_id is not None:
         properties = {**event["properties"]}
         properties.pop("$process_person_profile", None)
         event = event | {"distinct_id": run.report.user_id, "properties": properties}
-    return about_run(event, run)
+    made = about_run(event, run)
+    kept = {name: each for name, each in made["properties"].items() if name not in told.removed}
+    return made | {"properties": kept}
 
 
 def about_run(event: Event, run: RunRecord, data: bytes | None = None) -> Event:

@@ -85,7 +85,7 @@ class FlagLane(TimerLane):
         if found.kind != stored.failing:
             await ctx.run_mutation("poll:failed", self._failure(ctx, found))
         if found.outcome is Outcome.UNREACHABLE:
-            return max(self._outage(ctx, found.reason, interval_s), found.retry_after_s)
+            return max(self._outage(ctx, found.trouble, interval_s), found.retry_after_s)
         self._say(ctx, "error", f"{found.reason}; {_KEPT}")
         return max(interval_s * ctx.jitter(), found.retry_after_s)
 
@@ -104,10 +104,10 @@ class FlagLane(TimerLane):
             "confirmedAt": self._confirmed_ms,
         }
 
-    def _outage(self, ctx: LaneContext, reason: str, interval_s: float) -> float:
+    def _outage(self, ctx: LaneContext, trouble: str, interval_s: float) -> float:
         """Soon again at first, since a server may just be starting; then at the usual interval."""
         self._outages += 1
-        self._say(ctx, "warn", f"PostHog could not be reached for flags ({reason}); {_KEPT}")
+        self._say(ctx, "warn", f"{trouble}; {_KEPT}")
         return float(min(interval_s, 2.0 ** min(self._outages - 1, 10))) * ctx.jitter()
 
     def _interval_s(self, ctx: LaneContext) -> float:

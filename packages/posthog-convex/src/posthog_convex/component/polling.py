@@ -17,6 +17,11 @@ from posthog_convex.endpoints import FLAG_DEFINITIONS, normalise_host
 from pyconvex.delivery import Request, Response, Unreachable, retry_after_s
 from pyconvex.values import Value
 
+#: How PostHog begins to say that it has no definitions at hand; so it does for a project without
+#: flags.
+_NOT_READY = b"required data not found in cache"
+_NOT_READY_KIND = "not ready"
+
 
 class Outcome(StrEnum):
     """How a look went."""
@@ -41,6 +46,15 @@ class Look(msgspec.Struct, frozen=True):
     kind: str = ""
     #: How long PostHog asks not to be asked.
     retry_after_s: float = 0.0
+
+    @property
+    def trouble(self) -> str:
+        """What went wrong, for a log and for whoever asked."""
+        if self.kind == _NOT_READY_KIND:
+            return f"PostHog has no flag definitions to give ({self.reason})"
+        if self.outcome is Outcome.UNREACHABLE:
+            return f"PostHog could not be reached for flags ({self.reason})"
+        return self.reason
 
 
 class Outside(Protocol):
@@ -76,6 +90,9 @@ async def look(outside: Outside, etag: str | None, user_agent: str) -> Look:
             return Look(Outcome.UPDATED if changed else Outcome.UNCHANGED)
         case 304:
             return Look(Outcome.UNCHANGED)
+        case 503 if _NOT_READY in response.body.lower():
+            reason = "503: PostHog is preparing them, or the project has no flags yet"
+            return Look(Outcome.UNREACHABLE, reason, _NOT_READY_KIND, pause_s)
         case status if status >= 500:
             reason = f"{status} {response.excerpt()}".strip()
             return Look(Outcome.UNREACHABLE, reason, kind, pause_s)

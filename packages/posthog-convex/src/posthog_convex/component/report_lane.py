@@ -111,7 +111,7 @@ def error_events(entry: RunEntry, env: Mapping[str, str]) -> Iterator[Event]:
     told = exception_of(entry.value)
     if told is not None and told.event is not None:
         event = json.loads(told.event)
-        yield errors.reported(event, entry.run, for_caller=told.for_caller)
+        yield errors.reported(event, entry.run, told)
 
 
 def _is_uncaught(entry: RunEntry) -> bool:

@@ -32,6 +32,8 @@ class ReportedException(msgspec.Struct, frozen=True):
     for_caller: bool = False
     #: Whether it left its function uncaught, and is told here as the app's hooks leave it.
     uncaught: bool = False
+    #: Properties that the app's hooks saw and took away, so that the lane does not put them back.
+    removed: tuple[str, ...] = ()
 
 
 class Seen(msgspec.Struct, frozen=True, omit_defaults=True):

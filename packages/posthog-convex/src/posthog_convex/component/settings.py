@@ -9,9 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+#: Opens the component's HTTP route, by which a webhook of PostHog has definitions looked for.
+WEBHOOK_SECRET = "POSTHOG_WEBHOOK_SECRET"  # noqa: S105  # the variable's name
+
 DEFAULT_POLL_INTERVAL_S = 60.0
 #: Every poll is billed as ten requests: nobody means less than this.
 LEAST_POLL_INTERVAL_S = 1.0
+REQUESTS_A_LOOK = 10
+_MONTH_S = 30 * 24 * 3600
 
 #: As many of one kind as PostHog's Python SDK lets through once its burst is used up.
 DEFAULT_ERRORS_PER_MINUTE = 60.0
@@ -20,14 +25,23 @@ UNLIMITED = "unlimited"
 _YES = frozenset({"1", "true", "yes", "on"})
 
 
+def is_yes(env: Mapping[str, str], name: str) -> bool:
+    """Whether a variable that is a switch is on.
+
+    >>> is_yes({"A": "True"}, "A"), is_yes({"A": "0"}, "A"), is_yes({}, "A")
+    (True, False, False)
+    """
+    return env.get(name, "").strip().lower() in _YES
+
+
 def is_disabled(env: Mapping[str, str]) -> bool:
     """Whether flag definitions are not to be fetched, key or not."""
-    return env.get("POSTHOG_DISABLE_LOCAL_EVALUATION", "").strip().lower() in _YES
+    return is_yes(env, "POSTHOG_DISABLE_LOCAL_EVALUATION")
 
 
 def captures_uncaught(env: Mapping[str, str]) -> bool:
     """Whether errors that leave their functions are sent to PostHog."""
-    return env.get("POSTHOG_DISABLE_EXCEPTION_AUTOCAPTURE", "").strip().lower() not in _YES
+    return not is_yes(env, "POSTHOG_DISABLE_EXCEPTION_AUTOCAPTURE")
 
 
 def errors_per_minute(env: Mapping[str, str]) -> tuple[float | None, str | None]:
@@ -71,6 +85,15 @@ def misplaced_key(env: Mapping[str, str]) -> str | None:
             "the secret as POSTHOG_PERSONAL_API_KEY"
         )
     return None
+
+
+def requests_a_month(interval_s: float) -> int:
+    """As how many flag requests PostHog bills the looks of thirty days, at most.
+
+    >>> requests_a_month(60.0)
+    432000
+    """
+    return round(_MONTH_S / interval_s) * REQUESTS_A_LOOK
 
 
 def poll_interval_s(env: Mapping[str, str]) -> tuple[float, str | None]:

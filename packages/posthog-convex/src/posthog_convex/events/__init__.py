@@ -18,6 +18,7 @@ from posthog_convex.events.builders import (
     in_session,
     set_once,
     set_properties,
+    unset_properties,
 )
 from posthog_convex.events.exposures import FLAG_CALLED, Exposure, FlagDetails, flag_called
 from posthog_convex.events.fitting import exception_text, exposure_text
@@ -52,4 +53,5 @@ __all__ = [
     "set_once",
     "set_properties",
     "to_json",
+    "unset_properties",
 ]

@@ -22,6 +22,9 @@ LIBRARY_VERSION = "0.1.0"
 
 EXCEPTION = "$exception"
 
+#: What `identify` of the npm component takes within its properties.
+_WITHIN = frozenset({"$set", "$set_once", "$anon_distinct_id"})
+
 #: An event in PostHog's own form; `before_send` hooks see and may change it.
 Event = dict[str, Any]
 
@@ -72,8 +75,12 @@ def identify(
     anon_distinct_id: str | None = None,
     disable_geoip: bool = True,
 ) -> Event:
-    """Who this person is; events of `anon_distinct_id` become theirs."""
+    """Who this person is; events of `anon_distinct_id` become theirs.
+
+    `properties` may also hold `$set`, `$set_once` and `$anon_distinct_id`, as in `@posthog/convex`.
+    """
     made: dict[str, Any] = {}
+    properties, set_once, anon_distinct_id = _as_npm(properties, set_once, anon_distinct_id)
     anonymous = text_id(anon_distinct_id)
     if anonymous is not None:
         made["$anon_distinct_id"] = anonymous
@@ -83,6 +90,20 @@ def identify(
     if set_once:
         event["$set_once"] = plain(set_once, "set_once")
     return event
+
+
+def _as_npm(
+    properties: Properties | None, set_once: Properties | None, anonymous: str | None
+) -> tuple[Properties | None, Properties | None, str | None]:
+    """The three, with those that `properties` itself holds."""
+    if not isinstance(properties, Mapping) or not properties.keys() & _WITHIN:
+        return properties, set_once, anonymous
+    rest = {name: value for name, value in properties.items() if name not in _WITHIN}
+    return (
+        {**rest, **(properties.get("$set") or {})},
+        {**(properties.get("$set_once") or {}), **(set_once or {})},
+        properties.get("$anon_distinct_id") if anonymous is None else anonymous,
+    )
 
 
 def set_properties(
@@ -107,6 +128,22 @@ def set_once(
     """Person properties that count only where there is nothing yet."""
     event = _event("$set_once", _needed(distinct_id, "set_once"), stamp, {}, disable_geoip)
     return event | {"$set_once": plain(properties, "properties")}
+
+
+def unset_properties(
+    *,
+    distinct_id: str | None,
+    stamp: Stamp,
+    names: Sequence[str],
+    disable_geoip: bool = True,
+) -> Event:
+    """Person properties that are taken away. Raises `EventError` for what are no names."""
+    if isinstance(names, str):
+        names = [names]
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise EventError(f"unset needs names of person properties, not {names!r}")
+    made: dict[str, Any] = {"$unset": list(names)}
+    return _event("$set", _needed(distinct_id, "unset"), stamp, made, disable_geoip)
 
 
 def alias(

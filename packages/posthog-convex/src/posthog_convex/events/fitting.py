@@ -46,7 +46,9 @@ Entries = list[dict[str, Any]]
 
 def _with_list(event: Event, step: Callable[[Entries], Entries]) -> Event:
     properties = event["properties"]
-    shorter = step(properties.get("$exception_list") or [])
+    if "$exception_list" not in properties:
+        return event  # a hook took it
+    shorter = step(properties["$exception_list"] or [])
     return event | {"properties": properties | {"$exception_list": shorter}}
 
 

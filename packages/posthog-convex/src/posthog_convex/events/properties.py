@@ -7,12 +7,16 @@ knows events. One invariant: what comes out is plain JSON data that nothing else
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
 from typing import Any
 from uuid import UUID
+
+import msgspec
 
 #: Property values as a caller writes them.
 Properties = Mapping[str, Any]
@@ -30,9 +34,9 @@ class EventError(ValueError):
 def plain(properties: Properties | None, what: str) -> dict[str, Any]:
     """A copy as JSON data; `what` names the argument in errors.
 
-    Dates become ISO text, UUIDs and enums their text or value, sets and tuples lists, whole floats
-    integers, as JavaScript writes them. Raises `EventError` for bytes, NaN, keys that are no text
-    and everything else.
+    Dates become ISO text, UUIDs and enums their text or value, sets and tuples lists, documents,
+    dataclasses and pydantic's models dicts, whole floats integers, as JavaScript writes them.
+    Raises `EventError` for bytes, NaN, keys that are no text and everything else.
 
     >>> from datetime import date
     >>> plain({"since": date(2024, 6, 1), "seats": 3.0}, "properties")
@@ -62,8 +66,10 @@ def _value(value: Any, path: str, depth: int) -> Any:
         raise EventError(f"{path} is nested deeper than {_MAX_DEPTH} levels: is it a cycle?")
     if isinstance(value, Mapping):
         return _object(value, path, depth + 1)
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if isinstance(value, (list, tuple, set, frozenset, deque)):
         return [_value(each, f"{path}[{i}]", depth + 1) for i, each in enumerate(value)]
+    if (named := _fields(value)) is not None:
+        return _object(named, path, depth + 1)
     raise EventError(
         f"{path} is of type {type(value).__name__}, which PostHog can't store: pass text, a "
         "number, true, false, null, a date, a list or a dict of these"
@@ -80,6 +86,19 @@ def _object(value: Mapping[Any, Any], path: str, depth: int) -> dict[str, Any]:
             each = _value(each, f"{path}[{key!r}]", depth)
         made[key if type(key) is str else str.__str__(key)] = each
     return made
+
+
+def _fields(value: Any) -> Mapping[Any, Any] | None:
+    """What is in an object with fields: a dataclass, a msgspec Struct, a model of pydantic."""
+    if isinstance(value, type):
+        return None
+    if is_dataclass(value):
+        return {each.name: getattr(value, each.name) for each in fields(value)}
+    if isinstance(value, msgspec.Struct):
+        return msgspec.structs.asdict(value)
+    dump = getattr(value, "model_dump", None)
+    found = dump() if callable(dump) else None
+    return found if isinstance(found, Mapping) else None
 
 
 def _number(value: float, path: str) -> float | int:

@@ -6,6 +6,7 @@ person, and only when `doctor` was allowed to send.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,30 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from posthog_convex.component.settings import is_disabled, misplaced_key, poll_interval_s
+import httpx2
+
+from posthog_convex.component.settings import (
+    REQUESTS_A_LOOK,
+    is_disabled,
+    misplaced_key,
+    poll_interval_s,
+    requests_a_month,
+)
+from posthog_convex.destination import (
+    HOST_VARIABLE,
+    TOKEN_VARIABLE,
+    Answer,
+    Destination,
+    NotNow,
+    NotVerifiable,
+    Rejected,
+    Verified,
+    host_problem,
+    token_problem,
+    verify,
+)
+from posthog_convex.events.batch import USER_AGENT
+from posthog_convex.project.effective import settings
 from pyconvex.cli.findings import Finding, Inspected, Level
 
 #: What the lanes of our component begin with, under whatever name an app mounts it.
@@ -23,6 +47,8 @@ TEST_EVENT = "pyconvex_doctor_test"
 #: A lane collects rows for a moment before it sends.
 PATIENCE_S = 20.0
 _LOOK_EVERY_S = 0.25
+#: For PostHog to say whether it knows the token.
+ASK_TIMEOUT_S = 10.0
 
 
 def check(inspected: Inspected) -> Iterator[Finding]:
@@ -34,31 +60,52 @@ def check(inspected: Inspected) -> Iterator[Finding]:
 
 def _check(inspected: Inspected, component: Mapping[str, Any]) -> Iterator[Finding]:
     path, env = component["path"], inspected.seen_by(component)
+    yield from settings(inspected, component)
     wrong = misplaced_key(env)
     if wrong is not None:
         yield Finding(Level.PROBLEM, path, wrong)
         return
-    yield from _token(path, env)
+    yield from _project(inspected, path, env)
     yield from _flags(inspected, path, env)
-    if env.get("POSTHOG_PROJECT_TOKEN", "").strip():
+    if env.get(TOKEN_VARIABLE, "").strip():
         yield _event(inspected, path)
 
 
-def _token(path: str, env: Mapping[str, str]) -> Iterator[Finding]:
-    token = env.get("POSTHOG_PROJECT_TOKEN", "").strip()
-    if not token:
+def _project(inspected: Inspected, path: str, env: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether there is such a project: PostHog takes events for tokens of nobody, too."""
+    destination = Destination(env.get(TOKEN_VARIABLE, "").strip(), env.get(HOST_VARIABLE))
+    if not destination.token:
         text = "POSTHOG_PROJECT_TOKEN is not set: events wait until it is"
         yield Finding(Level.PROBLEM, path, text)
-    elif not token.startswith("phc_"):
-        text = "POSTHOG_PROJECT_TOKEN does not begin with phc_, as project tokens do"
-        yield Finding(Level.WARNING, path, text)
-    host = env.get("POSTHOG_HOST", "").strip()
-    if host and not host.startswith(("http://", "https://")):
-        text = f"POSTHOG_HOST is {host!r}: write it with https://, as in https://eu.i.posthog.com"
+        return
+    if (problem := token_problem(destination.token)) is not None:
+        yield Finding(Level.PROBLEM, path, f"POSTHOG_PROJECT_TOKEN: {problem}")
+        return
+    if host_problem(destination.origin) is not None:
+        text = "POSTHOG_HOST is no address: write it as in https://eu.i.posthog.com"
         yield Finding(Level.PROBLEM, path, text)
-    else:
-        origin = "from POSTHOG_HOST" if host else "POSTHOG_HOST is not set"
-        yield Finding(Level.INFO, path, f"events go to {host or 'the US cloud'} ({origin})")
+        return
+    if not inspected.may_send:
+        return
+    match asyncio.run(verify(destination, _ask)):
+        case Verified():
+            text = f"{destination.origin} has a project with this token"
+            yield Finding(Level.OK, path, text)
+        case Rejected(reason):
+            text = f"{reason}: check POSTHOG_PROJECT_TOKEN and POSTHOG_HOST"
+            yield Finding(Level.PROBLEM, path, text)
+        case NotVerifiable(reason) | NotNow(reason):
+            yield Finding(Level.WARNING, path, f"the token could not be checked: {reason}")
+
+
+async def _ask(url: str, body: bytes, /) -> Answer | str:
+    headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
+    async with httpx2.AsyncClient(timeout=ASK_TIMEOUT_S) as client:
+        try:
+            answer = await client.post(url, content=body, headers=headers)
+        except (httpx2.HTTPError, OSError) as error:
+            return f"{type(error).__name__}: {error}"
+        return Answer(answer.status_code, {k.lower(): v for k, v in answer.headers.items()})
 
 
 def _flags(inspected: Inspected, path: str, env: Mapping[str, str]) -> Iterator[Finding]:
@@ -74,11 +121,19 @@ def _flags(inspected: Inspected, path: str, env: Mapping[str, str]) -> Iterator[
         yield Finding(Level.INFO, path, text)
         return
     status = inspected.call("poll:status", {}, path)
-    text = f"{status['flags']:.0f} flags, {status['poll']}, refreshed every {interval_s:g} s"
+    text = f"{status['flags']:.0f} flags, {status['poll']}; {_cost(interval_s)}"
     if status["error"]:
         yield Finding(Level.PROBLEM, path, f"{text}; last error: {status['error']}")
     else:
         yield Finding(Level.OK, path, text)
+
+
+def _cost(interval_s: float) -> str:
+    looks = requests_a_month(interval_s) // REQUESTS_A_LOOK
+    return (
+        f"looks for newer ones every {interval_s:g} s: {looks:,} times a month, which PostHog "
+        f"bills as {requests_a_month(interval_s):,} flag requests at most"
+    )
 
 
 def _event(inspected: Inspected, path: str) -> Finding:

@@ -11,15 +11,10 @@ _CONFIG: Final = '''\
 """The app: the variables that it needs and the components that it uses."""
 
 from posthog_convex import posthog_component
-from pyconvex import define_app, v
+from pyconvex import define_app
 
-app = define_app(
-    env={
-        "POSTHOG_PROJECT_TOKEN": v.string(),
-        "POSTHOG_HOST": v.optional(v.string()),
-        "POSTHOG_PERSONAL_API_KEY": v.optional(v.string()),
-    }
-)
+# POSTHOG_PROJECT_TOKEN, which must be set, and what may be: add the app's own.
+app = define_app(env={**posthog_component.declared_env})
 app.use(posthog_component, env=app.env)
 '''
 

@@ -138,7 +138,7 @@ class PostHogErrorTrackingSink(Sink):
         if by_hand.event is None:
             return None
         made = json.loads(by_hand.event)
-        return errors.reported(made, of.run, for_caller=by_hand.for_caller)
+        return errors.reported(made, of.run, by_hand)
 
     def _left_out_before(self, id_: str, made: Event) -> int | None:
         """How many of the kind were left out before this one; None when this one is, too."""

@@ -165,7 +165,12 @@ def _described(component: ComponentSpec) -> dict[str, Any]:
         "lanes": component.lanes,
         "queues": component.queues,
         "variables": [
-            {"name": spec.name, "optional": spec.optional, "source": spec.source}
+            {
+                "name": spec.name,
+                "optional": spec.optional,
+                "source": spec.source,
+                "inCode": spec.literal is not None,
+            }
             for spec in component.env
         ],
     }

@@ -1,4 +1,4 @@
-"""What the npm component's `lib` has too: events on their way out, and all definitions at once.
+"""What the npm component's `lib` has too: events on their way out, all definitions, a refresh.
 
 Owns the queue's way in. Never builds events: the client did. One invariant: what is queued is one
 JSON object that PostHog can attribute and deduplicate, so that no row can spoil a batch.
@@ -12,10 +12,11 @@ from typing import TypedDict
 import msgspec
 
 from posthog_convex.component import EVENTS_QUEUE
+from posthog_convex.component.functions.remote import Reloaded, look_now
 from posthog_convex.component.functions.tables import GROUP_TYPES, SOURCE, CohortRow, FlagRow
 from posthog_convex.component.refresh import Marker
 from posthog_convex.component.rows import meta
-from pyconvex import MutationCtx, QueryCtx, mutation, query
+from pyconvex import ActionCtx, MutationCtx, QueryCtx, action, mutation, query
 
 
 class _Event(msgspec.Struct):
@@ -36,6 +37,12 @@ async def capture(ctx: MutationCtx, event: str) -> None:
     except msgspec.MsgspecError as error:
         raise ValueError(f"this is no event for PostHog: {error}") from None
     await ctx.enqueue(EVENTS_QUEUE, event)
+
+
+@action(name="refreshFlagDefinitions")
+async def refresh_flag_definitions(ctx: ActionCtx) -> Reloaded:
+    """Look for newer definitions now: under this name either component has it."""
+    return await look_now(ctx)
 
 
 class Definitions(TypedDict):

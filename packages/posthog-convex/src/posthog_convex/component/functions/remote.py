@@ -15,7 +15,7 @@ import msgspec
 from posthog_convex.component.batches import USER_AGENT
 from posthog_convex.component.connections import send
 from posthog_convex.component.lanes import Stored
-from posthog_convex.component.polling import Look, Outcome, look
+from posthog_convex.component.polling import Outcome, look
 from posthog_convex.component.settings import is_disabled
 from pyconvex import ActionCtx, QueryCtx, action, query
 from pyconvex.delivery import Request, Response
@@ -49,6 +49,11 @@ async def target(ctx: QueryCtx) -> Target:
 @action
 async def reload(ctx: ActionCtx) -> Reloaded:
     """Look for newer definitions now, as the lane does at its interval."""
+    return await look_now(ctx)
+
+
+async def look_now(ctx: ActionCtx) -> Reloaded:
+    """The same, for other functions of the component."""
     if is_disabled(ctx.env):
         return Reloaded(status="skipped", reason="POSTHOG_DISABLE_LOCAL_EVALUATION is set")
     for name in ("POSTHOG_PROJECT_TOKEN", "POSTHOG_PERSONAL_API_KEY"):
@@ -60,7 +65,7 @@ async def reload(ctx: ActionCtx) -> Reloaded:
         if stored.failing is not None:
             await ctx.run_mutation(internal.poll.recovered)
         return Reloaded(status=found.outcome.value, reason=None)
-    return Reloaded(status="error", reason=_reason(found))
+    return Reloaded(status="error", reason=f"{found.trouble}; the last definitions stay in force")
 
 
 class _Outside(msgspec.Struct):
@@ -82,10 +87,3 @@ class _Outside(msgspec.Struct):
 
     def now_ms(self) -> float:
         return time.time() * 1000
-
-
-def _reason(found: Look) -> str:
-    kept = "the last definitions stay in force"
-    if found.outcome is Outcome.UNREACHABLE:
-        return f"PostHog could not be reached for flags ({found.reason}); {kept}"
-    return f"{found.reason}; {kept}"
