@@ -90,7 +90,7 @@ def test_beside_a_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
         {"properties": [{"key": "plan", "value": "pro", "type": "person"}]}]}}  # fmt: skip
     value = {"data": json.dumps({"flags": [flag]}), "etag": "e"}
     answer = json.dumps({"status": "success", "value": value}).encode()
-    monkeypatch.setattr(beside, "_post_within", lambda timeout_s: lambda *asked: answer)
+    monkeypatch.setattr(beside, "post_within", lambda timeout_s: lambda *asked: answer)
     client = names["make_client"]("phc_x", "phx_x", "https://x.convex.cloud", "key")
     try:
         client.send = False

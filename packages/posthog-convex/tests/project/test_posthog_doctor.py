@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -121,6 +122,16 @@ def test_a_variable_that_the_app_does_not_hand_on_is_a_warning() -> None:
         Level.INFO,
         "yes (the deployment's variable)",
     )
+
+
+def test_what_another_project_of_the_app_uses_is_no_warning() -> None:
+    of = inspected({"POSTHOG_HOST": "https://h"}, {"POSTHOG_PROJECT_TOKEN": "OTHER_TOKEN"})
+    mounted = {**of.status["components"][0], "path": "second", "lanes": []}
+    mounted["variables"] = [{"name": "POSTHOG_HOST", "optional": True, "source": "POSTHOG_HOST"}]
+    components = [*of.status["components"], mounted]
+    both = replace(of, status={**of.status, "components": components})
+    assert one(both, "POSTHOG_HOST") == (Level.INFO, "https://us.i.posthog.com (default)")
+    assert one(of, "POSTHOG_HOST")[0] is Level.WARNING
 
 
 def test_secrets_are_told_apart_without_being_shown() -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, Self, TypeAlias, TypedDict
 from uuid import UUID
 
 import msgspec
@@ -71,6 +72,31 @@ class SendFeatureFlags(msgspec.Struct, frozen=True, kw_only=True):
     group_properties: Mapping[str, Properties] | None = None
     #: All flags, if left out.
     flag_keys: Sequence[str] | None = None
+
+    @classmethod
+    def of(cls, given: Any) -> Self:
+        """What a caller has written: True for all, or the options as a dict, as PyPI `posthog` has
+        them. Raises `TypeError`.
+        """
+        if isinstance(given, cls):
+            return given
+        if given is True:
+            return cls()
+        if not isinstance(given, Mapping):
+            raise TypeError(
+                "send_feature_flags must be True, False or SendFeatureFlags(…), not "
+                f"{type(given).__name__}"
+            )
+        named: dict[str, Any] = {
+            "flag_keys" if name == "flag_keys_filter" else str(name): value
+            for name, value in given.items()
+        }
+        named.pop("only_evaluate_locally", None)  # they always are
+        unknown = named.keys() - set(cls.__struct_fields__)
+        if unknown:
+            known = ", ".join(cls.__struct_fields__)
+            raise TypeError(f"send_feature_flags has no {min(unknown)!r}; there are {known}")
+        return cls(**named)
 
 
 def stamp_of(given: Stamped) -> events.Stamp:
@@ -134,4 +160,17 @@ def check(given: Mapping[str, Any], known: type) -> None:
     if not given.keys() <= known.__annotations__.keys():
         unknown = sorted(given.keys() - known.__annotations__.keys())
         names = ", ".join(known.__annotations__)
-        raise TypeError(f"unexpected keyword argument {unknown[0]!r}; there are {names}")
+        told = f"unexpected keyword argument {unknown[0]!r}"
+        meant = snake_case(unknown[0])
+        if meant != unknown[0]:
+            raise TypeError(f"{told}; here it is {meant!r}")
+        raise TypeError(f"{told}; there are {names}")
+
+
+def snake_case(name: str) -> str:
+    """A name of PostHog's JavaScript SDKs as it is spelled here.
+
+    >>> snake_case("disableGeoip"), snake_case("distinct_id")
+    ('disable_geoip', 'distinct_id')
+    """
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()

@@ -18,7 +18,7 @@ from posthog_convex.component import EVENTS_QUEUE, reported
 from posthog_convex.component.reported import ReportedExposure, Seen
 from posthog_convex.events import Event, Exposure, FlagDetails, Properties, flag_called
 from posthog_convex.exceptions import MASK_PATTERNS, FrameRules, VariableRules
-from pyconvex import ActionCtx, MutationCtx
+from pyconvex import ActionCtx, MutationCtx, QueryCtx
 from pyconvex.functions import ComponentReference
 from pyconvex.runtime.app.loader import APP_PACKAGE
 
@@ -95,6 +95,7 @@ class Binding:
         return distinct_id
 
     async def _needed_person(self, ctx: Ctx, call: str, distinct_id: str | None) -> str:
+        check_ctx(ctx, call)
         person = await self._person(ctx, distinct_id)
         if person is None:
             raise PostHogError(
@@ -161,10 +162,20 @@ class Binding:
             ctx.log("warn", text)
 
 
+def check_ctx(ctx: Ctx, call: str) -> None:
+    """Raise `TypeError` for what is no context, as in a call of PyPI `posthog`."""
+    if not isinstance(ctx, (QueryCtx, ActionCtx)):
+        raise TypeError(
+            f"posthog.{call} takes the function's ctx first, not {type(ctx).__name__}: await "
+            f"posthog.{call}(ctx, …)"
+        )
+
+
 def writer(ctx: Ctx, call: str) -> MutationCtx | ActionCtx:
     """The context of a call that records something. Raises `PostHogError` in a query."""
     if isinstance(ctx, (MutationCtx, ActionCtx)):
         return ctx
+    check_ctx(ctx, call)
     raise PostHogError(
         f"posthog.{call} can't run in query '{ctx.function_name}': queries re-run and write "
         "nothing. Call it from a mutation or action."
@@ -175,6 +186,7 @@ def asker(ctx: Ctx, call: str) -> ActionCtx:
     """The context of a call that asks PostHog now. Raises `PostHogError` elsewhere."""
     if isinstance(ctx, ActionCtx):
         return ctx
+    check_ctx(ctx, call)
     kind = "mutation" if isinstance(ctx, MutationCtx) else "query"
     raise PostHogError(
         f"posthog.{call} can't run in {kind} '{ctx.function_name}': it asks PostHog over HTTP, "

@@ -12,7 +12,7 @@ from typing import Any
 
 from posthog_convex import events
 from posthog_convex.client.arguments import Ctx, Groups, unobserved_now_ms
-from posthog_convex.client.binding import Binding
+from posthog_convex.client.binding import Binding, check_ctx
 from posthog_convex.client.hooks import removed
 from posthog_convex.client.results import FlagValues, values_of
 from posthog_convex.client.uncaught import mark_reported
@@ -48,6 +48,7 @@ class ErrorCalls(Binding):
             except StripeError as error:
                 await posthog.capture_exception(ctx, error, additional_properties={"order": order})
         """
+        check_ctx(ctx, "capture_exception")
         found = sys.exception() if error is None else error
         if not isinstance(found, BaseException):
             raise TypeError(

@@ -7,7 +7,7 @@ event is one event however often it is sent.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
 from posthog_convex import events
@@ -41,7 +41,7 @@ class EventCalls(LocalFlagCalls):
         properties: Properties | None = None,
         groups: Groups | None = None,
         flags: FlagValues | None = None,
-        send_feature_flags: bool | SendFeatureFlags = False,
+        send_feature_flags: bool | SendFeatureFlags | Mapping[str, Any] = False,
         **stamped: Unpack[Stamped],
     ) -> str:
         """Record that something happened.
@@ -66,7 +66,7 @@ class EventCalls(LocalFlagCalls):
         if flags is not None:
             made["properties"] = events.flag_properties(values_of(flags)) | made["properties"]
         elif send_feature_flags and person is not None:
-            wanted = SendFeatureFlags() if send_feature_flags is True else send_feature_flags
+            wanted = SendFeatureFlags.of(send_feature_flags)
             found = await self._flag_properties(allowed, person, groups, wanted)
             # What the caller says about a flag counts.
             made["properties"] = found | made["properties"]

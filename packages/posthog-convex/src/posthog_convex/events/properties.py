@@ -44,9 +44,10 @@ def plain(properties: Properties | None, what: str) -> dict[str, Any]:
     """
     if properties is None:
         return {}
-    if not isinstance(properties, Mapping):
+    named = properties if isinstance(properties, Mapping) else _fields(properties)
+    if named is None:
         raise EventError(f"{what} must be a dict, not {type(properties).__name__}")
-    return _object(properties, what, 0)
+    return _object(named, what, 0)
 
 
 def _value(value: Any, path: str, depth: int) -> Any:
@@ -89,16 +90,18 @@ def _object(value: Mapping[Any, Any], path: str, depth: int) -> dict[str, Any]:
 
 
 def _fields(value: Any) -> Mapping[Any, Any] | None:
-    """What is in an object with fields: a dataclass, a msgspec Struct, a model of pydantic."""
+    """What is in an object with fields: a dataclass, a Struct, a document, a model of pydantic."""
     if isinstance(value, type):
         return None
     if is_dataclass(value):
         return {each.name: getattr(value, each.name) for each in fields(value)}
     if isinstance(value, msgspec.Struct):
         return msgspec.structs.asdict(value)
-    dump = getattr(value, "model_dump", None)
-    found = dump() if callable(dump) else None
-    return found if isinstance(found, Mapping) else None
+    for name in ("to_fields", "model_dump"):
+        if callable(tell := getattr(value, name, None)):
+            found = tell()
+            return found if isinstance(found, Mapping) else None
+    return None
 
 
 def _number(value: float, path: str) -> float | int:

@@ -33,12 +33,22 @@ def settings(inspected: Inspected, component: Mapping[str, Any]) -> Iterator[Fin
             found = name in inspected.variables
             origin = "the deployment's variable" if found else "default"
             text = f"{shown(inspected.variables)} ({origin})"
-        elif name in inspected.variables:
+        elif name in inspected.variables and not _reaches_one(inspected, name):
             yield Finding(Level.WARNING, path, _unused(name, shown(env)))
             continue
         else:
             text = f"{shown(env)} (default)"
         yield Finding(Level.INFO, path, f"{name}: {text}")
+
+
+def _reaches_one(inspected: Inspected, name: str) -> bool:
+    """Whether a variable of the deployment is handed to some component, such as another project."""
+    return any(
+        variable["source"] == name
+        for component in inspected.status["components"]
+        for variable in component["variables"]
+        if component["path"]  # that the app declares it is not enough
+    )
 
 
 def _unused(name: str, default: str) -> str:
