@@ -5,10 +5,11 @@ Owns their shape there: filters for dynamic ones, listed distinct ids for static
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from posthog_local.api.door import ApiError, Door, body_of, bounds, not_found, page
+from posthog_local.flags.book import FlagBook
 from posthog_local.flags.definition import InvalidDefinition
 from posthog_local.http.exchange import Request, Response, json_response
 from posthog_local.http.router import Endpoint
@@ -31,12 +32,13 @@ class CohortApi:
     def cohorts(self, view: View, request: Request) -> Response:
         """All cohorts."""
         limit, offset = bounds(request)
-        found = [self._shown(view, number) for number in self._store.flags.cohorts]
-        return page(request, found[offset : offset + limit], len(found))
+        flags = self._store.flags
+        wanted = list(flags.cohorts)[offset : offset + limit]
+        return page(request, _shown(view, flags, wanted), len(flags.cohorts))
 
     def cohort(self, view: View, request: Request) -> Response:
         """One cohort, with how many persons are in it."""
-        return json_response(self._shown(view, self._found(request)))
+        return json_response(_shown(view, self._store.flags, [self._found(request)])[0])
 
     async def create(self, request: Request) -> Response:
         """Makes a cohort."""
@@ -57,7 +59,8 @@ class CohortApi:
         return json_response(await self._answer(number))
 
     async def _answer(self, number: int) -> dict[str, Any]:
-        return await self._store.read(lambda view: self._shown(view, number))
+        flags = self._store.flags
+        return await self._store.read(lambda view: _shown(view, flags, [number])[0])
 
     def _found(self, request: Request) -> int:
         text = request.path_values["id"]
@@ -66,18 +69,23 @@ class CohortApi:
             raise not_found()
         return number
 
-    def _shown(self, view: View, number: int) -> dict[str, Any]:
-        cohort = self._store.flags.cohorts[number]
-        static = "distinct_ids" in cohort
-        rules = {name: cohort[name] for name in ("type", "values") if name in cohort}
-        return {
-            "id": number,
-            "name": cohort.get("name") or f"Cohort {number}",
-            "is_static": static,
-            "filters": {} if static else {"properties": rules},
-            "count": cohortshelf.size(view, self._store.flags, number),
-            "deleted": False,
-        }
+
+def _shown(view: View, flags: FlagBook, numbers: Sequence[int]) -> list[dict[str, Any]]:
+    sizes = cohortshelf.sizes(view, flags, numbers)
+    return [_cohort(number, flags.cohorts[number], sizes[number]) for number in numbers]
+
+
+def _cohort(number: int, cohort: dict[str, Any], size: int) -> dict[str, Any]:
+    static = "distinct_ids" in cohort
+    rules = {name: cohort[name] for name in ("type", "values") if name in cohort}
+    return {
+        "id": number,
+        "name": cohort.get("name") or f"Cohort {number}",
+        "is_static": static,
+        "filters": {} if static else {"properties": rules},
+        "count": size,
+        "deleted": False,
+    }
 
 
 def _definition(given: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:

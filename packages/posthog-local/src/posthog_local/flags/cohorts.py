@@ -27,6 +27,8 @@ class CohortBook:
 
     def __init__(self, cohorts: Mapping[int, Mapping[str, Any]]) -> None:
         self._cohorts = cohorts
+        #: What dynamic cohorts mean, read when somebody is first asked about.
+        self._read: dict[int, _Group | PropertyFilter] = {}
 
     def contains(
         self, cohort_id: object, distinct_id: str, properties: Mapping[str, Any], now: datetime
@@ -42,23 +44,36 @@ class CohortBook:
         now: datetime,
         depth: int,
     ) -> bool:
-        cohort = self._cohorts.get(_cohort_number(cohort_id))
+        number = _cohort_number(cohort_id)
+        cohort = self._cohorts.get(number)
         if cohort is None or depth == 0:
             raise MissingCohort(f"cohort {cohort_id!r} does not exist or refers to itself")
         if "distinct_ids" in cohort:
             return distinct_id in cohort["distinct_ids"]
+        if number not in self._read:
+            self._read[number] = _node(cohort)
 
-        def holds(node: Mapping[str, Any]) -> bool:
-            if "values" in node or not node:
-                results = [holds(value) for value in node.get("values", ())]
-                return any(results) if node.get("type") == "OR" else all(results)
-            line = msgspec.convert(node, PropertyFilter)
-            if line.type == "cohort":
-                inside = self._contains(line.value, distinct_id, properties, now, depth - 1)
-                return (inside != (line.operator == "not_in")) != line.negation
-            return operators.matches(line, properties, now) != line.negation
+        def holds(node: _Group | PropertyFilter) -> bool:
+            if isinstance(node, _Group):
+                results = [holds(part) for part in node.parts]
+                return any(results) if node.any else all(results)
+            if node.type == "cohort":
+                inside = self._contains(node.value, distinct_id, properties, now, depth - 1)
+                return (inside != (node.operator == "not_in")) != node.negation
+            return operators.matches(node, properties, now) != node.negation
 
-        return holds(cohort)
+        return holds(self._read[number])
+
+
+class _Group(msgspec.Struct, frozen=True):
+    any: bool
+    parts: tuple[_Group | PropertyFilter, ...]
+
+
+def _node(node: Mapping[str, Any]) -> _Group | PropertyFilter:
+    if "values" in node or not node:
+        return _Group(node.get("type") == "OR", tuple(map(_node, node.get("values", ()))))
+    return msgspec.convert(node, PropertyFilter)
 
 
 def _cohort_number(cohort_id: object) -> int:

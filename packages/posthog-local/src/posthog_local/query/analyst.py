@@ -1,21 +1,32 @@
 """Questions to the warehouse from the event loop: catches up first, then answers.
 
 Owns the thread that the warehouse lives on, whose turn it is, and how long a query may take. Until
-the first question nothing is opened or copied. Never translates: it is given DuckDB's SQL.
+the first question nothing is opened or copied but what fills whole portions. Never translates: it
+is given DuckDB's SQL.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from posthog_local.query.refusal import QueryRefused
 from posthog_local.query.tablefolder import TableFolder
-from posthog_local.query.warehouse import TIMEOUT_S, Answer, Portion, Position, Warehouse
+from posthog_local.query.warehouse import (
+    ROWS_PER_PORTION,
+    TIMEOUT_S,
+    Answer,
+    Portion,
+    Position,
+    Warehouse,
+)
 from posthog_local.store.store import Store
+
+T = TypeVar("T")
 
 
 class Analyst:
@@ -29,31 +40,43 @@ class Analyst:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="warehouse")
         self._turn = asyncio.Lock()
         self._warehouse: Warehouse | None = None
+        self._asked = False
 
     async def ask(self, sql: str, values: Sequence[Any] = ()) -> Answer:
         """Rows of everything durable by now; `QueryRefused` says why not."""
         loop = asyncio.get_running_loop()
+        self._asked = True
         async with self._turn:
             warehouse = await self._caught_up()
             asked = loop.run_in_executor(self._thread, warehouse.ask, sql, values)
             timer = loop.call_later(TIMEOUT_S, warehouse.interrupt)
             try:
-                return await asyncio.shield(asked)
-            except asyncio.CancelledError:
-                warehouse.interrupt()
-                await asyncio.gather(asked, return_exceptions=True)
-                raise
+                return await _ended(asked, warehouse.interrupt)
             finally:
                 timer.cancel()
 
     async def follow(self) -> None:
-        """Copies what comes in, from the first question on, so that the next finds little to do."""
-        while not self._store.changes.closed:
-            seen = self._store.changes.version
-            if self._warehouse is not None:
-                async with self._turn:
-                    await self._caught_up()
-            await self._store.changes.wait(seen, 60)
+        """Copies what comes in, so that a question finds little to do.
+
+        Each change from the first question on; before that whole portions alone, so that a server
+        that is asked nothing stays small, and one with many events answers the first question soon.
+        """
+        try:
+            while not self._store.changes.closed:
+                seen = self._store.changes.version
+                await self._copy()
+                await self._store.changes.wait(seen, 60)
+        except QueryRefused:
+            return  # the extra is not installed; a question says so
+
+    async def _copy(self) -> None:
+        if self._asked:
+            async with self._turn:
+                await self._caught_up()
+            return
+        while self._store.reader.last_seq() - self._copied_seq >= ROWS_PER_PORTION:
+            async with self._turn:  # a question may come between two portions
+                await self._step(await self._opened())
 
     async def close(self) -> None:
         """Closes the file."""
@@ -61,26 +84,55 @@ class Analyst:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._warehouse.close)
         await asyncio.to_thread(self._thread.shutdown)
 
-    async def _caught_up(self) -> Warehouse:
-        loop = asyncio.get_running_loop()
+    @property
+    def _copied_seq(self) -> int:
+        return 0 if self._warehouse is None else self._warehouse.position.seq
+
+    async def _opened(self) -> Warehouse:
         if self._warehouse is None:
-            self._warehouse = await loop.run_in_executor(
+            self._warehouse = await asyncio.get_running_loop().run_in_executor(
                 self._thread, _opened, self._folder, self.beside
             )
-        warehouse = self._warehouse
+        return self._warehouse
+
+    async def _step(self, warehouse: Warehouse) -> None:
+        """Copies one portion."""
+        portion = await self._portion(warehouse, warehouse.position)
+        loop = asyncio.get_running_loop()
+        await _ended(loop.run_in_executor(self._thread, warehouse.take, portion))
+
+    async def _caught_up(self) -> Warehouse:
+        loop = asyncio.get_running_loop()
+        warehouse = await self._opened()
         portion = await self._portion(warehouse, warehouse.position)
         while True:
             taken = loop.run_in_executor(self._thread, warehouse.take, portion)
             # The next portion is read while this one is copied.
-            more = portion.more
-            following = await self._portion(warehouse, portion.position) if more else portion
-            await taken
+            more, following = portion.more, portion
+            try:
+                if more:
+                    following = await self._portion(warehouse, portion.position)
+            finally:
+                await _ended(taken)
             if not more:
                 return warehouse
             portion = following
 
     async def _portion(self, warehouse: Warehouse, after: Position) -> Portion:
         return await self._store.read(lambda view: warehouse.portion(view, after))
+
+
+async def _ended(work: asyncio.Future[T], hurry: Callable[[], None] = lambda: None) -> T:
+    """What the thread's work gives. Whoever is cancelled leaves once it has ended, not before:
+
+    a portion that was taken twice would count twice.
+    """
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        hurry()
+        await asyncio.wait([work])
+        raise
 
 
 def _opened(folder: Path, beside: TableFolder | None) -> Warehouse:

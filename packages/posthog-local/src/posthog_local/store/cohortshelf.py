@@ -6,7 +6,7 @@ Owns the check of a definition; flags that refer to a cohort see a change at onc
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +15,6 @@ import msgspec
 from posthog_local.flags.book import FlagBook
 from posthog_local.flags.cohorts import CohortBook, MissingCohort
 from posthog_local.flags.definition import InvalidDefinition, PropertyFilter
-from posthog_local.store.persons import PersonFilter
 from posthog_local.store.transaction import Transaction
 from posthog_local.store.views import View
 from posthog_local.store.writer import Job
@@ -71,28 +70,38 @@ def delete(number: int) -> Job[bool]:
 
 def members(view: View, flags: FlagBook, number: int, limit: int = 50) -> list[str]:
     """The distinct ids of some of its members, the newest persons first."""
-    return list(itertools.islice(_members(view, flags, number), limit))
-
-
-def size(view: View, flags: FlagBook, number: int) -> int:
-    """How many persons are in a cohort."""
-    return sum(1 for _ in _members(view, flags, number))
-
-
-def _members(view: View, flags: FlagBook, number: int) -> Iterator[str]:
     listed = flags.cohorts[number].get("distinct_ids")
     if listed is not None:
-        yield from listed
-        return
+        return list(listed[:limit])
     book, now = CohortBook(flags.cohorts), datetime.now(UTC)
-    for person in view.persons.find(PersonFilter(limit=COUNTED)):
-        distinct_id = next(iter(person.distinct_ids), "")
-        try:
-            inside = book.contains(number, distinct_id, person.properties, now)
-        except MissingCohort:
-            return
-        if inside:
-            yield distinct_id
+    inside = (
+        distinct_id
+        for distinct_id, properties in view.persons.newest(COUNTED)
+        if _contains(book, number, distinct_id, properties, now)
+    )
+    return list(itertools.islice(inside, limit))
+
+
+def sizes(view: View, flags: FlagBook, numbers: Iterable[int]) -> dict[int, int]:
+    """How many persons are in each of these cohorts; each person is read once for all of them."""
+    asked = {number: flags.cohorts[number].get("distinct_ids") for number in numbers}
+    counts = {number: 0 if listed is None else len(listed) for number, listed in asked.items()}
+    dynamic = [number for number, listed in asked.items() if listed is None]
+    book, now = CohortBook(flags.cohorts), datetime.now(UTC)
+    for distinct_id, properties in view.persons.newest(COUNTED) if dynamic else ():
+        for number in dynamic:
+            counts[number] += _contains(book, number, distinct_id, properties, now)
+    return counts
+
+
+def _contains(
+    book: CohortBook, number: int, distinct_id: str, properties: Mapping[str, Any], now: datetime
+) -> bool:
+    """Whether somebody is in it; nobody is in one that refers to what is not there."""
+    try:
+        return book.contains(number, distinct_id, properties, now)
+    except MissingCohort:
+        return False
 
 
 def _check_node(node: Any, depth: int) -> None:

@@ -6,7 +6,7 @@ Deleting makes a new epoch, so that copies of the data are made again without wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apsw
@@ -16,6 +16,8 @@ from posthog_local.store.pattern import containing
 from posthog_local.store.reader import StoredPerson
 from posthog_local.store.transaction import Transaction
 from posthog_local.store.writer import Job
+
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class PersonFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +45,16 @@ class PersonList:
             {**values, "limit": wanted.limit, "offset": wanted.offset},
         ).fetchall()
         return [self._person(row) for row in rows]
+
+    def newest(self, limit: int) -> Iterator[tuple[str, dict[str, Any]]]:
+        """A distinct id and the properties of each of the newest persons."""
+        rows = self._connection.execute(
+            "SELECT (SELECT min(distinct_id) FROM person_distinct_ids WHERE person_id = id),"
+            " properties FROM persons ORDER BY created_at_us DESC, id LIMIT ?",
+            (limit,),
+        )
+        for distinct_id, text in rows:
+            yield distinct_id or "", _decode(text)
 
     def count(self, wanted: PersonFilter) -> int:
         """How many match."""

@@ -19,7 +19,6 @@ from posthog_local.flags.definition import InvalidDefinition
 from posthog_local.flags.operators import OPERATOR_NAMES
 from posthog_local.store import cohortshelf
 from posthog_local.store.store import Store
-from posthog_local.store.views import View
 from posthog_local.ui.flagform import ConditionRow, Fields, condition_lines, condition_rows
 from posthog_local.ui.forms import first, form_fields, see_other
 from posthog_local.ui.render import Renderer
@@ -62,10 +61,7 @@ class CohortPages:
     async def cohorts(self, request: Request) -> Response:
         flags = self._store.flags
 
-        def sizes(view: View) -> dict[int, int]:
-            return {number: cohortshelf.size(view, flags, number) for number in flags.cohorts}
-
-        found = await self._store.read(sizes)
+        found = await self._store.read(lambda view: cohortshelf.sizes(view, flags, flags.cohorts))
         types = self._store.reader.group_types()
         return self._page(
             "cohorts.html",
