@@ -113,6 +113,8 @@ class Consumer:
         self.world = world
         self.selection: bytes | None = asks.pop("selection", None)
         self.asks = asks
+        #: Of each change of what is held, what it was is told.
+        self.tells_all = "tell_old_document" in asks
         self.cursor: str | None = None
         self.state: State = {}
         self.ts: dict[str, int] = {}
@@ -144,6 +146,9 @@ class Consumer:
         rows, id = self.state[row["component"], row["table"]], row["value"]["_id"]
         assert self.ts.get(id, 0) <= row["ts"], "versions of a document come in their order"
         self.ts[id] = row["ts"]
+        if self.tells_all and id in rows:
+            assert "oldDocument" in row, "what is held is only ever changed"
+        assert row.get("oldDocument", rows.get(id)) == rows.get(id), "it was what is held"
         if row["deleted"]:
             assert set(row["value"]) == {"_id"}
             rows.pop(id, None)

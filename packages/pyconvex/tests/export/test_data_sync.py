@@ -61,7 +61,7 @@ def live_through(world: ExportWorld, random: Random, entries: int) -> None:
         world.mount(component)
     life = Life(world, random)
     answers = world.new_answers(PageLimits(entries, 1 << 20, max(entries, 10)))
-    consumer = Consumer(world, tell_dropped=True)
+    consumer = Consumer(world, tell_dropped=True, tell_old_document=True)
     for _ in range(60):
         for _ in range(random.choice([0, 0, 1, 1, 2, 5])):
             life.change()

@@ -307,3 +307,24 @@ def test_active_syncs_are_listed_by_pages(
     assert second["syncs"][0]["syncId"] == made[0]
     assert shared("GET", f"{path}?limit=101", b"", {}).json()["code"] == "LimitOutOfRange"
     assert shared("GET", f"{path}?limit=x", b"", {}).status_code == 400
+
+
+def test_what_was_before_is_told_to_those_who_ask(tmp_path: Path) -> None:
+    async def story(it: Deployment) -> None:
+        await it.add("notes", 1)
+        page = (await it.sync({})).json()
+        cursor, ts = page["pagination"]["nextCursor"], page["status"]["snapshotTs"]
+        await it.add("notes", 1)
+        for asks, told in (({}, False), ({"tellOldDocument": True}, True)):
+            [row] = (await it.sync({"cursor": cursor, **asks})).json()["values"]
+            assert ("oldDocument" in row) is told
+            deltas = {"cursor": ts, **{name: "true" for name in asks}}
+            answer = await it.client.get("/api/document_deltas", params=deltas)
+            [row] = answer.json()["values"]
+            assert ("_oldDocument" in row) is told
+        assert row["_oldDocument"] is None
+        asked = {"cursor": ts, "tellOldDocument": "yes"}
+        answer = await it.client.get("/api/document_deltas", params=asked)
+        assert answer.status_code == 400
+
+    with_deployment(tmp_path, story)

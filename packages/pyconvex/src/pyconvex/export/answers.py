@@ -106,7 +106,8 @@ class Answers:
                 cursor = SyncCursor(request.sync_id, head.ts)
             else:
                 cursor = cursors.unseal(self._secret, request.cursor)
-            step = take_step(self._reader, tables, selection, cursor, text, limits)
+            old = request.tell_old_document
+            step = take_step(self._reader, tables, selection, cursor, text, limits, tell_old=old)
         envelope = Envelope(
             status=step.status,
             truncates=step.truncates,
@@ -140,7 +141,9 @@ class Answers:
         selection, rewrite = _selection(request.selection), rewrite_for(request.format)
         with self._snapshot() as head:
             chosen = legacy.choose(self._tables.at(self._reader), selection, rewrite)
-            pieces = legacy.deltas_page(self._reader, chosen, request.cursor)
+            pieces = legacy.deltas_page(
+                self._reader, chosen, request.cursor, tell_old=request.tell_old_document
+            )
         return _whole(head.ts, pieces, gzip=request.gzip)
 
     def _cursor_from_deltas(self, request: CursorFromDeltas) -> tuple[Head, bytes]:

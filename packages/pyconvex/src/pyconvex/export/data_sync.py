@@ -17,6 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from pyconvex.export.cursor import InProgress, SyncCursor, invalid
+from pyconvex.export.old_documents import OldDocuments
 from pyconvex.export.page_text import PageText, Status, TableName
 from pyconvex.export.refusal import ExportRefused
 from pyconvex.export.selection import Columns, Selection
@@ -52,14 +53,16 @@ def take_step(
     text: PageText,
     limits: PageLimits,
     rewrite: Rewrite = as_export,
+    *,
+    tell_old: bool = False,
 ) -> Step:
-    """Put a page's rows into `text`, written by `rewrite`.
+    """Put a page's rows into `text`, written by `rewrite`; with `tell_old`, changes with what was.
 
     Raises `ExportRefused`; then the cursor may be used again.
     """
     step = _Step(reader, tables, selection, cursor, text, limits, rewrite)
     step.forget_what_is_gone()
-    step.emit_changes()
+    step.emit_changes(tell_old=tell_old)
     if step.ts == step.head:
         step.emit_documents()
     return step.result()
@@ -110,7 +113,7 @@ class _Step:
         if self._current is not None and self._current.table.tablet not in self._selected:
             self._current = None
 
-    def emit_changes(self) -> None:
+    def emit_changes(self, *, tell_old: bool = False) -> None:
         """Emit what happened to the captured part, up to the head or the end of the page."""
         if self.ts > self.head:
             raise invalid("it is ahead of this deployment")
@@ -123,9 +126,19 @@ class _Step:
                 "The cursor is older than the changes that this deployment still knows. Start "
                 "again without a cursor.",
             )
-        self.ts = self._last_complete()
+        self.ts = self._last_complete(self._old_documents() if tell_old else None)
 
-    def _last_complete(self) -> int:
+    def _old_documents(self) -> OldDocuments:
+        limits = self._limits
+        return OldDocuments(
+            self._reader,
+            self.ts,
+            self._captures,
+            entries=limits.entries,
+            rows_read=limits.rows_read,
+        )
+
+    def _last_complete(self, olds: OldDocuments | None) -> int:
         """Emit changes; returns the timestamp up to which all are emitted."""
         rewrites = {tablet: each.rewrite(self._rewrite) for tablet, each in self._selected.items()}
         complete = self.ts
@@ -137,12 +150,12 @@ class _Step:
             self._rows_read += 1
             if not self._captures(tablet, id):
                 continue
-            table = self._selected[tablet].table
+            table, rewrite = self._selected[tablet].table, rewrites[tablet]
+            old = b"" if olds is None else olds.text(ts, tablet, id, rewrite)
             self._count(doc or b"")
-            if doc is None:
-                self._text.add(table, ts, only_id(table.number, id), deleted=True)
-            else:
-                self._text.add(table, ts, rewrites[tablet](doc))
+            self._bytes += len(old)
+            value = only_id(table.number, id) if doc is None else rewrite(doc)
+            self._text.add(table, ts, value, deleted=doc is None, old=old)
         return self.head
 
     def emit_documents(self) -> None:

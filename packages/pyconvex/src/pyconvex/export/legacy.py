@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from pyconvex.export.old_documents import OldDocuments
 from pyconvex.export.past import Past
 from pyconvex.export.refusal import ExportRefused
 from pyconvex.export.selection import Columns, Selection
@@ -54,15 +55,19 @@ class _Chosen(NamedTuple):
     columns: Columns
     rewrite: Rewrite
 
-    def row(self, ts: int, doc: bytes, *, deleted: bool | None = None) -> bytes:
+    def row(self, ts: int, doc: bytes, *, deleted: bool | None = None, old: bytes = b"") -> bytes:
         """A document with the fields that say what it is."""
-        if not (deleted or self.columns.everything):
-            doc = project(doc, self.columns)
-        text = doc if deleted else self.rewrite(doc)
+        text = doc if deleted else self.text(doc)
         told = b"" if deleted is None else b',"_deleted":' + (b"true" if deleted else b"false")
+        if old:
+            told += b',"_oldDocument":' + old
         component, name = quoted(self.table.component), quoted(self.table.name)
         head = b'{"_component":%b,"_table":%b,"_ts":%d%b' % (component, name, ts, told)
         return head + b"}" if text == b"{}" else head + b"," + text[1:]
+
+    def text(self, doc: bytes) -> bytes:
+        """The selected fields of a document, in the format that is asked for."""
+        return self.rewrite(doc if self.columns.everything else project(doc, self.columns))
 
 
 def choose(
@@ -109,10 +114,16 @@ def snapshot_page(
     return _page(rows, _SnapshotEnd(past.ts, None, False))
 
 
-def deltas_page(reader: Reader, chosen: dict[int, _Chosen], cursor: int) -> list[bytes]:
-    """A page of changes behind a timestamp, in pieces. Raises `ExportRefused`."""
+def deltas_page(
+    reader: Reader, chosen: dict[int, _Chosen], cursor: int, *, tell_old: bool = False
+) -> list[bytes]:
+    """A page of changes behind a timestamp, in pieces; with `tell_old`, with what was before.
+
+    Raises `ExportRefused`.
+    """
     assert reader.head is not None
     check_window(reader, cursor)
+    olds = _old_documents(reader, chosen, cursor) if tell_old else None
     rows: list[bytes] = []
     size = 0
     complete = cursor
@@ -125,11 +136,10 @@ def deltas_page(reader: Reader, chosen: dict[int, _Chosen], cursor: int) -> list
         each = chosen.get(tablet)
         if each is None:
             continue
-        size += len(doc or b"")
-        if doc is None:
-            rows.append(each.row(ts, only_id(each.table.number, id), deleted=True))
-        else:
-            rows.append(each.row(ts, doc, deleted=False))
+        old = b"" if olds is None else olds.text(ts, tablet, id, each.text)
+        size += len(doc or b"") + len(old)
+        value = only_id(each.table.number, id) if doc is None else doc
+        rows.append(each.row(ts, value, deleted=doc is None, old=old))
     return _page(rows, _DeltasEnd(reader.head.ts, False))
 
 
@@ -142,6 +152,16 @@ def check_window(reader: Reader, ts: int) -> None:
             "The changes behind this timestamp are not known: it is too old, or ahead of this "
             "deployment. Start again with a snapshot.",
         )
+
+
+def _old_documents(reader: Reader, chosen: dict[int, _Chosen], after_ts: int) -> OldDocuments:
+    return OldDocuments(
+        reader,
+        after_ts,
+        lambda tablet, id: tablet in chosen,
+        entries=DELTA_ROWS,
+        rows_read=DELTA_ROWS,
+    )
 
 
 def _rows(

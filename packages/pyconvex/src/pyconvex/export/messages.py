@@ -40,6 +40,7 @@ class DataSync(Frame, frozen=True, array_like=True, tag=True):
     tell_dropped: bool = False
     tell_retention: bool = False
     gzip: bool = False
+    tell_old_document: bool = False
 
 
 class ListSnapshot(Frame, frozen=True, array_like=True, tag=True):
@@ -60,6 +61,7 @@ class DocumentDeltas(Frame, frozen=True, array_like=True, tag=True):
     selection: SelectionText
     format: str
     gzip: bool = False
+    tell_old_document: bool = False
 
 
 class CursorFromDeltas(Frame, frozen=True, array_like=True, tag=True):

@@ -22,6 +22,7 @@ LINES = "application/x-ndjson"
 
 _DELETED = b',"deleted":true,"value":'
 _LIVE = b',"deleted":false,"value":'
+_OLD = b',"oldDocument":'
 
 
 class TableName(msgspec.Struct, frozen=True):
@@ -62,8 +63,16 @@ class PageText(Protocol):
 
     content_type: str
 
-    def add(self, table: ExportTable, ts: int, value: bytes, *, deleted: bool = False) -> None:
-        """One version of a document, as JSON text."""
+    def add(
+        self,
+        table: ExportTable,
+        ts: int,
+        value: bytes,
+        *,
+        deleted: bool = False,
+        old: bytes = b"",
+    ) -> None:
+        """One version of a document, and the one before if that is told, as JSON text."""
 
     def finish(self, envelope: Envelope) -> list[bytes]:
         """The whole page, in pieces."""
@@ -78,13 +87,22 @@ class ObjectText:
         self._rows: list[bytes] = []
         self._heads: dict[int, bytes] = {}
 
-    def add(self, table: ExportTable, ts: int, value: bytes, *, deleted: bool = False) -> None:
+    def add(
+        self,
+        table: ExportTable,
+        ts: int,
+        value: bytes,
+        *,
+        deleted: bool = False,
+        old: bytes = b"",
+    ) -> None:
         head = self._heads.get(table.tablet)
         if head is None:
             component, name = quoted(table.component), quoted(table.name)
             head = b'{"component":' + component + b',"table":' + name + b',"ts":'
             self._heads[table.tablet] = head
-        self._rows.append(b"%b%d%b%b}" % (head, ts, _DELETED if deleted else _LIVE, value))
+        told = _OLD + old if old else b""
+        self._rows.append(b"%b%d%b%b%b}" % (head, ts, _DELETED if deleted else _LIVE, value, told))
 
     def finish(self, envelope: Envelope) -> list[bytes]:
         head, rest = msgspec.json.encode(envelope).split(b',"syncId":', 1)
@@ -99,11 +117,20 @@ class LinesText:
     def __init__(self) -> None:
         self._blocks: dict[int, tuple[ExportTable, list[bytes]]] = {}
 
-    def add(self, table: ExportTable, ts: int, value: bytes, *, deleted: bool = False) -> None:
+    def add(
+        self,
+        table: ExportTable,
+        ts: int,
+        value: bytes,
+        *,
+        deleted: bool = False,
+        old: bytes = b"",
+    ) -> None:
         block = self._blocks.get(table.tablet)
         if block is None:
             block = self._blocks[table.tablet] = (table, [])
-        block[1].append(b'{"ts":%d%b%b}\n' % (ts, _DELETED if deleted else _LIVE, value))
+        told = _OLD + old if old else b""
+        block[1].append(b'{"ts":%d%b%b%b}\n' % (ts, _DELETED if deleted else _LIVE, value, told))
 
     def finish(self, envelope: Envelope) -> list[bytes]:
         blocks = [(table, len(rows), b"".join(rows)) for table, rows in self._blocks.values()]

@@ -94,7 +94,15 @@ class _Eyes:
     def __init__(self, shapes: dict[int, Shape]) -> None:
         self._shapes = shapes
 
-    def add(self, table: ExportTable, ts: int, value: bytes, *, deleted: bool = False) -> None:
+    def add(
+        self,
+        table: ExportTable,
+        ts: int,
+        value: bytes,
+        *,
+        deleted: bool = False,
+        old: bytes = b"",
+    ) -> None:
         if not deleted:
             self._shapes.setdefault(table.tablet, Shape()).see(_parse(value))
 

@@ -53,6 +53,8 @@ class SyncBody(msgspec.Struct, frozen=True, rename="camel"):
     tell_dropped: bool = False
     #: Tell how long a cursor stays good, in seconds, as `retention`.
     tell_retention: bool = False
+    #: Tell what a document was before each change, as `oldDocument`.
+    tell_old_document: bool = False
 
 
 class DataSyncRoutes:
@@ -85,6 +87,7 @@ class DataSyncRoutes:
             tell_dropped=body.tell_dropped,
             tell_retention=body.tell_retention,
             gzip=accepts_gzip(request),
+            tell_old_document=body.tell_old_document,
         )
         answer = await self._page(asked, body.wait)
         if answer.head.progress is not None:

@@ -55,6 +55,7 @@ class _SnapshotArgs(_Args, frozen=True, kw_only=True):
 
 class _DeltasArgs(_Args, frozen=True, kw_only=True):
     cursor: _Timestamp | None = None
+    tellOldDocument: bool = False  # as it is sent
 
 
 class _ConversionArgs(msgspec.Struct, frozen=True):
@@ -107,6 +108,7 @@ class StreamingExportRoutes:
             args.chosen(by_body=request.method == "POST"),
             args.format or _DEFAULT_FORMAT,
             accepts_gzip(request),
+            args.tellOldDocument,
         )
         return response_of(await self._exporter.answer(asked))
 

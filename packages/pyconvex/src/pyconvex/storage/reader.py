@@ -162,6 +162,19 @@ class Reader:
         )
         return self._walk(sql, (ts,))
 
+    def walk_places(self, ts: int) -> Iterator[tuple[int, int, bytes, int]]:
+        """As `walk_commit`, with the place of each version instead of its bytes."""
+        sql = (
+            "SELECT place - seq, tablet, id, place FROM revisions"
+            " WHERE place >= ?1 AND place - seq >= ?1 ORDER BY place"
+        )
+        return self._walk(sql, (ts,))
+
+    def version_at(self, place: int) -> bytes | None:
+        """The bytes of the version at a place that this snapshot has; None for a deletion."""
+        doc: bytes | None = self._rows("SELECT doc FROM revisions WHERE place = ?", (place,))[0][0]
+        return doc
+
     def count(self, tablet: int) -> int:
         """How many documents a table has; a walk over its smallest index."""
         found: int = self._rows("SELECT count(*) FROM entries WHERE index_id = ?", (tablet + 1,))[
