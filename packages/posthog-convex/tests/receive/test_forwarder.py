@@ -268,3 +268,27 @@ def test_a_mishap_of_the_disk_stops_nothing_for_good(spool: Spool) -> None:
 
     asyncio.run(work())
     assert pauses == [5.0]
+
+
+def test_what_was_taken_and_could_not_be_noted_is_not_sent_again(spool: Spool) -> None:
+    posthog = PostHog()
+    keep(spool, console(1))
+    done, broken = spool.done, iter([sqlite3.OperationalError("disk is full")] * 3)
+
+    def fails(*arguments: Any) -> None:
+        for error in broken:
+            raise error
+        done(*arguments)
+
+    spool.done = fails  # type: ignore[method-assign]  # the disk, for a while
+
+    async def work() -> None:
+        forwarder = Forwarder(LogsOutlet(TO, None), spool, posthog.send)
+        for _ in range(3):
+            with pytest.raises(sqlite3.OperationalError):
+                await forwarder.step()
+        assert await forwarder.step() is None
+
+    asyncio.run(work())
+    assert len(posthog.requests) == 1
+    assert (spool.waiting("logs").waiting, spool.waiting("logs").sent) == (0, 1)

@@ -274,22 +274,43 @@ def test_one_receiver_a_folder_and_one_listener_an_address(
     assert (other.returncode, "can't be listened on" in other.stderr) == (1, True)
 
 
-def test_the_app_is_served_by_any_asgi_server(
-    local: PostHogLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from starlette.testclient import TestClient
-
-    import posthog_convex.receive
-
+def test_the_app_is_served_by_any_asgi_server(local: PostHogLocal, tmp_path: Path) -> None:
     env = environment(local, POSTHOG_RECEIVE_DATA=str(tmp_path / "spool"))
-    for name, value in env.items():
-        monkeypatch.setenv(name, value)
-    body = as_json(console(now_ms(), "'served'"))
-    with TestClient(posthog_convex.receive.app) as client:
-        answer = client.post("/", content=body, headers={"x-webhook-signature": signature(body)})
-        assert answer.status_code == 200
-        assert client.get("/health").json()["logs"]["setAside"] == 0
+    served = [sys.executable, "-m", "uvicorn", "posthog_convex.receive:app", "--port", "0"]
+    process = subprocess.Popen(served, env=env, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    try:
+        said = next(line for line in process.stderr if "running on" in line)
+        address = next(word for word in said.split() if word.startswith("http"))
+        receiver = Receiving(process, address + "/", said)
+        assert receiver.post(as_json(console(now_ms(), "'served'")))[0] == 200
+        assert receiver.health()["logs"]["setAside"] == 0
         until("the line", local.logs)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=PATIENCE_S)
+
+
+def test_an_asgi_server_is_told_what_is_wrong_with_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from posthog_convex.receive import app
+
+    monkeypatch.setenv("CONVEX_WEBHOOK_SECRET", SECRET)
+    monkeypatch.setenv("POSTHOG_PROJECT_TOKEN", "phx_canary")
+    told: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    asyncio.run(app({"type": "lifespan"}, receive, send))
+    (failed_,) = told
+    assert failed_["type"] == "lifespan.startup.failed"
+    assert failed_["message"].startswith("POSTHOG_PROJECT_TOKEN: This is a personal API key")
+    assert "canary" not in failed_["message"]
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl"])

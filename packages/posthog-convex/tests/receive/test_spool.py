@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from posthog_convex.receive.spool import MAX_SET_ASIDE, Spool, SpoolError, Taken
+from posthog_convex.receive.spool import (
+    MAX_SET_ASIDE,
+    RESERVE_BYTES,
+    Spool,
+    SpoolError,
+    Taken,
+)
 
 BOTH = ("logs", "errors")
 
@@ -33,6 +40,29 @@ def test_what_does_not_fit_is_refused_whole_and_can_come_again(spool: Spool) -> 
     for outlet in BOTH:
         spool.done(outlet, spool.read(outlet, 1, 1)[0].seq, 1)
     assert spool.accept(b"2", [b"b", b"c" * 60], 0) is Taken.ACCEPTED
+
+
+def test_the_last_of_the_disk_is_left_for_what_makes_room(tmp_path: Path) -> None:
+    free = RESERVE_BYTES + 60
+    spool = Spool(tmp_path, BOTH, max_bytes=1000, free_bytes=lambda folder: free)
+    assert spool.accept(b"1", [b"a" * 61], 0) is Taken.FULL
+    assert spool.accept(b"1", [b"a" * 60], 0) is Taken.ACCEPTED
+    spool.close()
+
+
+def test_what_could_not_be_deleted_still_counts(spool: Spool) -> None:
+    spool.accept(b"1", [b"a" * 60], 0)
+    (row,) = spool.read("logs", 1, 100)
+    spool.done("errors", row.seq, 0)
+    spool._db.execute("CREATE TRIGGER full BEFORE DELETE ON events"
+                      " BEGIN SELECT RAISE(ROLLBACK, 'disk is full'); END")  # fmt: skip
+    with pytest.raises(sqlite3.Error, match="disk is full"):
+        spool.done("logs", row.seq, 1)
+    assert spool.waiting("logs").waiting == 1
+    assert spool.accept(b"2", [b"b" * 60], 0) is Taken.FULL
+    spool._db.execute("DROP TRIGGER full")
+    spool.done("logs", row.seq, 1)
+    assert spool.accept(b"2", [b"b" * 60], 0) is Taken.ACCEPTED
 
 
 def test_an_event_stays_until_every_outlet_is_done_with_it(spool: Spool) -> None:

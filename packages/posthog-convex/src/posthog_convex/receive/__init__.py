@@ -6,32 +6,56 @@ disk, and leaves it when PostHog has taken it, or set aside with its reason.
 
     uvicorn posthog_convex.receive:app
 
-The app is made of the environment when it is first asked for; `docs/posthog/receive.md` lists the
-variables. `posthog-convex receive` is the same as a command.
+`docs/posthog/receive.md` lists the variables that it reads. `posthog-convex receive` is the same
+as a command.
 """
 
 from __future__ import annotations
 
+import os
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from posthog_convex.receive.app import create_app
+    from starlette.applications import Starlette
+    from starlette.types import Receive, Scope, Send
+
+    from posthog_convex.receive.receiver import create_app
     from posthog_convex.receive.settings import Settings
 
-__all__ = ["Settings", "create_app"]
+__all__ = ["Settings", "app", "create_app"]
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """The receiver that the environment describes, for an ASGI server.
+
+    It is made when the server first calls it. What is wrong with the environment ends the start.
+    """
+    from posthog_convex.receive.settings import SettingsError
+
+    try:
+        made = _of_environment()
+    except SettingsError as error:
+        if scope["type"] != "lifespan":
+            raise
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": f"{error}."})
+        return
+    await made(scope, receive, send)
+
+
+@cache
+def _of_environment() -> Starlette:
+    from posthog_convex.receive.receiver import create_app
+    from posthog_convex.receive.settings import Settings
+
+    return create_app(Settings.of(os.environ))
 
 
 def __getattr__(name: str) -> Any:
     match name:
-        case "app":
-            import os
-
-            from posthog_convex.receive.app import create_app
-            from posthog_convex.receive.settings import Settings
-
-            return create_app(Settings.of(os.environ))
         case "create_app":
-            from posthog_convex.receive.app import create_app
+            from posthog_convex.receive.receiver import create_app
 
             return create_app
         case "Settings":

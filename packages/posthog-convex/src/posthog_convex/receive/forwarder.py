@@ -45,6 +45,9 @@ class Forwarder:
         self._sleep = sleep
         self._chance = chance
         self._woken = asyncio.Event()
+        #: What PostHog has taken and the spool could not note, for want of disk, say: the last
+        #: event, and how many. It is not sent again while the process lives.
+        self._unnoted: tuple[int, int] | None = None
 
     def wake(self) -> None:
         """There may be new events."""
@@ -57,8 +60,9 @@ class Forwarder:
             try:
                 pause_s = await self.step()
             except Exception as error:  # a full disk, say; nothing was lost by it
-                _log.exception("%s: stopped for a moment", self._outlet.name)
                 pause_s = self.pace.failed(str(error), _MISHAP_PAUSE_S, self._chance())
+                if self.pace.failures == 1:
+                    _log.exception("%s: stopped, and tried again", self._outlet.name)
             if pause_s is None:
                 await self._woken.wait()
             elif pause_s:
@@ -66,6 +70,8 @@ class Forwarder:
 
     async def step(self) -> float | None:
         """Send once; seconds to wait then, or None when nothing is left."""
+        if self._unnoted is not None:
+            await self._note(*self._unnoted)
         rows = await asyncio.to_thread(
             self._spool.read, self._outlet.name, self.pace.rows, MAX_BYTES
         )
@@ -92,8 +98,7 @@ class Forwarder:
                 if self.pace.failures:
                     _log.info("%s: forwarding again", name)
                 self.pace.accepted()
-                await asyncio.to_thread(self._spool.done, name, rows[-1].seq, count)
-                self._outlet.done(rows[-1].seq)
+                await self._note(rows[-1].seq, count)
                 return 0.0
             case Later(reason, after_s):
                 pause_s = self.pace.failed(reason, after_s, self._chance())
@@ -108,3 +113,10 @@ class Forwarder:
             case TooMuch():
                 self.pace.too_much(len(rows))
                 return 0.0
+
+    async def _note(self, through: int, count: int) -> None:
+        """Have the spool forget what was taken."""
+        self._unnoted = through, count
+        await asyncio.to_thread(self._spool.done, self._outlet.name, through, count)
+        self._unnoted = None
+        self._outlet.done(through)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from posthog_convex.receive.app import NO_PERSONS, create_app, opened
+from posthog_convex.receive.receiver import NO_PERSONS, create_app, opened
 from posthog_convex.receive.settings import Settings
 from posthog_convex.receive.spool import SpoolError
 

@@ -10,9 +10,10 @@ One process at a time: the folder is locked. Every call is short and may block o
 from __future__ import annotations
 
 import fcntl
+import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -30,6 +31,8 @@ CREATE TABLE IF NOT EXISTS set_aside (
     outlet TEXT NOT NULL, seq INTEGER NOT NULL, body BLOB NOT NULL, reason TEXT NOT NULL
 );
 """
+#: Room that a batch leaves on the disk: without any, what was sent could not be deleted either.
+RESERVE_BYTES = 8 * 1024 * 1024
 #: Events that are kept set aside; the oldest go first.
 MAX_SET_ASIDE = 1000
 
@@ -64,7 +67,16 @@ class Waiting(msgspec.Struct, frozen=True):
 class Spool:
     """The spool in a folder; every outlet gets every event that comes while it is named."""
 
-    def __init__(self, folder: Path, outlets: Sequence[str], *, max_bytes: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        outlets: Sequence[str],
+        *,
+        max_bytes: int,
+        free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
+    ) -> None:
+        self._folder = folder
+        self._free_bytes = free_bytes
         self._outlets = tuple(outlets)
         self._max_bytes = max_bytes
         self._mutex = threading.Lock()
@@ -99,7 +111,8 @@ class Spool:
             known = self._db.execute("SELECT 1 FROM batches WHERE digest = ?", (digest,))
             if known.fetchone():
                 return Taken.KNOWN
-            if self._bytes + size > self._max_bytes:
+            room = self._free_bytes(self._folder) - RESERVE_BYTES
+            if self._bytes + size > self._max_bytes or size > room:
                 return Taken.FULL
             self._db.execute("INSERT INTO batches VALUES (?, ?)", (digest, now_ms))
             self._db.executemany("INSERT INTO events (body) VALUES (?)", ((t,) for t in texts))
@@ -130,7 +143,8 @@ class Spool:
                 "UPDATE outlets SET seq = ?, sent = sent + ? WHERE name = ?",
                 (through, sent, outlet),
             )
-            self._delete_done()
+            gone = self._delete_done()
+        self._bytes -= gone
 
     def set_aside(self, outlet: str, row: Row, reason: str) -> None:
         """Keep an event that an outlet's receiver will never take, out of the way."""
@@ -143,7 +157,8 @@ class Spool:
                 (MAX_SET_ASIDE,),
             )
             self._db.execute("UPDATE outlets SET seq = ? WHERE name = ?", (row.seq, outlet))
-            self._delete_done()
+            gone = self._delete_done()
+        self._bytes -= gone
 
     def forget_batches(self, before_ms: float) -> None:
         """Digests of batches that came earlier need not be known any more."""
@@ -174,13 +189,14 @@ class Spool:
                 ((name, last) for name in self._outlets),
             )
 
-    def _delete_done(self) -> None:
+    def _delete_done(self) -> float:
+        """The bytes that are free once the transaction is committed."""
         (done,) = self._db.execute("SELECT min(seq) FROM outlets").fetchone()
-        gone = self._db.execute(
+        (gone,) = self._db.execute(
             "SELECT total(length(body)) FROM events WHERE seq <= ?", (done,)
-        ).fetchone()[0]
+        ).fetchone()
         self._db.execute("DELETE FROM events WHERE seq <= ?", (done,))
-        self._bytes -= gone
+        return float(gone)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -188,7 +204,8 @@ class Spool:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # a full disk may have ended it already
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
