@@ -56,9 +56,9 @@ def test_an_agent_that_streams_into_a_table(deployment: Deployment, traces: Trac
     assert deployment.value.strip() == "warm and soft"
     deployment.call("query", "agents:answers")
     assert [text.strip() for text in deployment.value] == ["warm and soft"]
-    events = traces.of(trace, 7)
+    events = traces.of(trace, 8)
     lines = tree(events).splitlines()
-    assert lines[0] == "$ai_trace agents:stream"
+    assert lines[:2] == ["$ai_trace agents:stream", "  $ai_span agents:begin"]
     assert "  $ai_span invoke_agent support" in lines
     assert sum("$ai_generation chat gpt-4o-mini" in line for line in lines) == 1
     assert sum("agents:grow" in line for line in lines) == 4

@@ -62,3 +62,23 @@ def test_functions_without_a_model_leave_no_event(deployment: Deployment, traces
     quiet = deployment.call("query", "models:plain")
     traces.of(deployment.call("action", "by_hand:captured"), 2)  # sent after it
     assert quiet not in json.dumps(traces.local.events())
+
+
+def test_what_an_action_called_before_it_asked_a_model_is_in_the_trace(
+    deployment: Deployment, traces: Traces
+) -> None:
+    quiet = deployment.call("action", "by_hand:prepares", {"asks": False})
+    trace = deployment.call("action", "by_hand:prepares", {"asks": True})
+    events = traces.of(trace, 5)
+    assert tree(events) == (
+        "$ai_trace by_hand:prepares\n"
+        "  $ai_span by_hand:inner\n"
+        "  $ai_span by_hand:fails_quietly\n"
+        "  $ai_generation chat m\n"
+        "  $ai_span by_hand:inner"
+    )
+    assert {event["distinct_id"] for event in events} == {"ada"}
+    (failed,) = [e for e in events if e["properties"]["$ai_span_name"] == "by_hand:fails_quietly"]
+    assert failed["properties"]["$ai_is_error"] is True
+    assert failed["properties"]["convex.kind"] == "mutation"
+    assert quiet not in json.dumps(traces.local.events())

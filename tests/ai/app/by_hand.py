@@ -1,6 +1,7 @@
 """Spans and generations that no instrumentation makes."""
 
 import asyncio
+from contextlib import suppress
 
 from opentelemetry import trace
 
@@ -12,6 +13,7 @@ from pyconvex import (
     MutationCtx,
     QueryCtx,
     action,
+    internal_mutation,
     internal_query,
     mutation,
     query,
@@ -95,3 +97,20 @@ async def step_by_step(ctx: ActionCtx, gate: str) -> None:
             pass
         while not await ctx.run_query(is_open, name=gate):
             await asyncio.sleep(0.05)
+
+
+@action
+async def prepares(ctx: ActionCtx, asks: bool) -> None:
+    """Looks around, and then asks a model or does not."""
+    ctx.set_user_id("ada")
+    await ctx.run_query(inner)
+    with suppress(ConvexError):
+        await ctx.run_mutation(fails_quietly)
+    if asks:
+        await ai.capture_ai_generation(ctx, model="m", provider="own", input="soft?")
+        await ctx.run_query(inner)
+
+
+@internal_mutation
+async def fails_quietly(ctx: MutationCtx) -> None:
+    raise ConvexError("nothing of a model")

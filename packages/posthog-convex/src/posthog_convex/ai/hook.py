@@ -12,7 +12,7 @@ from types import ModuleType
 from posthog_convex.ai import run_spans
 from posthog_convex.ai.instrumentors import enable_all
 from posthog_convex.ai.threads import carry_context
-from pyconvex.runlog.hooks import CallScope
+from pyconvex.runlog.hooks import CalledOut, CallScope
 
 
 class AiHook:
@@ -25,10 +25,10 @@ class AiHook:
         call = run_spans.current()
         return "" if call is None else call.open_span_id(_open_span())
 
-    def called(self, scope: CallScope) -> None:
+    def called(self, scope: CallScope, called: CalledOut) -> None:
         call: run_spans.CallSpans | None = scope.state
         if call is not None:
-            call.run.kept = True
+            call.run.called(called)
 
 
 def hook(modules: Sequence[ModuleType]) -> AiHook:

@@ -11,6 +11,8 @@ stream that nobody reads to its end. What ends later adds nothing.
 
 from __future__ import annotations
 
+import secrets
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
 from typing import Any, Protocol, TypeAlias
@@ -25,7 +27,7 @@ from posthog_convex.ai.content import (
     with_attributes,
     without_content,
 )
-from pyconvex.runlog.hooks import CallScope
+from pyconvex.runlog.hooks import CalledOut, CallScope
 from pyconvex.runlog.otlp import (
     STATUS_ERROR,
     SpanEvent,
@@ -38,6 +40,8 @@ from pyconvex.runlog.traces import SPAN
 
 #: What a call's own span is called among operations.
 FUNCTION = "function"
+#: Of the runs that an action asks for before it asks a model, the last ones are remembered.
+MAX_UNTOLD = 100
 
 _RESOURCE = encode_resource({"service.name": "pyconvex", "telemetry.sdk.language": "python"})
 _SCOPE = encode_scope("pyconvex")
@@ -98,6 +102,18 @@ class RunSpans:
     def __init__(self) -> None:
         #: The calls within the run that have ended, with when and what they raised.
         self.calls: list[tuple[CallSpans, int, _Raised]] = []
+        #: The runs that it asked for, the last ones, which have told of no span themselves: there
+        #: was none above them then. None before the first.
+        self.untold: deque[tuple[CalledOut, _Raised]] | None = None
+
+    def called(self, called: CalledOut) -> None:
+        """A run that this one asked for has ended."""
+        if called.kept_spans:
+            self.kept = True
+            return
+        if self.untold is None:
+            self.untold = deque(maxlen=MAX_UNTOLD)
+        self.untold.append((called._replace(error=None), _told(called.error)))
 
     def look(self, scope: CallScope) -> bool:
         """Look at what the app has chosen; whether it traces anything."""
@@ -146,6 +162,8 @@ class CallSpans:
         run.over = True
         if (run.kept or scope.trace.wanted) and run.look(scope):
             run.calls.append((self, scope.now_ns(), _told(error)))
+            for called, raised in run.untold or ():
+                _report(self, _called_out(scope, called, raised), _ALL, (_RESOURCE, _SCOPE))
             for call, ended_ns, raised in run.calls:
                 facts = _function(call, ended_ns, raised)
                 _report(call, facts, _ALL, (_RESOURCE, _SCOPE))
@@ -298,10 +316,6 @@ def _function(call: CallSpans, ended_ns: int, error: _Raised) -> SpanFacts:
     }
     if scope.component:
         attributes["convex.component"] = scope.component
-    events = []
-    if error is not None:
-        told = {"exception.type": error[0], "exception.message": error[1]}
-        events.append(SpanEvent("exception", ended_ns, told))
     # A caller that keeps no spans is no place to hang one.
     above = scope.parent is not None or scope.trace.wanted or scope.trace.awaited
     return SpanFacts(
@@ -313,5 +327,35 @@ def _function(call: CallSpans, ended_ns: int, error: _Raised) -> SpanFacts:
         end_ns=ended_ns,
         status=0 if error is None else STATUS_ERROR,
         attributes=attributes,
-        events=events,
+        events=_events(error, ended_ns),
     )
+
+
+def _called_out(scope: CallScope, called: CalledOut, error: _Raised) -> SpanFacts:
+    """A run that was asked for before there was a trace about AI, as its caller saw it."""
+    attributes: dict[str, Any] = {
+        "gen_ai.operation.name": FUNCTION,
+        "convex.function": called.path,
+        "convex.kind": called.kind,
+        "convex.request_id": scope.request_id,
+    }
+    if called.component:
+        attributes["convex.component"] = called.component
+    return SpanFacts(
+        trace_id=scope.trace_id,
+        span_id=secrets.token_hex(8),
+        parent_id=scope.span_id,
+        name=called.path,
+        start_ns=called.began_ns,
+        end_ns=called.ended_ns,
+        status=0 if error is None else STATUS_ERROR,
+        attributes=attributes,
+        events=_events(error, called.ended_ns),
+    )
+
+
+def _events(error: _Raised, at_ns: int) -> list[SpanEvent]:
+    if error is None:
+        return []
+    told = {"exception.type": error[0], "exception.message": error[1]}
+    return [SpanEvent("exception", at_ns, told)]

@@ -20,7 +20,7 @@ from posthog_convex.component import errors, reported
 from posthog_convex.component.reported import ReportedException
 from posthog_convex.events import Event
 from pyconvex.runlog import ExceptionReport, Report, RunRecord
-from pyconvex.runlog.hooks import CallScope
+from pyconvex.runlog.hooks import CalledOut, CallScope
 
 _LOG = logging.getLogger("posthog_convex")
 #: On errors that a function has reported by hand: for which component, and under which id.
@@ -49,7 +49,7 @@ class UncaughtHook:
     def span_id(self, scope: CallScope) -> str:
         return ""
 
-    def called(self, scope: CallScope) -> None:
+    def called(self, scope: CallScope, called: CalledOut) -> None:
         """Nothing to do."""
 
     def _tell(

@@ -31,6 +31,21 @@ class Whose(NamedTuple):
     session_id: str | None
 
 
+class CalledOut(NamedTuple):
+    """A run that another one asked for and waited for, as whoever asked saw it."""
+
+    #: "query", "mutation" or "action".
+    kind: str
+    path: str
+    component: str
+    #: By the asking call's clock.
+    began_ns: int
+    ended_ns: int
+    error: BaseException | None
+    #: Whether it has kept spans of the trace itself.
+    kept_spans: bool
+
+
 class CallScope:
     """One function call: its identity, its place in the trace, and its run's report."""
 
@@ -146,8 +161,8 @@ class IsolateHook(Protocol):
     def span_id(self, scope: CallScope) -> str:
         """The span that is open here and now below this call, and will be kept; "" for none."""
 
-    def called(self, scope: CallScope) -> None:
-        """A function that this call ran as a run of its own has kept spans of this trace."""
+    def called(self, scope: CallScope, called: CalledOut) -> None:
+        """A function that this call ran as a run of its own, as actions do, has ended."""
 
 
 def load_hooks(modules: Sequence[ModuleType]) -> tuple[IsolateHook, ...]:

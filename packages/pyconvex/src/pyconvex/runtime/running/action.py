@@ -35,7 +35,7 @@ from pyconvex.functions.scheduler import Retry, When
 from pyconvex.identity import Identity
 from pyconvex.runlog import ExceptionReport, LogLine, LogLines, Report, Usage
 from pyconvex.runlog.exceptions import Describer, ErrorIds
-from pyconvex.runlog.hooks import Whose
+from pyconvex.runlog.hooks import CalledOut, Whose
 from pyconvex.runlog.report import Item, Items
 from pyconvex.runlog.traces import TraceContext
 from pyconvex.runtime import purity
@@ -243,19 +243,18 @@ class ActionRunner:
         self, run_id: int, kind: str, component: str, path: str, args: bytes, reporting: Reporting
     ) -> Value:
         tracing = reporting.tracing
-        span_id = "" if tracing is None else tracing.span_id()
+        span_id, began_ns = ("", 0) if tracing is None else (tracing.span_id(), tracing.now_ns())
         reply = await self._exchange(
             run_id, kind, component, path, args, span_id, reporting.user_id()
         )
-        if reply.traced and tracing is not None:
-            tracing.called()
-        if reply.value is not None:
+        error = _error_of(reply)
+        if tracing is not None and kind != messages.SCHEDULING:
+            tracing.called(
+                CalledOut(kind, path, component, began_ns, tracing.now_ns(), error, reply.traced)
+            )
+        if error is None:
+            assert reply.value is not None
             return codec.decode(reply.value)
-        error = (
-            FunctionCallError(reply.error)
-            if reply.data is None
-            else ConvexError(codec.decode(reply.data))
-        )
         if reply.error_id:
             reporting.errors.adopt(error, reply.error_id)
         raise error
@@ -281,6 +280,15 @@ class ActionRunner:
         future = self._pending.pop(reply.call_id, None)
         if future is not None and not future.done():
             future.set_result(reply)
+
+
+def _error_of(reply: messages.CallBack) -> Exception | None:
+    """What the function that was called raised, as its caller gets it."""
+    if reply.value is not None:
+        return None
+    if reply.data is None:
+        return FunctionCallError(reply.error)
+    return ConvexError(codec.decode(reply.data))
 
 
 def _environment(component: ComponentImage, tables: Transaction) -> dict[str, str]:

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable
 
 from pyconvex.runlog.exceptions import ExceptionReport
-from pyconvex.runlog.hooks import CallScope, IsolateHook, Whose
+from pyconvex.runlog.hooks import CalledOut, CallScope, IsolateHook, Whose
 from pyconvex.runlog.report import Items
 from pyconvex.runlog.traces import TraceContext, span_id_of, trace_id_of
 from pyconvex.runtime.processes import messages
@@ -34,7 +34,7 @@ class Tracing:
         self._hooks = hooks
         self._start = start
         self._items = items
-        self._now_ns = now_ns
+        self.now_ns = now_ns
         self._describe = describe
         self._whose = whose
         self._calls = 0
@@ -58,7 +58,7 @@ class Tracing:
             parent=parent,
             items=self._items,
             env=env,
-            now_ns=self._now_ns,
+            now_ns=self.now_ns,
             describe=self._describe,
             whose=self._whose,
         )
@@ -86,12 +86,12 @@ class Tracing:
                 return str(found)
         return ""
 
-    def called(self) -> None:
-        """A run that this one called has kept spans."""
+    def called(self, called: CalledOut) -> None:
+        """A run that this one asked for has ended."""
         scope = self.top
         if scope is not None:
             for hook in self._hooks:
-                _guard(hook.called, scope)
+                _guard(hook.called, scope, called)
 
 
 def trace_within(
