@@ -191,6 +191,7 @@ def test_names_of_folders_are_names_of_tables(folder: Path) -> None:
 def test_an_unknown_table_is_refused_with_those_that_are_there(folder: Path) -> None:
     found = TableFolder(folder).look()
     with pytest.raises(
-        QueryRefused, match=r"no table 'user'; there are events.*warehouse\.events, u"
+        QueryRefused,
+        match=r"no table 'user'; did you mean users\? there are events.*warehouse\.events, u",
     ):
         translate("select 1 from user", beside=found)

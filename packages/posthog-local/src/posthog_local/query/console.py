@@ -10,11 +10,13 @@ import base64
 import math
 from collections.abc import Mapping
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from posthog_local.query.analyst import Analyst
+from posthog_local.query.hints import worded
 from posthog_local.query.refusal import QueryRefused
 from posthog_local.query.tablefolder import NO_TABLES, BesideTables
 
@@ -59,10 +61,10 @@ async def answer(analyst: Analyst, text: str, values: Mapping[str, Any] | None =
     translation = translate(text, values, beside)
     try:
         found = await analyst.ask(translation.sql)
-    except QueryRefused:
+    except QueryRefused as refused:
         now = tables_beside(analyst)
         if now == beside:
-            raise
+            raise QueryRefused(worded(str(refused), text, translation.tables)) from refused
         # The files were replaced by newer ones between our looking and reading.
         translation = translate(text, values, now)
         found = await analyst.ask(translation.sql)
@@ -92,6 +94,8 @@ def _plain(value: object) -> Any:
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, bool | int | str):
         return value
+    if isinstance(value, Decimal):
+        return float(value)
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, bytes):

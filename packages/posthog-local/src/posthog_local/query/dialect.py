@@ -16,6 +16,8 @@ from sqlglot import exp
 from sqlglot.dialects.clickhouse import ClickHouse
 from sqlglot.errors import SqlglotError
 
+from posthog_local.query.functions import FUNCTIONS, SPELT
+from posthog_local.query.hints import meant
 from posthog_local.query.refusal import QueryRefused
 from posthog_local.query.tablefolder import NO_TABLES, PREFIX, BesideTables
 from posthog_local.query.tables import TABLES
@@ -23,49 +25,6 @@ from posthog_local.query.tables import TABLES
 DEFAULT_ROWS, MAX_ROWS = 100, 50_000
 _MAX_CHARACTERS = 100_000
 
-# ClickHouse's name to DuckDB's words; :a0, :a1 … stand for the arguments.
-_FUNCTIONS = {
-    "tofloat": "TRY_CAST(:a0 AS DOUBLE)",
-    "tofloat64": "TRY_CAST(:a0 AS DOUBLE)",
-    "tofloatordefault": "COALESCE(TRY_CAST(:a0 AS DOUBLE), :a1)",
-    "tofloatorzero": "COALESCE(TRY_CAST(:a0 AS DOUBLE), 0)",
-    "toint": "CAST(TRUNC(TRY_CAST(:a0 AS DOUBLE)) AS BIGINT)",
-    "toint64": "CAST(TRUNC(TRY_CAST(:a0 AS DOUBLE)) AS BIGINT)",
-    "tobool": "TRY_CAST(:a0 AS BOOLEAN)",
-    "tostring": "CAST(:a0 AS VARCHAR)",
-    "todate": "CAST(:a0 AS DATE)",
-    "todatetime": "CAST(:a0 AS TIMESTAMP)",
-    "tostartofinterval": "TIME_BUCKET(:a1, :a0)",
-    "tostartofweek": "(DATE_TRUNC('week', :a0 + INTERVAL 1 DAY) - INTERVAL 1 DAY)",
-    "tohour": "EXTRACT(hour FROM :a0)",
-    "todayofweek": "EXTRACT(isodow FROM :a0)",
-    "tounixtimestamp": "CAST(EPOCH(:a0) AS BIGINT)",
-    "yesterday": "CURRENT_DATE - 1",
-    "today": "CURRENT_DATE",
-    "notempty": "COALESCE(:a0, '') <> ''",
-    "empty": "COALESCE(:a0, '') = ''",
-    "isnull": "(:a0) IS NULL",
-    "isnotnull": "(:a0) IS NOT NULL",
-    "intdiv": "CAST(TRUNC(:a0 / :a1) AS BIGINT)",
-    "modulo": "(:a0) % (:a1)",
-    "concat": "CONCAT(:a0, :a1)",
-    "countdistinct": "COUNT(DISTINCT :a0)",
-    "uniqexact": "COUNT(DISTINCT :a0)",
-    "grouparray": "LIST(:a0)",
-    "groupuniqarray": "LIST(DISTINCT :a0)",
-    "avgif": "AVG(CASE WHEN :a1 THEN :a0 END)",
-    "sumif": "SUM(CASE WHEN :a1 THEN :a0 END)",
-    "minif": "MIN(CASE WHEN :a1 THEN :a0 END)",
-    "maxif": "MAX(CASE WHEN :a1 THEN :a0 END)",
-    "uniqif": "COUNT(DISTINCT CASE WHEN :a1 THEN :a0 END)",
-    "anylast": "LAST(:a0)",
-    "length": "LENGTH(:a0)",
-    "upper": "UPPER(:a0)",
-    "lower": "LOWER(:a0)",
-    "domain": "REGEXP_EXTRACT(:a0, '^[a-z]+://([^/:?#]+)', 1)",
-    "jsonextractstring": "JSON_EXTRACT_STRING(:a0, '$.' || JSON_QUOTE(:a1))",
-    "jsonextractraw": "CAST(JSON_EXTRACT(:a0, '$.' || JSON_QUOTE(:a1)) AS VARCHAR)",
-}
 # DuckDB has these under the name that PostHog's dialect gives them.
 _SAME_NAME = frozenset(["now", "greatest", "least", "abs", "floor", "ceil", "round", "replace"])
 _ARITHMETIC = (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.Neg)
@@ -92,6 +51,8 @@ class Translation(msgspec.Struct, frozen=True, kw_only=True):
     sql: str
     limit: int
     offset: int
+    #: The tables that it asks.
+    tables: tuple[str, ...] = ()
 
 
 def translate(
@@ -108,11 +69,12 @@ def translate(
     _check_tables(query, named, beside)
     _translate_properties(query)
     query = cast("exp.Query", query.transform(_function))
-    events = _view_of_events(query)
+    events, tables = _view_of_events(query), list[str]()
     for table in query.find_all(exp.Table):
         if table.name.lower() in named and not table.db:
             continue
         name, alias = table.name.lower(), table.alias or table.name
+        tables.append(name)
         if name in TABLES and not table.db:
             source = exp.to_table(events if name == "events" else name)
         else:
@@ -121,9 +83,10 @@ def translate(
         table.replace(exp.alias_(source, alias, table=True))
     limit, offset = _bound(query)
     try:
-        return Translation(sql=query.sql("duckdb"), limit=limit, offset=offset)
+        sql = query.sql("duckdb")
     except SqlglotError as error:
         raise QueryRefused(f"this query cannot be translated: {error}") from error
+    return Translation(sql=sql, limit=limit, offset=offset, tables=tuple(tables))
 
 
 def _parsed(text: str, values: Mapping[str, Any]) -> exp.Query:
@@ -199,7 +162,8 @@ def _check_tables(query: exp.Query, named: set[str], beside: BesideTables) -> No
         if table.db and known in beside.files:
             _drop_prefix(query, table)
         elif table.db or not (known in TABLES or known in named or known in beside.files):
-            raise QueryRefused(f"there is no table {table.name!r}; there are {there}")
+            near = meant(table.name, [*TABLES, *beside.names])
+            raise QueryRefused(f"there is no table {table.name!r}{near or ';'} there are {there}")
 
 
 def _called(name: str) -> str:
@@ -243,10 +207,13 @@ def _replace(node: exp.Expression, path: list[str]) -> None:
             f"{path[0]}.… is not supported; join it: events e JOIN groups g"
             f" ON g.key = e.${lowered[0]} AND g.index = {lowered[0][-1]}"
         )
-    if lowered[0] in ("session", "pdi"):
+    if lowered[0] == "session" and len(path) > 1:
         raise QueryRefused(
-            f"{path[0]}.… is not supported; events, persons and their properties are"
+            f"session.… is not supported; join it: events e JOIN sessions s"
+            f" ON s.session_id = e.$session_id, then s.{path[1]}"
         )
+    if lowered[0] == "pdi":
+        raise QueryRefused("pdi.… is not supported; person_id is a column of events")
     if "person" in lowered[:2] and len(path) > lowered.index("person") + 1:
         at = lowered.index("person")
         path = [*path[:at], f"person_{path[at + 1]}", *path[at + 2 :]]
@@ -296,15 +263,19 @@ def _wanted_type(node: exp.Expression) -> str | None:
 
 def _function(node: exp.Expression) -> exp.Expression:
     if isinstance(node, exp.ApproxDistinct):
-        return exp.Count(this=exp.Distinct(expressions=[node.this]))
-    if isinstance(node, exp.CombinedAggFunc | exp.ParameterizedAgg | exp.AnonymousAggFunc):
+        return exp.Count(this=exp.Distinct(expressions=[node.this.transform(_function)]))
+    if isinstance(node, exp.ParameterizedAgg):
+        return _known(node, str(node.this), [*node.args["params"], *node.expressions])
+    if isinstance(node, exp.CombinedAggFunc | exp.AnonymousAggFunc):
         return _known(node, str(node.this), list(node.expressions))
     if isinstance(node, exp.Anonymous):
         return _known(node, str(node.this), list(node.expressions))
     return node
 
 
-def _known(node: exp.Expression, name: str, arguments: list[exp.Expression]) -> exp.Expression:
+def _known(node: exp.Expression, name: str, given: list[exp.Expression]) -> exp.Expression:
+    # What stands inside is not visited once the whole is replaced.
+    arguments = [one.transform(_function) for one in given]
     lowered = name.lower()
     if lowered == "multiif" and len(arguments) % 2 == 1:
         case = exp.Case(default=arguments[-1])
@@ -313,10 +284,13 @@ def _known(node: exp.Expression, name: str, arguments: list[exp.Expression]) -> 
         return case
     if lowered in _SAME_NAME or lowered == "json_extract_string":
         return node
-    template = _FUNCTIONS.get(lowered)
-    wanted = 0 if template is None else len({n for n in range(4) if f":a{n}" in template})
-    if template is None or len(arguments) < wanted:
-        raise QueryRefused(f"the function {name}({len(arguments)} arguments) is not supported")
+    template = FUNCTIONS.get(lowered)
+    if template is None:
+        raise QueryRefused(f"the function {name} is not supported{meant(name, SPELT)}")
+    wanted = len({n for n in range(4) if f":a{n}" in template})
+    if len(arguments) < wanted:
+        many = "argument" if wanted == 1 else "arguments"
+        raise QueryRefused(f"{name} takes {wanted} {many} here, not {len(arguments)}")
     built: exp.Expression = exp.maybe_parse(template, dialect="duckdb")
     for placeholder in list(built.find_all(exp.Placeholder)):
         placeholder.replace(arguments[int(placeholder.name[1:])].copy())

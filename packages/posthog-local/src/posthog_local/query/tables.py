@@ -5,6 +5,8 @@ Owns these names and nothing of how they are answered.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 #: Each table with its columns, as the console lists them.
 TABLES = {
     "events": (
@@ -23,3 +25,17 @@ TABLES = {
         " attributes, resource_attributes, event_name, trace_id, span_id, distinct_id, session_id"
     ),
 }
+
+
+@lru_cache
+def columns_of(table: str) -> tuple[str, ...]:
+    """The columns of a table, one by one; none of a table that is not ours.
+
+    >>> columns_of("person_distinct_ids")
+    ('distinct_id', 'person_id')
+    """
+    names = TABLES.get(table, "").replace("$group_0 … $group_4", ", ".join(_GROUPS))
+    return tuple(name for name in names.split(", ") if name)
+
+
+_GROUPS = tuple(f"$group_{number}" for number in range(5))
