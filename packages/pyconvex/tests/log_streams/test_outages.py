@@ -245,7 +245,9 @@ def test_whatever_a_receiver_does_nothing_is_lost_and_order_is_kept(tmp_path: Pa
         assert list(dict.fromkeys(bad.lines)) == ["0", "1", "2"]
         assert bad.lines.count("0") == 2, "the answer that was cut off came to nobody"
         fares = await it.delivery(made["id"])
-        assert (fares["failedAttempts"], fares["setAside"], fares["dropped"]) == (7, 0, 0)
+        assert (fares["setAside"], fares["dropped"]) == (0, 0)
+        # A new secret may end an attempt before it has failed.
+        assert 1 <= fares["failedAttempts"] <= 7
         server.close()
 
     on_a_server(tmp_path, test)
