@@ -65,6 +65,7 @@ def test_the_person_is_joined_only_when_asked() -> None:
         ("select * from system.tables", "is no table"),
         ("select getenv('HOME')", "the function getenv"),
         ("select toString(getenv('HOME'))", "the function getenv"),
+        ("select uniq(getenv('HOME'))", "the function getenv"),
         ("select multiIf(true, getenv('HOME'), '')", "the function getenv"),
         (
             "select toMnth(timestamp) from events",

@@ -47,6 +47,9 @@ _TREND = {
 }
 _PAGES = {
     "activity": "/activity",
+    "events": "/data-management/events",
+    "event": "/data-management/events/order_placed",
+    "property": "/data-management/properties/plan?event=order_placed",
     "persons": "/persons",
     "person": "/person/ada",
     "groups": "/groups/0",
@@ -180,7 +183,7 @@ def _fill(local: PostHogLocal) -> None:
     ]  # fmt: skip
     batch += [
         event("$feature_flag_called", f"visitor-{n}", 24 * 7, **{
-            "$feature_flag": "new-checkout",
+            "$feature_flag": "new-checkout", "$lib": "web",
             "$feature_flag_response": ("control", "one-page")[n % 2]})
         for n in range(40)
     ]  # fmt: skip

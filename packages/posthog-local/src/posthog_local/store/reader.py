@@ -120,6 +120,16 @@ class Reader:
         )
         return [name for (name,) in rows]
 
+    def counted_names(self, limit: int) -> list[tuple[str, int, int]]:
+        """The most frequent names of events, with how many there are and when the last came."""
+        rows: Iterator[tuple[str, int, int]] = self._connection.execute(
+            "SELECT name, stored, received_us FROM (SELECT event AS name, count(*) AS stored,"
+            " max(seq) AS last FROM events GROUP BY event ORDER BY stored DESC, name LIMIT ?)"
+            " JOIN events ON seq = last ORDER BY stored DESC, name",
+            (limit,),
+        )
+        return list(rows)
+
     def trace_events(self, trace_id: str, limit: int) -> list[StoredEvent]:
         """The events of one LLM trace, in the order of arrival."""
         sql = (

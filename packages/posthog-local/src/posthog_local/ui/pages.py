@@ -29,6 +29,7 @@ from posthog_local.store.store import Store
 from posthog_local.store.timeorder import LATEST_US
 from posthog_local.store.views import View
 from posthog_local.ui.cohortpages import CohortPages
+from posthog_local.ui.definitionpages import DefinitionPages
 from posthog_local.ui.flagpages import FlagPages, evaluations
 from posthog_local.ui.forms import first, form_fields, see_other, whole_number
 from posthog_local.ui.grouppages import GroupPages
@@ -83,6 +84,7 @@ class Pages:
         self._flags = FlagPages(store, self._renderer)
         self._cohorts = CohortPages(store, self._renderer)
         self._groups = GroupPages(store, self._renderer)
+        self._definitions = DefinitionPages(store, self._renderer)
         self._desk = Desk(store, analyst, self._renderer)
 
     def routes(self) -> list[Route]:
@@ -97,6 +99,7 @@ class Pages:
             *self._cohorts.routes(),
             *self._groups.routes(),
             *insight_routes(self._desk),
+            *self._definitions.routes(),
             Route("/logs", self._shown(self.logs)),
             Route("/error_tracking", self._shown(self.issues)),
             Route("/error_tracking/status", self.issue_status, methods=["POST"]),

@@ -35,7 +35,7 @@ async def sql_page(desk: Desk, request: Request) -> Response:
         result = await answer(desk.analyst, text) if text else None
     except QueryRefused as refused:
         error = str(refused)
-    if result is not None and shape != "table":
+    if result is not None and result.results and shape != "table":
         chart = chart_of_table(result.columns, result.results, shape)
         if chart is None:
             error = "a chart needs a column of labels, then columns of numbers"
