@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from posthog_convex.ai.lane import AiSpanLane
 from posthog_convex.component.lanes import EventLane, FlagLane
+from posthog_convex.component.report_lane import ReportLane
 from pyconvex.delivery import Accepted, Refused, Request, Response, Retry, TooLarge, Unreachable
 
 ENV = {"POSTHOG_PROJECT_TOKEN": "phc_t", "POSTHOG_HOST": "http://127.0.0.1:1/"}
@@ -17,6 +19,18 @@ EVENT = (
     '{"uuid":"u1","event":"café","distinct_id":"d","properties":{"$set":{"n":3}},"timestamp":"t"}'
 )
 DEFINITIONS = b'{"flags":[{"key":"a"}],"group_type_mapping":{},"cohorts":{}}'
+
+
+@pytest.mark.parametrize("lane", [EventLane(), ReportLane(), AiSpanLane()])
+@pytest.mark.parametrize("token", ["phx_secret", " phs_secret", "pha_secret"])
+def test_nothing_is_sent_with_a_secret_in_place_of_the_token(lane: Any, token: str) -> None:
+    # PostHog accepts events with some of them, and they are nobody's.
+    told = lane.unfit({**ENV, "POSTHOG_PROJECT_TOKEN": token})
+    assert told is not None
+    assert "set it to the project token (phc_…)" in told
+    assert "secret key" in told
+    assert token.strip() not in told
+    assert lane.unfit(ENV) is None
 
 
 class TestEvents:

@@ -24,6 +24,9 @@ class EventLane(QueueLane):
     needs = ("TOKEN", "HOST")
     limits = Limits(max_rows=10, max_age_s=0.02)
 
+    def unfit(self, env: Mapping[str, str]) -> str | None:
+        return "TOKEN is a secret" if env["TOKEN"].startswith("secret") else None
+
     def encode(self, rows: Sequence[Value], env: Mapping[str, str]) -> Request:
         body = msgspec.json.encode({"token": env["TOKEN"], "batch": rows})
         return Request("POST", f"{env['HOST']}/batch/", (), body)

@@ -143,6 +143,26 @@ def test_without_settings_a_lane_waits_says_so_once_and_starts_by_itself(in_worl
     in_world(test)
 
 
+def test_with_settings_that_do_not_fit_a_lane_sends_nothing_and_says_why_once(in_world) -> None:
+    async def test(world: World) -> None:
+        world.host.append(3)
+        world.start("EventLane", env={**ENV, "TOKEN": "secret-1"})
+        await until(lambda: world.texts("error"))
+        world.append(1)
+        world.lanes.env_changed("shop", {**ENV, "TOKEN": "secret-2"})
+        await until(lambda: world.lanes.status() != ())
+        assert world.lanes.status()[0].last_error == "TOKEN is a secret"
+        assert (world.transport.requests, world.host.rows) == ([], 4)
+        world.lanes.env_changed("shop", {**ENV})
+        await until(lambda: world.host.rows == 0)
+        await until(lambda: world.lanes.status()[0].last_error is None)
+        assert world.texts("error") == [
+            "TOKEN is a secret; nothing is sent until then, and nothing is lost"
+        ]
+
+    in_world(test)
+
+
 def test_a_timer_may_look_at_its_queue_after_each_commit(in_world) -> None:
     async def test(world: World) -> None:
         world.transport.answers = [Response(503, {}, b"down"), Response(400, {}, b"bad")]

@@ -17,6 +17,7 @@ from typing import Any
 from posthog_convex.ai.choices import is_disabled, is_private
 from posthog_convex.ai.content import MAX_SPAN_BYTES, too_large, with_attributes, without_content
 from posthog_convex.component.batches import QUOTA_PAUSE_S, USER_AGENT, classify_batch
+from posthog_convex.component.settings import misplaced_token
 from posthog_convex.endpoints import AI_SPANS, normalise_host
 from pyconvex.delivery import Limits, Refused, Request, Response, Retry, RunLogLane, Verdict
 from pyconvex.runlog.entries import RunEntry
@@ -40,6 +41,9 @@ class AiSpanLane(RunLogLane):
 
     def admit(self, entry: RunEntry) -> bool:
         return kept_span(entry.value) is not None
+
+    def unfit(self, env: Mapping[str, str]) -> str | None:
+        return misplaced_token(env)
 
     def encode(self, entries: Sequence[RunEntry], env: Mapping[str, str]) -> Request | None:
         if is_disabled(env.get):

@@ -18,7 +18,7 @@ from posthog_convex.component.batches import (
     classify_batch,
 )
 from posthog_convex.component.polling import Look, Outcome, look
-from posthog_convex.component.settings import is_disabled, poll_interval_s
+from posthog_convex.component.settings import is_disabled, misplaced_token, poll_interval_s
 from pyconvex.delivery import (
     LaneContext,
     QueueLane,
@@ -46,6 +46,9 @@ class EventLane(QueueLane):
 
     queue = "events"
     needs = ("POSTHOG_PROJECT_TOKEN",)
+
+    def unfit(self, env: Mapping[str, str]) -> str | None:
+        return misplaced_token(env)
 
     def encode(self, rows: Sequence[Value], env: Mapping[str, str]) -> Request:
         return batch_request([checked_text(row) for row in rows], env)

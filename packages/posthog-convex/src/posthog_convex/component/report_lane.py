@@ -18,7 +18,7 @@ from posthog_convex.component.batches import batch_request, checked_text, classi
 from posthog_convex.component.flood import Flood
 from posthog_convex.component.once import Once
 from posthog_convex.component.reported import Seen, exception_of, exposure_of, is_for
-from posthog_convex.component.settings import captures_uncaught
+from posthog_convex.component.settings import captures_uncaught, misplaced_token
 from posthog_convex.events import Event, Exposure, flag_called
 from pyconvex.delivery import Request, Response, RunLogLane, Verdict
 from pyconvex.runlog import ExceptionReport
@@ -54,6 +54,9 @@ class ReportLane(RunLogLane):
                 return self._first_of_error(by_hand.error, entry) and by_hand.event is not None
             case _:
                 return self._admit_exposure(entry)
+
+    def unfit(self, env: Mapping[str, str]) -> str | None:
+        return misplaced_token(env)
 
     def encode(self, entries: Sequence[RunEntry], env: Mapping[str, str]) -> Request | None:
         found = [text for entry in entries for text in self._texts(entry, env)]

@@ -69,6 +69,20 @@ def errors_per_minute(env: Mapping[str, str]) -> tuple[float | None, str | None]
     )
 
 
+def misplaced_token(env: Mapping[str, str]) -> str | None:
+    """What is wrong with the kind of the project token: PostHog takes events with some of them,
+    and they are nobody's.
+
+    >>> misplaced_token({"POSTHOG_PROJECT_TOKEN": "phc_1"})
+    """
+    if env.get("POSTHOG_PROJECT_TOKEN", "").strip().startswith(("phx_", "phs_", "pha_")):
+        return (
+            "POSTHOG_PROJECT_TOKEN holds a secret key: set it to the project token (phc_…), and "
+            "the secret as POSTHOG_PERSONAL_API_KEY"
+        )
+    return None
+
+
 def misplaced_key(env: Mapping[str, str]) -> str | None:
     """What is wrong with the kind of key for definitions, seen from its beginning.
 
@@ -79,12 +93,7 @@ def misplaced_key(env: Mapping[str, str]) -> str | None:
             "POSTHOG_PERSONAL_API_KEY holds a project token (phc_…), which opens no flag "
             "definitions: set it to the project's secret key (phs_…) or a personal API key (phx_…)"
         )
-    if env.get("POSTHOG_PROJECT_TOKEN", "").strip().startswith(("phx_", "phs_")):
-        return (
-            "POSTHOG_PROJECT_TOKEN holds a secret key: set it to the project token (phc_…), and "
-            "the secret as POSTHOG_PERSONAL_API_KEY"
-        )
-    return None
+    return misplaced_token(env)
 
 
 def requests_a_month(interval_s: float) -> int:

@@ -42,6 +42,13 @@ class QueueLane:
     #: When a batch is full.
     limits: ClassVar[Limits] = Limits()
 
+    def unfit(self, env: Mapping[str, str]) -> str | None:
+        """Why nothing may be sent with these variables, with what to do; None when it may.
+
+        It is logged, and rows wait in the queue until the variables change.
+        """
+        return None
+
     def encode(self, rows: Sequence[Value], env: Mapping[str, str]) -> Request:
         """The request that delivers `rows`; the same for the same arguments, whenever it is called.
 
@@ -92,6 +99,10 @@ class RunLogLane:
         The place for what must not be asked twice, such as "was this told before?".
         """
         return True
+
+    def unfit(self, env: Mapping[str, str]) -> str | None:
+        """Why nothing may be sent with these variables, as in `QueueLane.unfit`."""
+        return None
 
     def encode(self, entries: Sequence[RunEntry], env: Mapping[str, str]) -> Request | None:
         """The request that delivers `entries`, or None when nothing needs to be sent for them.

@@ -144,6 +144,8 @@ class DrainRunner(LaneRunner, Generic[R]):
         self._lane: QueueLane | RunLogLane = lane
         self._breaker = Breaker(world.chance)
         self._drain: Drain[R] = Drain(lane.limits, self._freeze, self._breaker, after)
+        #: Why nothing may be sent with the variables as they are; None when it may.
+        self._unfit: str | None = None
 
     async def run(self) -> None:
         now = asyncio.get_running_loop().time
@@ -171,7 +173,11 @@ class DrainRunner(LaneRunner, Generic[R]):
 
     def set_env(self, env: Mapping[str, str]) -> None:
         super().set_env(env)
-        self._drain.settings_changed(complete=not self.missing)
+        unfit = None if self.missing else self._lane.unfit(self.env)
+        if unfit is not None and unfit != self._unfit:
+            self.log("error", f"{unfit}; nothing is sent until then, and nothing is lost")
+        self._unfit = unfit
+        self._drain.settings_changed(complete=not self.missing and unfit is None)
 
     def status(self) -> LaneStatus:
         oldest, counters = self._drain.oldest, self._drain.counters
@@ -188,7 +194,7 @@ class DrainRunner(LaneRunner, Generic[R]):
             sent=counters.sent,
             failed=counters.failed,
             set_aside=counters.set_aside,
-            last_error=counters.last_error,
+            last_error=self._unfit or counters.last_error,
         )
 
     _queue_name: str | None = None
