@@ -23,9 +23,10 @@ class Endpoint(msgspec.Struct, frozen=True):
     fallback: str | None = None
     query: str = ""
 
-    def url(self, host: str, *, token: str = "", fallback: bool = False) -> str:
-        """The address on a normalised host; `token` fills the query's placeholder."""
+    def url(self, host: str, *, token: str = "", key: str = "", fallback: bool = False) -> str:
+        """The address on a normalised host; `token` and a flag's `key` fill the placeholders."""
         path = self.fallback if fallback and self.fallback else self.path
+        path = path.replace("{key}", quote(key, safe=""))
         query = self.query.format(token=quote(token, safe=""))
         return f"{host}{path}?{query}" if query else f"{host}{path}"
 
@@ -50,6 +51,14 @@ FLAGS = Endpoint("POST", "/flags/", "flags, 2", query="v=2")
 
 #: The older route of the same, for receivers that don't know `FLAGS` (404).
 DECIDE = Endpoint("POST", "/decide", "decide, 3", query="v=3")
+
+#: The decrypted payload of a flag that only carries configuration.
+REMOTE_CONFIG = Endpoint(
+    "GET",
+    "/api/projects/@current/feature_flags/{key}/remote_config",
+    "feature flags API",
+    query="token={token}",
+)
 
 #: Log records over OTLP; the token goes into the header `Authorization`.
 LOGS = Endpoint("POST", "/i/v1/logs", "OTLP 1")

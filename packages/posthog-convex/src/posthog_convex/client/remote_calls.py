@@ -128,6 +128,23 @@ class RemoteCalls(Binding):
             )
         )
 
+    async def get_remote_config_payload(
+        self, ctx: ActionCtx, key: str, *, default: Any = None, timeout_s: float = TIMEOUT_S
+    ) -> Any:
+        """The decoded payload of a flag that only carries configuration, decrypted by PostHog.
+
+        It is the same for everybody, and no exposure. `default` stands in, with a warning, when
+        PostHog has none or could not be asked. Raises `PostHogError` in a query or mutation.
+        """
+        allowed = asker(ctx, "get_remote_config_payload")
+        arguments = {"key": key, "timeoutS": timeout_s}
+        found = await allowed.run_action(self._component.remote.config_payload, arguments)
+        if found["error"] is not None:
+            text = f"posthog.get_remote_config_payload got none: {found['error']}."
+            ctx.log("warn", f"{text} The default stands in.")
+            return default
+        return json.loads(found["payload"])
+
     async def reload_feature_flags(self, ctx: ActionCtx) -> Reloaded:
         """Look for newer flag definitions now, for instance when PostHog calls a webhook of yours.
 

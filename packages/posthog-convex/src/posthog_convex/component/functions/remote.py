@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import Annotated, TypedDict
 
 import msgspec
 
@@ -16,10 +16,11 @@ from posthog_convex.component.batches import USER_AGENT
 from posthog_convex.component.connections import send
 from posthog_convex.component.lanes import Stored
 from posthog_convex.component.polling import Outcome, look
+from posthog_convex.component.remote_config import payload_request, read_payload, unasked
 from posthog_convex.component.settings import is_disabled
 from pyconvex import ActionCtx, QueryCtx, action, query
-from pyconvex.delivery import Request, Response
-from pyconvex.functions import internal
+from pyconvex.delivery import Request, Response, Unreachable
+from pyconvex.functions import Arg, internal
 from pyconvex.values import Value
 
 #: How long a fetch of all definitions may take, as in the lane.
@@ -66,6 +67,28 @@ async def look_now(ctx: ActionCtx) -> Reloaded:
             await ctx.run_mutation(internal.poll.recovered)
         return Reloaded(status=found.outcome.value, reason=None)
     return Reloaded(status="error", reason=f"{found.trouble}; the last definitions stay in force")
+
+
+class ConfigPayload(TypedDict):
+    """JSON text, or why there is none."""
+
+    payload: str | None
+    error: str | None
+
+
+@action
+async def config_payload(
+    ctx: ActionCtx, key: str, timeout_s: Annotated[float, Arg("timeoutS")]
+) -> ConfigPayload:
+    """Ask PostHog for the payload of a flag that only carries configuration; the key stays here."""
+    if (problem := unasked(ctx.env)) is not None:
+        return ConfigPayload(payload=None, error=problem)
+    try:
+        response = await send(payload_request(ctx.env, key), deadline_s=timeout_s)
+    except Unreachable as error:
+        return ConfigPayload(payload=None, error=f"PostHog could not be reached: {error}")
+    found = read_payload(response, key)
+    return ConfigPayload(payload=found.text, error=found.error)
 
 
 class _Outside(msgspec.Struct):
