@@ -64,9 +64,8 @@ def test_why_there_is_none(response: Response, told: str) -> None:
 
 def test_what_is_missing_is_told_without_asking() -> None:
     assert unasked(ENV) is None
-    assert (
-        unasked({**ENV, "POSTHOG_PERSONAL_API_KEY": " "}) == "POSTHOG_PERSONAL_API_KEY is not set"
-    )
+    keyless = {**ENV, "POSTHOG_PERSONAL_API_KEY": " "}
+    assert unasked(keyless) == "POSTHOG_PERSONAL_API_KEY is not set"
     assert "project token" in str(unasked({**ENV, "POSTHOG_PERSONAL_API_KEY": "phc_1"}))
     assert Payload() == Payload(None, None)
 
