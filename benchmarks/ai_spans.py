@@ -17,6 +17,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider, sampling
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import Tracer
+from opentelemetry.util.types import AttributeValue
 from posthog.ai.otel import is_ai_span
 
 from benchmarks import machine
@@ -53,7 +54,7 @@ NOTES = [
     "the package's hook and without.",
 ]
 #: As an instrumentation of OpenAI's client sets them.
-ATTRIBUTES = {
+ATTRIBUTES: dict[str, AttributeValue] = {
     "gen_ai.operation.name": "chat",
     "gen_ai.provider.name": "openai",
     "gen_ai.request.model": "gpt-4o-mini",
@@ -61,7 +62,7 @@ ATTRIBUTES = {
     "server.port": 443,
     "gen_ai.request.temperature": 0.2,
 }
-AT_THE_END = {
+AT_THE_END: dict[str, AttributeValue] = {
     "gen_ai.response.model": "gpt-4o-mini-2024-07-18",
     "gen_ai.response.id": "chatcmpl-9J3uLL8Q1cMbpYdKcYvvG6T1Qh2yB",
     "gen_ai.response.finish_reasons": ("stop",),
@@ -74,13 +75,14 @@ AT_THE_END = {
     "openai.response.service_tier": "default",
 }
 SPANS = 200
+NO_VARIABLES: dict[str, str] = {}
 
 
 class Encodes(SpanExporter):
     """`posthog`'s exporter up to the request."""
 
-    def export(self, spans: object) -> SpanExportResult:
-        found: list[ReadableSpan] = [span for span in spans if is_ai_span(span)]  # type: ignore[attr-defined]
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        found = [span for span in spans if is_ai_span(span)]
         encode_spans(found).SerializeToString()
         return SpanExportResult.SUCCESS
 
@@ -158,11 +160,12 @@ def _record() -> RunRecord:
     provider = _provider()
     provider.add_span_processor(Collector())
     tracing = _tracing((AiHook(),))
-    scope = tracing.enter("bench:call", "action", "", None, {}.get)
     tracer = provider.get_tracer("bench")
-    with tracer.start_as_current_span("chat gpt-4o-mini", attributes=ATTRIBUTES) as span:
+    with (
+        tracing.call("bench:call", "action", "", None, NO_VARIABLES.get) as scope,
+        tracer.start_as_current_span("chat gpt-4o-mini", attributes=ATTRIBUTES) as span,
+    ):
         span.set_attributes(AT_THE_END)
-    tracing.leave(scope, None)
     return RunRecord(
         ts_ms=2.0,
         began_ms=1.0,
@@ -184,17 +187,13 @@ def _send(records: list[RunRecord]) -> None:
 
 def _calls(hooks: tuple[AiHook, ...]) -> None:
     for _ in range(SPANS):
-        tracing = _tracing(hooks)
-        scope = tracing.enter("bench:call", "query", "", None, {}.get)
-        tracing.leave(scope, None)
+        with _tracing(hooks).call("bench:call", "query", "", None, NO_VARIABLES.get):
+            pass
 
 
 def _in_a_run(work: Callable[[], None]) -> float:
-    tracing = _tracing((AiHook(),))
-    scope = tracing.enter("bench:call", "action", "", None, {}.get)
-    took = _timed(work)
-    tracing.leave(scope, None)
-    return took
+    with _tracing((AiHook(),)).call("bench:call", "action", "", None, NO_VARIABLES.get):
+        return _timed(work)
 
 
 def _tracing(hooks: tuple[AiHook, ...]) -> Tracing:

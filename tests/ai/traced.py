@@ -86,7 +86,7 @@ class Deployment:
 
     def pids(self) -> list[int]:
         """The isolates; first of all is the process that forks them."""
-        pool = self.server._deployer._host._pool
+        pool = self.server._deployer._host._app._pool
         assert pool is not None
         return list(pool.pids)[1:]
 

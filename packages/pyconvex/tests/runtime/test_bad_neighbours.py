@@ -277,8 +277,8 @@ def test_a_function_that_took_its_isolate_goes_behind_others(deployed: Deployed)
     async def scenario(d: Deployment) -> None:
         await d.deploy(lib=APP)
         message(await d.query("lib:exits", {"n": 0}))
-        again = d.host._submit(d.call("query", "lib:exits", {"n": 1}))
-        other = d.host._submit(d.call("query", "lib:quick", {"n": 1}))
+        again = d.host._app.submit(d.call("query", "lib:exits", {"n": 1}))
+        other = d.host._app.submit(d.call("query", "lib:quick", {"n": 1}))
         assert (again.work, other.work) == (Work.SUSPECT, Work.CALL)
         assert codec.decode((await other.result()).value or b"") == 1
         with pytest.raises(IsolateGoneError):

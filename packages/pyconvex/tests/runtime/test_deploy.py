@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from host_bench import DEADLINE_S, Deployment, gone, until
 
-from pyconvex.runtime import host as host_module
+from pyconvex.runtime.answering import in_force
 from pyconvex.runtime.calls import EnvChange, Failure, HostError, Success
 from pyconvex.runtime.isolates.template_process import AppLoadError
 from pyconvex.runtime.settings.environment import MissingVariablesError
@@ -246,7 +246,7 @@ def test_calls_between_commit_and_swap_wait_for_the_new_code(
 def test_a_swap_that_never_comes_is_given_up(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host_module, "SWAP_LIMIT_S", 0.05)
+    monkeypatch.setattr(in_force, "SWAP_LIMIT_S", 0.05)
 
     async def scenario(d: Deployment) -> None:
         await d.deploy(lib=version(1))

@@ -146,7 +146,7 @@ def test_a_loop_is_killed_though_its_caller_has_left(deployed: Deployed) -> None
     async def scenario(d: Deployment) -> None:
         await d.deploy(lib=APP)
         pool = d.pools[0]
-        run = d.host._submit(d.call("query", "lib:spins"))
+        run = d.host._app.submit(d.call("query", "lib:spins"))
         waiting = asyncio.create_task(run.result())
         await until(lambda: not pool.idle)
         [isolate] = pool.isolates

@@ -13,8 +13,10 @@ import pytest
 from pyconvex.database import Transaction
 from pyconvex.identity import ANONYMOUS, Admin, User
 from pyconvex.runtime.app.analysis import AppImage
+from pyconvex.runtime.running.frame import Frame
 from pyconvex.runtime.running.output import shared_output
-from pyconvex.runtime.running.run import Frame, PureRun
+from pyconvex.runtime.running.run import PureRun
+from pyconvex.runtime.running.state import RunState
 from pyconvex.values import codec
 
 ADA = User(
@@ -246,7 +248,7 @@ def test_a_run_is_forgotten_at_its_end_without_the_garbage_collector(app: Any) -
     try:
         assert app.mutate("lib:add", {"text": "a"}).value
         assert app.run("lib:texts").value == ["a"]
-        left = [each for each in gc.get_objects() if isinstance(each, PureRun | Frame)]
+        left = [each for each in gc.get_objects() if isinstance(each, PureRun | Frame | RunState)]
         left += [each for each in gc.get_objects() if isinstance(each, Transaction)]
     finally:
         gc.enable()

@@ -59,7 +59,7 @@ class OneAction:
 async def begun() -> tuple[asyncio.Task[Outcome], Run, Kept]:
     kept, host = Kept(), OneAction()
     reports = RunReports(kept, lambda: 5.0)
-    actions = Actions(host, None, reports, None)  # type: ignore[arg-type]  # neither is asked
+    actions = Actions(host, None, reports)  # type: ignore[arg-type]  # not asked
     call = FunctionCall(
         kind="action",
         path="a:b",

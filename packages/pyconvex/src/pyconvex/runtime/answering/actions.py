@@ -7,7 +7,7 @@ durable before it goes.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Protocol
 
 import msgspec
@@ -17,7 +17,7 @@ from pyconvex.database import DatabaseError
 from pyconvex.functions import FunctionCallError
 from pyconvex.identity.session import session_id_in
 from pyconvex.runlog.traces import TraceContext, parse_traceparent, span_id_of
-from pyconvex.runtime.answering.outcome import outcome_of
+from pyconvex.runtime.answering.outcome import outcome_of, outcome_of_lost
 from pyconvex.runtime.answering.reports import RunReports
 from pyconvex.runtime.app.calling import MAX_CALL_DEPTH, too_deep
 from pyconvex.runtime.calls import (
@@ -69,12 +69,10 @@ class Actions:
         host: ActionHost,
         system: SystemTransactions,
         reports: RunReports,
-        gone: Callable[[FunctionCall, IsolateGoneError, float, Run], Awaitable[Failure]],
     ) -> None:
         self._host = host
         self._system = system
         self._reports = reports
-        self._gone = gone
 
     async def run(self, call: FunctionCall, exchange: Exchange | None = None) -> Outcome:
         """Run an action, once; an HTTP action answers through `exchange`."""
@@ -102,7 +100,7 @@ class Actions:
         try:
             finished = await run.result()
         except IsolateGoneError as gone:
-            return await self._gone(call, gone, run.start.now_ms, run)
+            return await outcome_of_lost(reports, call, gone, run.start.now_ms, run)
         await host.wait_durable(host.visible_ts)
         status = statuses[-1] if statuses else 0
         await reports.keep(

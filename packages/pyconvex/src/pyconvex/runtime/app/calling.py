@@ -247,6 +247,11 @@ def encode_result(callee: Callee, result: object, tables: TableNumbers) -> bytes
     return encoded
 
 
+def decode_result(callee: Callee, encoded: bytes, tables: TableNumbers) -> Any:
+    """A nested call's result as the caller gets it, in the types that the callee declares."""
+    return callee.function.returns.check(codec.decode(encoded), tables)
+
+
 def read_arguments(callee: Callee, encoded: bytes) -> Value:
     """Arguments from their tagged JSON. Raises `FunctionCallError` when they are too large."""
     value = codec.decode(encoded)

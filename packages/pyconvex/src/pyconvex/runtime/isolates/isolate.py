@@ -26,8 +26,9 @@ from pyconvex.runtime.processes.channel import BlockingChannel, LoopChannel
 from pyconvex.runtime.processes.memory import limit_memory
 from pyconvex.runtime.running import limits
 from pyconvex.runtime.running.action import ActionRunner
+from pyconvex.runtime.running.errors import HOST_FOLDER
 from pyconvex.runtime.running.output import capture_output
-from pyconvex.runtime.running.run import HOST_FOLDER, PureRun
+from pyconvex.runtime.running.run import PureRun
 from pyconvex.runtime.running.schema_check import CHECK, check_page
 from pyconvex.storage import Reader
 

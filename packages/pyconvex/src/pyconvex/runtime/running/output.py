@@ -14,10 +14,13 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TextIO
 
-from pyconvex.runtime.running.run import CURRENT_LOG
+from pyconvex.runlog import LogLines
 
+#: Where `print` and `logging` of the function that runs go; None outside of a run.
+CURRENT_LOG: ContextVar[LogLines | None] = ContextVar("pyconvex_current_log", default=None)
 _UNAWAITED = re.compile(r"coroutine '(?P<name>.+)' was never awaited")
 
 

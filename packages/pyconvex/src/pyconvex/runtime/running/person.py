@@ -86,8 +86,37 @@ class Person:
         return user_id
 
 
-def nobody_in(component: str, what: str = "user id") -> FunctionCallError:
-    """For a component that says whose call it is."""
+class SeesPerson:
+    """What a function call's context asks about the caller; in components there is nobody."""
+
+    def __init__(self, person: Person, component: str) -> None:
+        self._component = component
+        self._person = None if component else person
+
+    @property
+    def user_id(self) -> str | None:
+        return None if self._person is None else self._person.user_id
+
+    @property
+    def identity_attributes(self) -> Mapping[str, Any] | None:
+        return None if self._person is None else self._person.attributes
+
+    def set_user_id(self, user_id: str | None) -> None:
+        if self._person is None:
+            raise _nobody_in(self._component, "user id")
+        self._person.set_user_id(user_id)
+
+    @property
+    def session_id(self) -> str | None:
+        return None if self._person is None else self._person.session_id
+
+    def set_session_id(self, session_id: str | None) -> None:
+        if self._person is None:
+            raise _nobody_in(self._component, "session id")
+        self._person.set_session_id(session_id)
+
+
+def _nobody_in(component: str, what: str) -> FunctionCallError:
     return FunctionCallError(
         f"Component '{component}' can't set the {what}: components don't see who calls. Take the "
         "id as an argument."

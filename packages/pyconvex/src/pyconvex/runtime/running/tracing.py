@@ -41,10 +41,10 @@ class Tracing:
         #: The call that is the run itself.
         self.top: CallScope | None = None
 
-    def enter(
+    def call(
         self, path: str, kind: str, component: str, parent: CallScope | None, env: ReadVariable
-    ) -> CallScope:
-        """A function of this run begins."""
+    ) -> TracedCall:
+        """A function of this run; call it inside the block."""
         start = self._start
         scope = CallScope(
             kind=kind,
@@ -65,15 +65,7 @@ class Tracing:
         self._calls += 1
         if self.top is None:
             self.top = scope
-        for hook in self._hooks:
-            _guard(hook.entered, scope)
-        return scope
-
-    def leave(self, scope: CallScope, error: BaseException | None) -> None:
-        """It ended."""
-        for hook in self._hooks:
-            _guard(hook.left, scope, error)
-        scope.state = None  # it knows its scope, and would keep the run until a collection
+        return TracedCall(self._hooks, scope)
 
     def span_id(self) -> str:
         """The span that is open here and now and will be kept; "" for none."""
@@ -92,6 +84,27 @@ class Tracing:
         if scope is not None:
             for hook in self._hooks:
                 _guard(hook.called, scope, called)
+
+
+class TracedCall:
+    """Tells the hooks when one call begins and how it ends."""
+
+    __slots__ = ("_hooks", "_scope")
+
+    def __init__(self, hooks: tuple[IsolateHook, ...], scope: CallScope) -> None:
+        self._hooks = hooks
+        self._scope = scope
+
+    def __enter__(self) -> CallScope:
+        for hook in self._hooks:
+            _guard(hook.entered, self._scope)
+        return self._scope
+
+    def __exit__(self, kind: object, error: BaseException | None, where: object) -> None:
+        for hook in self._hooks:
+            _guard(hook.left, self._scope, error)
+        # It knows its scope, and would keep the run until a collection.
+        self._scope.state = None
 
 
 def trace_within(
