@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import uvloop
@@ -191,7 +192,9 @@ async def _filled(host: Host, count: int) -> list[str]:
             {"name": f"Account {n}", "email": f"person-{n}@example.com", "balance": 100.0}
             for n in range(start, min(start + 500, count))
         ]
-        ids += codec.decode(await _call(host, "accounts:fill", {"rows": rows}))  # type: ignore[arg-type]  # the function returns a list of ids
+        filled = codec.decode(await _call(host, "accounts:fill", {"rows": rows}))
+        assert isinstance(filled, list)
+        ids += map(str, filled)
     return ids
 
 
@@ -203,7 +206,7 @@ async def _call(host: Host, path: str, arguments: dict[str, object]) -> bytes:
             args=codec.encode(arguments),
             identity=ANONYMOUS,
             request_id="bench",
-            origin="bench",
+            origin="tester",
         )
     )
     if not isinstance(outcome, Success):
@@ -220,12 +223,12 @@ def _reads(size: Size) -> list[Case]:
         chance = random.Random(20)
         starts = [float(chance.randrange(size.documents - 1_000)) for _ in range(200)]
         scan = {
-            OURS: _median_us([lambda at=at: large(_scan, at) for at in starts]),
-            PLAIN_SQLITE: _median_us([lambda at=at: plain(at) for at in starts]),
+            OURS: _median_us([partial(large, _scan, at) for at in starts]),
+            PLAIN_SQLITE: _median_us([partial(plain, at) for at in starts]),
         }
         take = {
-            OURS: _median_us([lambda: large(_take, 0.0)] * 2_000),
-            SMALL_TABLE: _median_us([lambda: small(_take, 0.0)] * 2_000),
+            OURS: _median_us([partial(large, _take, 0.0)] * 2_000),
+            SMALL_TABLE: _median_us([partial(small, _take, 0.0)] * 2_000),
         }
     title = f"{size.documents:,} documents"
     return [

@@ -17,6 +17,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +204,7 @@ def _cost(place: Place, *, connections: int, seconds: float, rounds: int) -> lis
                 measure(
                     place.port,
                     Load(connections, seconds, 0.0),
-                    lambda asked=asked: random.choice(asked),
+                    partial(random.choice, asked),
                     b'"balance"',
                 )
             )

@@ -12,6 +12,7 @@ import base64
 import json
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 _KEY = base64.b64encode(bytes(16)).decode()
@@ -125,7 +126,7 @@ async def connect_all(
     clients: list[SyncClient] = []
     for number in range(count):
         _, client = await loop.create_connection(
-            lambda number=number: SyncClient(number, on_results),  # type: ignore[misc]
+            partial(SyncClient, number, on_results),
             "127.0.0.1",
             port,
         )

@@ -120,7 +120,7 @@ def _dlt(url: str, folder: Path) -> dict[str, float]:
     """What somebody writes in ten minutes: the pages of the endpoint, as dicts, merged by `_id`."""
     os.environ |= {"DLT_DATA_DIR": str(folder), "RUNTIME__DLTHUB_TELEMETRY": "false"}
     import dlt
-    from dlt.sources.helpers.rest_client import RESTClient
+    from dlt.sources.helpers.rest_client.client import RESTClient
 
     client = RESTClient(
         base_url=url, headers={"Authorization": f"Convex {os.environ['CONVEX_DEPLOY_KEY']}"}

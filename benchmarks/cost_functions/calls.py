@@ -36,7 +36,7 @@ async def point(ctx: QueryCtx, row: Id[Row], n: float) -> Row | None:
 
 @query
 async def nested(ctx: QueryCtx, n: float) -> float:
-    found: float = await ctx.run_query(components.counters.lib.empty, n=n)
+    found: float = await ctx.run_query(components.counters.lib.empty, {"n": n})
     return found
 
 
