@@ -38,14 +38,10 @@ from pyconvex.delivery.messages import (
     Wake,
 )
 from pyconvex.delivery.queue_rows import DurableRows
-from pyconvex.delivery.runner import (
-    LaneRunner,
-    LooseRunner,
-    QueueRunner,
-    RunLogRunner,
-    Surroundings,
-    TimerRunner,
-)
+from pyconvex.delivery.queue_runner import QueueRunner
+from pyconvex.delivery.run_log_runner import LooseRunner, RunLogRunner
+from pyconvex.delivery.runner import LaneRunner, Surroundings
+from pyconvex.delivery.timer_runner import TimerRunner
 from pyconvex.delivery.transport import Transport
 from pyconvex.runlog.log import FOLDER
 from pyconvex.runlog.window import Window

@@ -1,4 +1,4 @@
-"""Log streams of a server: setting them up while it runs, verifying them, and how they fare.
+"""Log streams of a server: setting them up, changing and ending them while it runs.
 
 Owns what operators may do with streams (`pyconvex.http.log_streams.LogStreamOperations`) and the
 lanes that follow from it. Never sends an event: lanes do. One invariant: a stream keeps its place
@@ -7,10 +7,9 @@ in the run log from the moment it is made, in whatever state it is.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,14 +18,13 @@ from msgspec.structs import replace
 from pyconvex.database import Transaction
 from pyconvex.delivery.messages import LaneStatus, LooseLane
 from pyconvex.delivery.transport import HttpTransport, Transport
-from pyconvex.log_streams import Config, ConfigRefused, Deployment, NotVerified, Sink, topics, v2
+from pyconvex.log_streams import Config, ConfigRefused, Deployment, Sink, topics, v2
 from pyconvex.log_streams.lane import (
     IMPORT_PATH,
     StreamSettings,
     lane_key,
     wanted_kinds,
 )
-from pyconvex.log_streams.redaction import Redaction
 from pyconvex.log_streams.registry import sinks
 from pyconvex.runlog.cursors import cursor_key
 from pyconvex.runlog.log import RunLog
@@ -41,14 +39,13 @@ from pyconvex.server.stream_settings import (
     given_topics,
     kind_named,
     new_secret,
-    public_settings,
 )
+from pyconvex.server.stream_status import delivery, described, title
+from pyconvex.server.stream_verification import Verifications
 
 _LOG = logging.getLogger("pyconvex.log_streams")
 #: Streams of one deployment (Convex's limit).
 MAX_STREAMS = 5
-#: A verification that takes longer has failed.
-VERIFY_WITHIN_S = 15.0
 
 
 class LogStreams:
@@ -78,12 +75,11 @@ class LogStreams:
         self._configure = configure
         self._lanes = lanes
         self._variables = variables
-        self._transport = transport or HttpTransport()
+        self._verifying = Verifications(deployment, transport or HttpTransport(), self._judged)
         #: A stream that this server was started with, and that is not kept: the terminal.
         self._printing = _printing_stream(printing) if printing is not None else None
         self._now_ms = now_ms
         self._streams: list[StreamRecord] = []
-        self._verifying: dict[str, asyncio.Task[None]] = {}
 
     def start(self) -> None:
         """Let the streams go on; those that were not verified are."""
@@ -92,15 +88,11 @@ class LogStreams:
         self._put_in_force()
         for stream in self._streams:
             if stream.state == "pending":
-                self._begin_to_verify(stream)
+                self._verifying.begin(stream)
 
     async def stop(self) -> None:
         """End verifications; they begin anew with the next start."""
-        tasks = list(self._verifying.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._transport.aclose()
+        await self._verifying.stop()
 
     # What operators do
 
@@ -155,8 +147,7 @@ class LogStreams:
         """Take a stream away; see `LogStreamOperations.delete`."""
         stream = self._find(id)
         await self._system.write(lambda tx: stream_records.remove(tx, id))
-        if (task := self._verifying.pop(id, None)) is not None:
-            task.cancel()
+        self._verifying.end(id)
         self._audit.tell("delete_integration", {"type": stream.stream_type, "id": id})
         self._put_in_force()
         self._run_log.forget(_cursor(id))
@@ -176,17 +167,17 @@ class LogStreams:
 
     async def test(self, id: str) -> dict[str, Any]:
         """Verify now; see `LogStreamOperations.test`."""
-        reason = await self._verdict(self._find(id))
+        reason = await self._verifying.verdict(self._find(id))
         return {"ok": reason is None, "reason": reason}
 
     def get(self, id: str) -> dict[str, Any]:
         """Settings and status; see `LogStreamOperations.get`."""
-        return self._described(self._find(id))
+        return described(self._find(id))
 
     def listed(self) -> list[dict[str, Any]]:
         """All of them."""
         self._read()
-        return [self._described(stream) for stream in self._streams]
+        return [described(stream) for stream in self._streams]
 
     def overview(self) -> dict[str, Any]:
         """Streams with how they fare, and the kinds that there are with their fields."""
@@ -194,8 +185,7 @@ class LogStreams:
         variables = self._variables()
         return {
             "streams": [
-                self._described(stream)
-                | {"title": _title(stream), "delivery": self._delivery(stream)}
+                described(stream) | {"title": title(stream), "delivery": self._delivery(stream)}
                 for stream in self._all()
             ],
             "types": [field_forms(name, kind, variables) for name, kind in sinks().items()],
@@ -227,7 +217,7 @@ class LogStreams:
     def _changed(self, stream: StreamRecord) -> None:
         self._put_in_force()
         if stream.state == "pending":
-            self._begin_to_verify(stream)
+            self._verifying.begin(stream)
 
     def _put_in_force(self) -> None:
         """Have lanes do what the table says by now."""
@@ -253,18 +243,7 @@ class LogStreams:
         encoded = msgspec.json.encode(settings)
         return LooseLane(lane_key(stream.id), IMPORT_PATH, encoded, stream.stream_type)
 
-    def _begin_to_verify(self, stream: StreamRecord) -> None:
-        if (task := self._verifying.pop(stream.id, None)) is not None:
-            task.cancel()
-        task = self._verifying[stream.id] = _in_background(self._verify(stream))
-        task.add_done_callback(lambda done: self._verified(stream.id, done))
-
-    def _verified(self, id: str, task: asyncio.Task[None]) -> None:
-        if self._verifying.get(id) is task:
-            del self._verifying[id]
-
-    async def _verify(self, stream: StreamRecord) -> None:
-        reason = await self._verdict(stream)
+    async def _judged(self, stream: StreamRecord, reason: str | None) -> None:
         state: State = "active" if reason is None else "failed"
         try:
             await self._system.write(
@@ -273,25 +252,6 @@ class LogStreams:
         except HostError as error:
             _LOG.error("The verdict about a log stream could not be kept: %s", error.message)
         self._put_in_force()
-
-    async def _verdict(self, stream: StreamRecord) -> str | None:
-        """Why events of this stream would not be taken; None when they would."""
-        kind = sinks().get(stream.stream_type)
-        if kind is None:
-            return f"Log streams of the kind {stream.stream_type} are not installed here."
-        redaction = Redaction(kind, stream.config)
-        transport = redaction.answers_of(self._transport)
-        try:
-            async with asyncio.timeout(VERIFY_WITHIN_S):
-                await kind().verify(stream.config, self._deployment, transport)
-        except NotVerified as failed:
-            return redaction.text(str(failed))
-        except TimeoutError:
-            return f"It was not verified within {VERIFY_WITHIN_S:.0f} s."
-        except Exception as error:  # the kind's own mistake
-            said = redaction.text(f"{type(error).__name__}: {error}")
-            return f"It could not be verified: {said}"
-        return None
 
     def _lost(self, lane: str, lost: int, reason: str) -> None:
         """Put the news of what a stream will never get into the log that it reads."""
@@ -317,42 +277,11 @@ class LogStreams:
                 return stream
         raise HostError(404, "LogStreamDoesntExist", f"There is no log stream with the id {id}.")
 
-    def _described(self, stream: StreamRecord) -> dict[str, Any]:
-        kind = sinks().get(stream.stream_type)
-        status: dict[str, Any] = {"type": stream.state}
-        if stream.state == "failed":
-            status["reason"] = stream.reason
-        described: dict[str, Any] = {
-            "logStreamType": stream.stream_type,
-            "id": stream.id,
-            "status": status,
-        }
-        if kind is not None:
-            described |= public_settings(kind, stream.config)
-            if kind.topics is None:
-                described["topics"] = stream.topics
-        return described
-
     def _delivery(self, stream: StreamRecord) -> dict[str, Any]:
-        """How the stream's lane fares."""
         cursor = self._run_log.cursor(_cursor(stream.id))
         told = next((s for s in self._lanes() if s.lane == stream.id and not s.component), None)
-        untold = "starting" if stream.state == "active" else "stopped"
-        lag_s = None
-        if told is not None and told.oldest_ts is not None:
-            lag_s = max(0.0, self._now_ms() / 1000 - told.oldest_ts / 1e9)
-        return {
-            "state": told.state if told is not None else untold,
-            "circuit": told.circuit if told is not None else "closed",
-            "waiting": told.in_hand if told is not None else 0,
-            "lagSeconds": lag_s,
-            "sent": told.sent if told is not None else 0,
-            "sentBytes": told.sent_bytes if told is not None else 0,
-            "failedAttempts": told.failed if told is not None else 0,
-            "setAside": told.set_aside if told is not None else 0,
-            "dropped": cursor.dropped if cursor is not None else 0,
-            "lastError": told.last_error if told is not None else None,
-        }
+        dropped = 0 if cursor is None else cursor.dropped
+        return delivery(stream, told, dropped, self._now_ms())
 
 
 def _validate(kind: type[Sink], config: Config) -> None:
@@ -366,14 +295,5 @@ def _printing_stream(format: str) -> StreamRecord:
     return StreamRecord("terminal", "terminal", {"format": format}, None, "active")
 
 
-def _title(stream: StreamRecord) -> str:
-    kind = sinks().get(stream.stream_type)
-    return stream.stream_type if kind is None else kind.title
-
-
 def _cursor(stream: str) -> str:
     return cursor_key("", lane_key(stream))
-
-
-def _in_background(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    return asyncio.create_task(work)
