@@ -71,7 +71,7 @@ def test_a_trickle_is_bounded_by_the_same_deadline() -> None:
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\nbody")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-        while not reader.at_eof():
+        while not (reader.at_eof() or writer.is_closing()):  # ended, or reset
             writer.write(b"x")
             await asyncio.sleep(0.02)
 
