@@ -12,7 +12,8 @@ import pytest
 from posthog_local.ingest.event import IncomingEvent
 from posthog_local.query import analyst as of_analyst
 from posthog_local.query.analyst import Analyst
-from posthog_local.query.warehouse import Portion, Warehouse
+from posthog_local.query.portion import Portion
+from posthog_local.query.warehouse import Warehouse
 from posthog_local.store.folder import Folder
 from posthog_local.store.store import Store
 

@@ -14,14 +14,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
+from posthog_local.query.portion import ROWS_PER_PORTION, Portion, Position
 from posthog_local.query.refusal import QueryRefused
 from posthog_local.query.tablefolder import TableFolder
 from posthog_local.query.warehouse import (
-    ROWS_PER_PORTION,
     TIMEOUT_S,
     Answer,
-    Portion,
-    Position,
     Warehouse,
 )
 from posthog_local.store.store import Store

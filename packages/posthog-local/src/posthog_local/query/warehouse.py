@@ -13,19 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import apsw
 import msgspec
 
-from posthog_local.persons.ids import person_uuid
+from posthog_local.query.portion import Portion, Position, read_portion
 from posthog_local.query.refusal import QueryRefused
 from posthog_local.store.views import View
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection as DuckDB
 
-ROWS_PER_PORTION = 100_000
-# SQLite makes so many lines at once, while other threads run: fewer than the interpreter's turn.
-_ROWS_PER_CHUNK = 5_000
 TIMEOUT_S = 20.0
 _MISSING = (
     "SQL and trends need the extra `sql`, which is not installed:"
@@ -88,56 +84,6 @@ CREATE VIEW events_with_person AS
     FROM event_rows e LEFT JOIN links l USING (distinct_id) LEFT JOIN person_rows p
         ON p.id = l.person_id;
 """
-# A line for each row, made by SQLite: rows that came through Python took five times as long.
-_EVENTS = (
-    "SELECT seq, json_array(seq, hex(uuid), event, distinct_id, timestamp_us, received_us,"
-    " session_id, properties, group_0, group_1, group_2, group_3, group_4) AS line FROM events"
-)
-_LOGS = (
-    "SELECT seq, json_array(seq, timestamp_us, observed_us, severity, severity_number,"
-    " service_name, body, attributes, resource_attributes, event_name, trace_id, span_id,"
-    " distinct_id, session_id) AS line FROM logs"
-)
-_ALONE = (
-    "SELECT DISTINCT distinct_id FROM events e WHERE seq > ? AND seq <= ? AND NOT EXISTS"
-    " (SELECT 1 FROM person_distinct_ids l WHERE l.distinct_id = e.distinct_id)"
-)
-_EVENT_VALUES = (
-    "j[1]::BIGINT, j[2]::UUID, j[3], j[4],"
-    " make_timestamp(j[5]::BIGINT), make_timestamp(j[6]::BIGINT), j[7], j[8],"
-    " j[9], j[10], j[11], j[12], j[13]"
-)
-_LOG_VALUES = (
-    "j[1]::BIGINT, make_timestamp(j[2]::BIGINT), make_timestamp(j[3]::BIGINT), j[4], j[5]::INTEGER,"
-    " j[6], j[7], j[8], j[9], j[10], j[11], j[12], j[13], j[14]"
-)
-_LINK_VALUES = "j[1], j[2], j[3] = 'true'"
-_GROUP_VALUES = "j[1]::INTEGER, j[2], j[3], make_timestamp(j[4]::BIGINT)"
-_PERSON_VALUES = "j[1], j[2], make_timestamp(j[3]::BIGINT), j[4] = '1'"
-
-
-class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the copy has come."""
-
-    epoch: str = ""
-    seq: int = 0
-    version: int = -1
-    log_seq: int = 0
-
-
-class Portion(msgspec.Struct, frozen=True, kw_only=True):
-    """What one step copies, read in one commit; the files hold lines of JSON."""
-
-    position: Position
-    anew: bool
-    first_seq: int
-    first_log_seq: int
-    events: Path | None
-    logs: Path | None
-    links: Path | None
-    persons: Path | None
-    groups: Path | None
-    more: bool
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,7 +128,8 @@ class Warehouse:
                 run("DELETE FROM event_rows WHERE seq < ?", [portion.first_seq])
             if portion.first_log_seq > self._first_log_seq:
                 run("DELETE FROM log_rows WHERE seq < ?", [portion.first_log_seq])
-            self._fill(portion)
+            for statement in portion.statements():
+                run(statement)
             now = portion.position
             run("UPDATE copied SET epoch = ?, seq = ?, version = ?, log_seq = ?",
                 [now.epoch, now.seq, now.version, now.log_seq])  # fmt: skip
@@ -191,10 +138,8 @@ class Warehouse:
             run("ROLLBACK")
             raise
         finally:
-            parts = (portion.events, portion.links, portion.persons, portion.groups, portion.logs)
-            for file in parts:
-                if file is not None:
-                    file.unlink()
+            for file in portion.files:
+                file.unlink()
         self.position, self._first_seq = now, portion.first_seq
         self._first_log_seq = portion.first_log_seq
 
@@ -221,119 +166,6 @@ class Warehouse:
         self._connection.close()
         with contextlib.suppress(OSError):
             self._scratch.rmdir()
-
-    def _fill(self, portion: Portion) -> None:
-        run = self._connection.execute
-        if portion.events is not None:
-            run(f"INSERT INTO event_rows SELECT {_EVENT_VALUES} FROM {_lines(portion.events)}")  # noqa: S608
-        if portion.logs is not None:
-            run(f"INSERT INTO log_rows SELECT {_LOG_VALUES} FROM {_lines(portion.logs)}")  # noqa: S608
-        if portion.links is not None:
-            lines = _lines(portion.links)
-            run(f"DELETE FROM links WHERE distinct_id IN (SELECT j[1] FROM {lines})")  # noqa: S608
-            run(f"INSERT INTO links SELECT {_LINK_VALUES} FROM {lines}")  # noqa: S608
-        if portion.persons is not None:
-            lines = _lines(portion.persons)
-            run(f"DELETE FROM person_rows WHERE id IN (SELECT j[1] FROM {lines})")  # noqa: S608
-            run(f"INSERT INTO person_rows SELECT {_PERSON_VALUES} FROM {lines}")  # noqa: S608
-        if portion.groups is not None:
-            lines = _lines(portion.groups)
-            run("DELETE FROM group_rows WHERE (index, key) IN"  # noqa: S608
-                f" (SELECT (j[1]::INTEGER, j[2]) FROM {lines})")  # fmt: skip
-            run(f"INSERT INTO group_rows SELECT {_GROUP_VALUES} FROM {lines}")  # noqa: S608
-
-
-def read_portion(connection: apsw.Connection, after: Position, scratch: Path) -> Portion:
-    """The next rows after a position, as files in `scratch`."""
-    epoch = str(connection.execute("SELECT epoch FROM meta").get)
-    anew = epoch != after.epoch
-    if anew:
-        after = Position(epoch=epoch)
-    first, last = _ends(connection, "events")
-    first_log, last_log = _ends(connection, "logs")
-    events = _copied(connection, _EVENTS, after.seq, scratch / f"{after.seq}-events.jsonl")
-    logs = _copied(connection, _LOGS, after.log_seq, scratch / f"{after.log_seq}-logs.jsonl")
-    seq = max(last, after.seq) if events is None else min(last, events)
-    log_seq = max(last_log, after.log_seq) if logs is None else min(last_log, logs)
-    links = _changed(connection, "distinct_id, person_id", "person_distinct_ids", after.version)
-    alone = [(one, person_uuid(one)) for (one,) in connection.execute(_ALONE, (after.seq, seq))]
-    persons = _changed(
-        connection, "id, properties, created_at_us, is_identified", "persons", after.version
-    )
-    groups = _changed(connection, "type_index, key, properties, created_at_us", "groups",
-                      after.version)  # fmt: skip
-    versions = [row[-1] for row in (*links, *persons, *groups)]
-    return Portion(
-        position=Position(
-            epoch=epoch,
-            seq=seq,
-            version=max(versions, default=after.version),
-            log_seq=log_seq,
-        ),
-        anew=anew,
-        first_seq=first if first is not None else seq + 1,
-        first_log_seq=first_log if first_log is not None else log_seq + 1,
-        events=None if events is None else scratch / f"{after.seq}-events.jsonl",
-        logs=None if logs is None else scratch / f"{after.log_seq}-logs.jsonl",
-        links=_written(
-            scratch / f"{after.seq}-links.jsonl",
-            [*((*row[:-1], False) for row in links), *((*row, True) for row in alone)],
-        ),
-        persons=_written(scratch / f"{after.seq}-persons.jsonl", [row[:-1] for row in persons]),
-        groups=_written(scratch / f"{after.seq}-groups.jsonl", [row[:-1] for row in groups]),
-        more=seq < last or log_seq < last_log,
-    )
-
-
-def _ends(connection: apsw.Connection, table: str) -> tuple[int | None, int]:
-    """The first and the last number of a table; None and 0 when it is empty."""
-    first = connection.execute(f"SELECT min(seq) FROM {table}").get  # noqa: S608  # our own names
-    last = connection.execute(f"SELECT max(seq) FROM {table}").get  # noqa: S608
-    return (None, 0) if first is None or last is None else (int(first), int(last))
-
-
-def _copied(connection: apsw.Connection, rows: str, after_seq: int, file: Path) -> int | None:
-    """Writes the next rows as lines, and gives the number of the last; None when there are none."""
-    chunk = (
-        "SELECT max(seq), group_concat(line, char(10)) FROM"  # noqa: S608  # our own SQL
-        f" ({rows} WHERE seq > ? ORDER BY seq LIMIT {_ROWS_PER_CHUNK})"
-    )
-    last: int | None = None
-    with file.open("wb") as output:
-        for _ in range(ROWS_PER_PORTION // _ROWS_PER_CHUNK):
-            after = after_seq if last is None else last
-            found: tuple[Any, ...] = connection.execute(chunk, (after,)).fetchall()[0]
-            if found[0] is None:
-                break
-            last = int(found[0])
-            output.write(found[1].encode() + b"\n")
-    if last is None:
-        file.unlink()
-    return last
-
-
-def _changed(
-    connection: apsw.Connection, columns: str, table: str, after_version: int
-) -> list[tuple[Any, ...]]:
-    sql = f"SELECT {columns}, version FROM {table} WHERE version > ?"  # noqa: S608
-    return connection.execute(sql, (after_version,)).fetchall()
-
-
-def _written(file: Path, rows: list[tuple[Any, ...]]) -> Path | None:
-    if not rows:
-        return None
-    encode = msgspec.json.Encoder().encode
-    with file.open("wb") as output:
-        output.writelines(encode(row) + b"\n" for row in rows)
-    return file
-
-
-def _lines(file: Path) -> str:
-    name = str(file).replace("'", "''")
-    return (
-        f"read_json('{name}', columns = {{j: 'VARCHAR[]'}}, records = false,"
-        " format = 'newline_delimited', maximum_object_size = 33554432)"
-    )
 
 
 def _opened(duckdb: Any, file: Path, reached: Sequence[Path]) -> DuckDB:
