@@ -71,6 +71,7 @@ _PAGES = {
     "trends": "/insights?" + urlencode({"event": "order_placed", "breakdown": "plan", "days": 7}),
     "trends-filtered": "/insights?" + urlencode(_TREND, doseq=True),
     "retention": "/retention?" + urlencode({"event": "$pageview", "back": "order_placed"}),
+    "paths": "/paths?event=$pageview",
     "experiments": "/experiments?" + urlencode({"flag": "new-checkout", "goal": "order_placed"}),
     "sql": "/sql?" + urlencode({"q": _SQL}),
     "sql-bars": "/sql?" + urlencode({"q": _SQL, "show": "bars"}),
@@ -175,8 +176,12 @@ def _fill(local: PostHogLocal) -> None:
     batch += [event("$pageview", f"visitor-{n}", 30, **{"$lib": "web"}) for n in range(6)]
     batch += [event("order_placed", f"visitor-{n}", 29 - n, plan="free", total=9) for n in range(2)]
     batch += [
-        event("$pageview", f"visitor-{n}", 24 * (n % 7) + 2, **{"$lib": "web"}) for n in range(40)
-    ]
+        event("$pageview", f"visitor-{n}", 24 * (n % 7) + 2 - minutes / 60, **{
+            "$lib": "web", "$current_url": f"http://shop{page}"})
+        for n in range(40)
+        for minutes, page, share in ((0, "/", 1), (2, "/toy", 2), (5, "/cart", 3), (9, "/help", 7))
+        if n % share == 0
+    ]  # fmt: skip
     batch += [
         event("order_placed", f"visitor-{n}", 24 * day + 1, plan="free", total=9 + n)
         for n in range(40) for day in range(n % 7) if (n * 7 + day * 3) % 11 < (2, 5)[n % 2]

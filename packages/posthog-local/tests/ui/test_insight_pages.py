@@ -155,6 +155,20 @@ def test_retention(local: PostHogLocal) -> None:
     assert [row[1] for row in cells(first)[1:]] == ["0", "2", "0", "0"]
 
 
+def test_paths(local: PostHogLocal) -> None:
+    assert "Nothing happened" in page(local, "/paths")
+    send(local, event("seen", "a", 0.003), event("paid", "a", 0.002), event("seen", "b"))
+    text = page(local, "/paths", ("event", "seen"))
+    assert "2 · 100.0 %" in text
+    assert "1 · 50.0 %" in text
+    assert "nothing more: 1" in text
+    [link] = [html.unescape(one) for one in re.findall(r'href="(/paths[?][^"]+)"', text)
+              if "paid" in one]  # fmt: skip
+    assert "1 · 100.0 %" in page_at(local, link)
+    led = page(local, "/paths", ("event", "paid"), ("way", "before"))
+    assert "Step 2 back" in led
+
+
 def test_experiments(local: PostHogLocal) -> None:
     assert "Name a feature flag" in page(local, "/experiments")
     local.set_flag("beta", variants={"control": 50, "test": 50})
@@ -182,11 +196,11 @@ def test_experiments(local: PostHogLocal) -> None:
 
 
 def test_questions_are_kept_and_shown_again(shop: PostHogLocal) -> None:
-    for path in ("/insights", "/funnels", "/retention", "/experiments"):
+    for path in ("/insights", "/funnels", "/retention", "/paths", "/experiments"):
         fields = urlencode({"name": path, "address": f"{path}?where=plan&is=exact&value=pro"})
         urlopen(shop.url + "/saved/save", fields.encode()).close()
     listed = page(shop, "/saved")
-    for kind in ("trend", "funnel", "retention", "experiment"):
+    for kind in ("trend", "funnel", "retention", "paths", "experiment"):
         assert f"<td>{kind}</td>" in listed
 
 
@@ -198,6 +212,7 @@ def test_names_and_values_stay_text(local: PostHogLocal) -> None:
         ("/funnels", [("step", _XSS), ("step", _XSS), *filtered]),
         ("/funnels/persons", [("step", _XSS), ("step", _XSS), ("at", "1")]),
         ("/retention", [("event", _XSS), *filtered]),
+        ("/paths", [("event", _XSS), *filtered]),
         ("/experiments", [("flag", _XSS), ("goal", _XSS)]),
     ):
         text = page(local, path, *fields)

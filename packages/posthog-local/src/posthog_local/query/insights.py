@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from posthog_local.query import experiments, funnels, returns, trends
+from posthog_local.query import paths as path_questions
 from posthog_local.query.analyst import Analyst
 from posthog_local.query.experiments import Experiment, Outcome
 from posthog_local.query.filters import Cohorts
 from posthog_local.query.funnels import Funnel, Steps
+from posthog_local.query.paths import Paths, PathStep
 from posthog_local.query.period import Period, intervals
 from posthog_local.query.returns import Retention, Row
 from posthog_local.query.trends import Line, Series, Trend
@@ -52,6 +54,11 @@ class Insights:
         """The table of a retention."""
         asked = returns.sql_of(retention, self.now, self._cohorts)
         return returns.rows_of(retention, (await self._analyst.ask(*asked)).rows, self.now)
+
+    async def path_steps(self, paths: Paths, period: Period) -> list[PathStep]:
+        """What persons did next, or before, step by step."""
+        asked = path_questions.sql_of(paths, period, self.now, self._cohorts)
+        return path_questions.steps_of((await self._analyst.ask(*asked)).rows)
 
     async def outcomes(self, experiment: Experiment, period: Period) -> list[Outcome]:
         """What came of each variant of a flag."""

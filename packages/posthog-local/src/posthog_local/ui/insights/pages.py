@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from posthog_local.ui.insights import console, experiments, funnels, retention, saved, trends
+from posthog_local.ui.insights import console, experiments, funnels, paths, retention, saved, trends
 from posthog_local.ui.insights.desk import Desk
 
 _Page: TypeAlias = Callable[[Desk, Request], Awaitable[Response]]
@@ -33,6 +33,7 @@ def insight_routes(desk: Desk) -> list[Route]:
         at("/funnels", funnels.funnels_page),
         at("/funnels/persons", funnels.persons_page),
         at("/retention", retention.retention_page),
+        at("/paths", paths.paths_page),
         at("/experiments", experiments.experiments_page),
         at("/saved", saved.saved_page),
         at("/saved/save", saved.save, "POST"),

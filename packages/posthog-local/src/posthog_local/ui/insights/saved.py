@@ -19,6 +19,7 @@ KINDS = {
     "/insights": "trend",
     "/funnels": "funnel",
     "/retention": "retention",
+    "/paths": "paths",
     "/experiments": "experiment",
     "/sql": "SQL",
 }
