@@ -138,16 +138,30 @@ def question(person: str, about: About) -> dict[str, Any]:
 def remote_question(
     person: str, about: About, keys: Sequence[str] | None = None, *, disable_geoip: bool = True
 ) -> Question:
-    """The same for PostHog itself. Raises `EventError` for properties that have no JSON form."""
+    """The same for PostHog itself."""
     check(about, About)
     return Question(
         distinct_id=person,
-        person_properties=events.plain(about.get("person_properties"), "person_properties"),
+        person_properties=_known(about.get("person_properties"), "person_properties"),
         groups=events.plain(group_keys(about), "groups"),
-        group_properties=events.plain(about.get("group_properties"), "group_properties"),
+        group_properties={
+            kind: _known(properties, f"group_properties[{kind!r}]")
+            for kind, properties in (about.get("group_properties") or {}).items()
+        },
         keys=keys,
         disable_geoip=disable_geoip,
     )
+
+
+def _known(properties: Properties | None, what: str) -> dict[str, Any]:
+    """Properties as JSON data, without those that have no JSON form: what the flag says of one that
+    was not passed holds for them. Raises `EventError` for what are no properties.
+    """
+    try:
+        return events.plain(properties, what)
+    except events.UnfitValue:
+        made, _ = events.spared(properties, what)
+        return {name: value for name, value in made.items() if value is not None}
 
 
 def group_keys(about: About) -> dict[str, str]:

@@ -7,8 +7,8 @@ invariant: a hook of the app that fails costs its event and a warning, never the
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
-from typing import Unpack
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, Unpack
 from weakref import WeakKeyDictionary
 
 from posthog_convex import events
@@ -22,6 +22,8 @@ from pyconvex import ActionCtx, MutationCtx, QueryCtx
 from pyconvex.functions import ComponentReference
 from pyconvex.runtime.app.loader import APP_PACKAGE
 
+#: What becomes of an argument's properties before an event is made of them.
+Fit: TypeAlias = Callable[[Properties | None, str], Properties | None]
 #: Warnings remembered, so that each is written once a process and not at every call.
 _MAX_WARNED = 1_000
 #: What stands between a function of the app and whoever called it.
@@ -104,13 +106,33 @@ class Binding:
             )
         return person
 
+    def _built(self, ctx: Ctx, build: Callable[[Fit], Event]) -> Event:
+        """An event; of a value that has no JSON form, a warning and the event without it.
+
+        Such values come with an app's data, which must not make its functions fail.
+        """
+        try:
+            return build(_as_given)
+        except events.UnfitValue:
+            return build(lambda properties, what: self._spared(ctx, properties, what))
+
+    def _spared(self, ctx: Ctx, properties: Properties | None, what: str) -> Properties | None:
+        made, told = events.spared(properties, what)
+        for text in told:
+            self._warn_once(ctx, ("unfit", text), f"posthog: {text}. It is left out.")
+        return made
+
     async def _record(self, ctx: MutationCtx | ActionCtx, event: Event) -> str:
         """Queue an event as the hooks leave it; returns its uuid, dropped or not."""
         uuid = str(event["uuid"])  # a hook may change the event in place
         kept = self._hooked(ctx, events.in_session(event, ctx.session_id))
         if kept is None:
             return uuid
-        text = events.to_json(kept)
+        try:
+            text = events.to_json(kept)
+        except events.TooLarge as error:
+            ctx.log("warn", f"posthog: {error}. It is not sent.")
+            return uuid
         if isinstance(ctx, MutationCtx):
             await ctx.enqueue(EVENTS_QUEUE, text, component=self._component)
         else:
@@ -135,10 +157,15 @@ class Binding:
             if kept is None:
                 return
             changed = Exposure.of_event(kept) or exposure
+            try:
+                text = events.exposure_text(kept)
+            except events.TooLarge as error:
+                ctx.log("warn", f"posthog: {error}. It is not sent.")
+                return
             item = ReportedExposure(
                 self._component.mount,
                 changed.slot(),
-                events.exposure_text(kept),
+                text,
                 with_session=ctx.session_id is not None,
             )
         else:
@@ -160,6 +187,10 @@ class Binding:
         if about not in self._warned:
             self._warned.add(about)
             ctx.log("warn", text)
+
+
+def _as_given(properties: Properties | None, what: str) -> Properties | None:
+    return properties
 
 
 def check_ctx(ctx: Ctx, call: str) -> None:

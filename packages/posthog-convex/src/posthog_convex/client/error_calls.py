@@ -8,6 +8,7 @@ an error has one id in its run, so reported by hand and then leaving the functio
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import Any
 
 from posthog_convex import events
@@ -18,7 +19,7 @@ from posthog_convex.client.results import FlagValues, values_of
 from posthog_convex.client.uncaught import mark_reported
 from posthog_convex.component import reported
 from posthog_convex.component.reported import ReportedException
-from posthog_convex.events import Properties, Stamp
+from posthog_convex.events import Event, Properties, Stamp
 from posthog_convex.exceptions import About, describe
 from pyconvex import ActionCtx, MutationCtx
 from pyconvex.runlog import ExceptionReport
@@ -57,18 +58,23 @@ class ErrorCalls(Binding):
         described = ctx.describe_exception(found)
         uuid = described.id
         person, for_caller = await self._whose_error(ctx, distinct_id)
-        made = events.exception(
-            describe(
-                found,
-                rules=self._frame_rules,
-                variables=self._variable_rules,
-                caller=sys._getframe(),
+        described_list = describe(
+            found,
+            rules=self._frame_rules,
+            variables=self._variable_rules,
+            caller=sys._getframe(),
+        )
+        stamp = Stamp.of(uuid, unobserved_now_ms())
+        made = self._built(
+            ctx,
+            lambda fit: events.exception(
+                described_list,
+                distinct_id=person,
+                stamp=stamp,
+                properties=fit(additional_properties, "additional_properties"),
+                groups=groups,
+                disable_geoip=disable_geoip,
             ),
-            distinct_id=person,
-            stamp=Stamp.of(uuid, unobserved_now_ms()),
-            properties=additional_properties,
-            groups=groups,
-            disable_geoip=disable_geoip,
         )
         carried = {} if flags is None else events.flag_properties(values_of(flags))
         made["properties"] = _data_of(described) | carried | made["properties"]
@@ -80,13 +86,24 @@ class ErrorCalls(Binding):
             item = ReportedException(
                 self._component.mount,
                 uuid,
-                events.exception_text(kept),
+                self._text_of(ctx, kept, additional_properties or {}),
                 for_caller and kept["distinct_id"] == nobodys,
                 removed=removed(names, kept),
             )
         ctx.report(reported.EXCEPTION, reported.to_item(item), durable=True)
         mark_reported(found, self._component.mount, uuid)
         return uuid
+
+    def _text_of(self, ctx: Ctx, event: Event, additional: Properties) -> str | None:
+        """The event's text, without the caller's own properties where they make it too large."""
+        try:
+            return events.exception_text(event)
+        except events.TooLarge as error:
+            ctx.log("warn", f"posthog: {error}. additional_properties are left out.")
+        properties = {k: v for k, v in event["properties"].items() if k not in additional}
+        with suppress(events.TooLarge):  # a hook's doing
+            return events.exception_text(event | {"properties": properties})
+        return None
 
     async def _whose_error(self, ctx: Ctx, distinct_id: str | None) -> tuple[str | None, bool]:
         """The person, and whether to leave that to the run: a query that looks is theirs alone."""

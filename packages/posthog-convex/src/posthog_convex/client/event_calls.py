@@ -30,7 +30,9 @@ class EventCalls(LocalFlagCalls):
 
     Each call returns the event's uuid at once. In a mutation the event commits or rolls back with
     it; in an action it is durable when the call returns. All raise `PostHogError` in a query, and
-    `EventError` for properties that have no JSON form.
+    `EventError` for what is a mistake of the code. What depends on data never makes a function
+    fail: a value that has no JSON form is left out, and an event over 900 KiB is not sent; a
+    warning says so.
     """
 
     async def capture(
@@ -55,13 +57,17 @@ class EventCalls(LocalFlagCalls):
         """
         allowed = writer(ctx, "capture")
         person = await self._person(ctx, stamped.get("distinct_id"))
-        made = events.capture(
-            event,
-            distinct_id=person,
-            stamp=stamp_of(stamped),
-            properties=properties,
-            groups=groups,
-            disable_geoip=stamped.get("disable_geoip", True),
+        stamp = stamp_of(stamped)
+        made = self._built(
+            allowed,
+            lambda fit: events.capture(
+                event,
+                distinct_id=person,
+                stamp=stamp,
+                properties=fit(properties, "properties"),
+                groups=groups,
+                disable_geoip=stamped.get("disable_geoip", True),
+            ),
         )
         if flags is not None:
             made["properties"] = events.flag_properties(values_of(flags)) | made["properties"]
@@ -90,13 +96,17 @@ class EventCalls(LocalFlagCalls):
         `EventError` when nobody is known.
         """
         allowed = writer(ctx, "identify")
-        made = events.identify(
-            distinct_id=await self._person(ctx, stamped.get("distinct_id")),
-            stamp=stamp_of(stamped),
-            properties=properties,
-            set_once=set_once,
-            anon_distinct_id=anon_distinct_id,
-            disable_geoip=stamped.get("disable_geoip", True),
+        person, stamp = await self._person(ctx, stamped.get("distinct_id")), stamp_of(stamped)
+        made = self._built(
+            allowed,
+            lambda fit: events.identify(
+                distinct_id=person,
+                stamp=stamp,
+                properties=fit(properties, "properties"),
+                set_once=fit(set_once, "set_once"),
+                anon_distinct_id=anon_distinct_id,
+                disable_geoip=stamped.get("disable_geoip", True),
+            ),
         )
         return await self._record(allowed, made)
 
@@ -111,11 +121,15 @@ class EventCalls(LocalFlagCalls):
         await posthog.set(ctx, {"plan": plan})
         """
         allowed = writer(ctx, "set")
-        made = events.set_properties(
-            distinct_id=await self._person(ctx, stamped.get("distinct_id")),
-            stamp=stamp_of(stamped),
-            properties=properties,
-            disable_geoip=stamped.get("disable_geoip", True),
+        person, stamp = await self._person(ctx, stamped.get("distinct_id")), stamp_of(stamped)
+        made = self._built(
+            allowed,
+            lambda fit: events.set_properties(
+                distinct_id=person,
+                stamp=stamp,
+                properties=fit(properties, "properties") or {},
+                disable_geoip=stamped.get("disable_geoip", True),
+            ),
         )
         return await self._record(allowed, made)
 
@@ -127,11 +141,15 @@ class EventCalls(LocalFlagCalls):
     ) -> str:
         """Set person properties where there is nothing yet. As `set` else."""
         allowed = writer(ctx, "set_once")
-        made = events.set_once(
-            distinct_id=await self._person(ctx, stamped.get("distinct_id")),
-            stamp=stamp_of(stamped),
-            properties=properties,
-            disable_geoip=stamped.get("disable_geoip", True),
+        person, stamp = await self._person(ctx, stamped.get("distinct_id")), stamp_of(stamped)
+        made = self._built(
+            allowed,
+            lambda fit: events.set_once(
+                distinct_id=person,
+                stamp=stamp,
+                properties=fit(properties, "properties") or {},
+                disable_geoip=stamped.get("disable_geoip", True),
+            ),
         )
         return await self._record(allowed, made)
 
@@ -188,13 +206,17 @@ class EventCalls(LocalFlagCalls):
             await posthog.group_identify(ctx, "company", "acme", properties={"seats": 12})
         """
         allowed = writer(ctx, "group_identify")
-        made = events.group_identify(
-            group_type,
-            group_key,
-            stamp=stamp_of(stamped),
-            properties=properties,
-            distinct_id=stamped.get("distinct_id"),
-            disable_geoip=stamped.get("disable_geoip", True),
+        stamp = stamp_of(stamped)
+        made = self._built(
+            allowed,
+            lambda fit: events.group_identify(
+                group_type,
+                group_key,
+                stamp=stamp,
+                properties=fit(properties, "properties"),
+                distinct_id=stamped.get("distinct_id"),
+                disable_geoip=stamped.get("disable_geoip", True),
+            ),
         )
         return await self._record(allowed, made)
 

@@ -60,7 +60,7 @@ class UncaughtHook:
         event: Event | None = made
         for each in hooks:
             event = None if event is None else each.leave(event, _warn)
-        text = None if event is None else events.exception_text(event)
+        text = None if event is None else _text_of(event)
         gone = () if event is None else removed(shown, event)
         for left in (text, None):
             # One that finds no room is dropped: a hook may have masked what it must not tell.
@@ -89,6 +89,15 @@ def mark_reported(error: BaseException, mount: str, error_id: str) -> None:
 def was_reported(error: BaseException, mount: str, error_id: str) -> bool:
     """Whether it was, in this run: errors of another have other ids."""
     return (mount, error_id) in getattr(error, _REPORTED, ())
+
+
+def _text_of(event: Event) -> str | None:
+    """None for one that a hook has made too large: unhooked it must not be sent either."""
+    try:
+        return events.exception_text(event)
+    except events.TooLarge as error:
+        _warn(f"posthog: {error}. It is not sent.")
+        return None
 
 
 def _run_of(scope: CallScope) -> RunRecord:

@@ -22,8 +22,8 @@ from posthog_convex.events.builders import (
 )
 from posthog_convex.events.exposures import FLAG_CALLED, Exposure, FlagDetails, flag_called
 from posthog_convex.events.fitting import exception_text, exposure_text
-from posthog_convex.events.json_text import MAX_EVENT_BYTES, to_json
-from posthog_convex.events.properties import EventError, Properties, plain
+from posthog_convex.events.json_text import MAX_EVENT_BYTES, TooLarge, to_json
+from posthog_convex.events.properties import EventError, Properties, UnfitValue, plain, spared
 from posthog_convex.events.stamps import checked_uuid, event_uuid, iso_timestamp
 
 __all__ = [
@@ -36,6 +36,8 @@ __all__ = [
     "FlagDetails",
     "Properties",
     "Stamp",
+    "TooLarge",
+    "UnfitValue",
     "alias",
     "capture",
     "checked_uuid",
@@ -52,6 +54,7 @@ __all__ = [
     "plain",
     "set_once",
     "set_properties",
+    "spared",
     "to_json",
     "unset_properties",
 ]

@@ -18,8 +18,12 @@ from posthog_convex.events.properties import EventError
 MAX_EVENT_BYTES = 900 * 1024
 
 
+class TooLarge(EventError):
+    """An event that PostHog would refuse for its size."""
+
+
 def to_json(event: Mapping[str, Any]) -> str:
-    """The compact JSON text of an event. Raises `EventError` when it is too large."""
+    """The compact JSON text of an event. Raises `TooLarge`."""
     try:
         text = _encode(event).decode()
     except (UnicodeEncodeError, OverflowError, TypeError, ValueError):
@@ -30,7 +34,7 @@ def to_json(event: Mapping[str, Any]) -> str:
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         size = len(text.encode())
     if size > MAX_EVENT_BYTES:
-        raise EventError(
+        raise TooLarge(
             f"event {event.get('event')!r} is {size} bytes, more than the {MAX_EVENT_BYTES} that "
             "PostHog takes: send less in its properties"
         )
