@@ -8,8 +8,14 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import pytest
 
-from pyconvex.runlog import ExceptionReport, RunRecord
+from pyconvex.identity import ANONYMOUS
+from pyconvex.runlog import ExceptionReport, Report, RunRecord
 from pyconvex.runlog.entries import Entries
+from pyconvex.runlog.traces import TraceContext
+from pyconvex.runtime.answering.reports import KeepsNothing, RunReports
+from pyconvex.runtime.calls import FunctionCall, JobRef
+from pyconvex.runtime.isolates.runs import Run, new_run
+from pyconvex.runtime.processes import messages
 from pyconvex.testing import ConvexTest, FunctionFailed, convex_test
 
 APP = {
@@ -252,3 +258,28 @@ app = define_app({rule}report_variables={asked})
                 assert record.report.user_id == "ada"
 
         asyncio.run(main())
+
+
+def test_a_lost_run_and_what_is_told_on_the_way_say_as_much_of_their_call_as_an_end() -> None:
+    reports = RunReports(KeepsNothing(), lambda: 5.0)
+    call = FunctionCall(
+        kind="mutation", path="shop:add", args=b'{"fail":true}', identity=ANONYMOUS,
+        request_id="asked", origin="webSocket", parent="caller", queue_length=3,
+        job=JobRef("job", "", "j1", True), trace=TraceContext("trace", "span", user_id="ada"),
+    )  # fmt: skip
+    start = messages.Start(
+        1, "mutation", "", "shop:add", call.args, b"", "asked", 4.0, b"", False, False, b"", None,
+        execution_id="e",
+    )  # fmt: skip
+
+    async def run() -> Run:
+        return new_run(start)
+
+    submitted = asyncio.run(run())
+    ended = reports.ended(call, start, messages.Finished(1, b"1", "", None, Report(), False, b""))
+    lost = reports.lost(call, "gone", began_ms=4.0, action=submitted)
+    going_on = reports.going_on(call, submitted, messages.Told(1, (), ()))
+    blank = {"error": "", "result_bytes": 0, "going_on": False, "report": Report()}
+    for record in (lost, going_on):
+        assert msgspec.structs.replace(record, **blank) == msgspec.structs.replace(ended, **blank)
+    assert (ended.queue_length, ended.args_bytes, ended.job_id) == (3, 13, "j1")

@@ -19,7 +19,7 @@ from posthog_convex.client.hooks import Hooks, removed
 from posthog_convex.component import errors, reported
 from posthog_convex.component.reported import ReportedException
 from posthog_convex.events import Event
-from pyconvex.runlog import ExceptionReport, Report, RunRecord
+from pyconvex.runlog import ExceptionReport
 from pyconvex.runlog.hooks import CalledOut, CallScope
 
 _LOG = logging.getLogger("posthog_convex")
@@ -55,7 +55,7 @@ class UncaughtHook:
     def _tell(
         self, scope: CallScope, mount: str, hooks: list[Hooks], described: ExceptionReport
     ) -> None:
-        made = errors.uncaught(described, _run_of(scope))
+        made = errors.uncaught(described, scope.run_so_far())
         shown = tuple(made["properties"])
         event: Event | None = made
         for each in hooks:
@@ -98,24 +98,6 @@ def _text_of(event: Event) -> str | None:
     except events.TooLarge as error:
         _warn(f"posthog: {error}. It is not sent.")
         return None
-
-
-def _run_of(scope: CallScope) -> RunRecord:
-    """What is known of the run before it has ended."""
-    user_id, session_id = scope.whose()
-    now_ms = scope.now_ns() / 1_000_000
-    return RunRecord(
-        ts_ms=now_ms,
-        began_ms=now_ms,
-        request_id=scope.request_id,
-        execution_id=scope.execution_id,
-        kind=scope.kind,
-        path=scope.path,
-        component=scope.component,
-        trace_id=scope.trace.trace_id,
-        parent_span_id=scope.trace.span_id,
-        report=Report(user_id=user_id, session_id=session_id),
-    )
 
 
 def _warn(text: str) -> None:

@@ -18,7 +18,8 @@ from types import ModuleType
 from typing import Any, Final, NamedTuple, Protocol
 
 from pyconvex.runlog.exceptions import ExceptionReport
-from pyconvex.runlog.report import Items
+from pyconvex.runlog.record import RunRecord
+from pyconvex.runlog.report import Items, Report
 from pyconvex.runlog.traces import TraceContext, span_id_of, trace_id_of
 
 GROUP: Final = "pyconvex.isolate_hooks"
@@ -145,6 +146,24 @@ class CallScope:
     def parent_span_id(self) -> str:
         """The span of whoever called; "" at the top of a trace."""
         return self.trace.span_id if self.parent is None else self.parent.span_id
+
+    def run_so_far(self) -> RunRecord:
+        """What a record can say of the run before its end."""
+        user_id, session_id = self.whose()
+        now_ms = self.now_ns() / 1_000_000
+        return RunRecord(
+            ts_ms=now_ms,
+            began_ms=now_ms,
+            request_id=self.request_id,
+            execution_id=self.execution_id,
+            kind=self.kind,
+            path=self.path,
+            component=self.component,
+            trace_id=self.trace.trace_id,
+            parent_span_id=self.trace.span_id,
+            trace_user_id=self.trace.user_id,
+            report=Report(user_id=user_id, session_id=session_id),
+        )
 
 
 class IsolateHook(Protocol):

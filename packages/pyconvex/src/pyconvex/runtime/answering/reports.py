@@ -97,49 +97,21 @@ class RunReports:
         status: int = 0,
     ) -> RunRecord:
         """The record of a run whose outcome is returned."""
-        return RunRecord(
-            ts_ms=self._now_ms(),
-            began_ms=start.now_ms,
-            request_id=call.request_id,
-            execution_id=start.execution_id,
-            kind=call.kind,
-            path=call.path,
-            component=call.component,
+        return msgspec.structs.replace(
+            self._record(call, start.execution_id, start.now_ms),
             reason=reason or call.origin,
-            parent=call.parent,
-            trace_id=call.trace.trace_id,
-            parent_span_id=call.trace.span_id,
-            trace_user_id=call.trace.user_id,
             error=finished.error if finished.value is None else "",
-            job_id=call.job_id,
-            identity=_kind_of(call.identity),
-            # An HTTP action's bodies don't pass this way.
-            args_bytes=0 if call.kind == "http_action" else len(call.args),
             result_bytes=0 if finished.value is None else len(finished.value),
             report=_of_session(finished.report, call),
             told=told,
             retries=retries,
-            queue_length=call.queue_length,
             status=status,
         )
 
     def going_on(self, call: FunctionCall, run: Run, told: messages.Told) -> RunRecord:
         """The record of what an action tells while it runs."""
-        return RunRecord(
-            ts_ms=self._now_ms(),
-            began_ms=run.start.now_ms,
-            request_id=call.request_id,
-            execution_id=run.start.execution_id,
-            kind=call.kind,
-            path=call.path,
-            component=call.component,
-            reason=call.origin,
-            parent=call.parent,
-            trace_id=call.trace.trace_id,
-            parent_span_id=call.trace.span_id,
-            trace_user_id=call.trace.user_id,
-            job_id=call.job_id,
-            identity=_kind_of(call.identity),
+        return msgspec.structs.replace(
+            self._record(call, run.start.execution_id, run.start.now_ms),
             going_on=True,
             told=run.told_count,
             report=Report(
@@ -198,28 +170,15 @@ class RunReports:
     ) -> RunRecord:
         """The record of a run whose isolate ended before it did."""
         execution_id = self.new_execution_id() if action is None else action.start.execution_id
-        now_ms = self._now_ms()
         name = "FunctionTimedOut" if "timed out" in why else "FunctionProcessEnded"
-        return RunRecord(
-            ts_ms=now_ms,
-            began_ms=began_ms,
-            request_id=call.request_id,
-            execution_id=execution_id,
-            kind=call.kind,
-            path=call.path,
-            component=call.component,
+        record = self._record(call, execution_id, began_ms)
+        return msgspec.structs.replace(
+            record,
             reason=reason or call.origin,
-            parent=call.parent,
-            trace_id=call.trace.trace_id,
-            parent_span_id=call.trace.span_id,
-            trace_user_id=call.trace.user_id,
             error=why,
             told=0 if action is None else action.told_count,
-            job_id=call.job_id,
-            identity=_kind_of(call.identity),
-            args_bytes=len(call.args),
             report=Report(
-                Usage(wall_ms=now_ms - began_ms),
+                Usage(wall_ms=record.ts_ms - began_ms),
                 exception=_described(execution_id, name, why),
                 session_id=call.session_id or None,
             ),
@@ -227,29 +186,41 @@ class RunReports:
 
     def served(self, call: FunctionCall, execution: Served, error: str = "") -> RunRecord:
         """The record of a caller that was given a result which was there already."""
-        now_ms = self._now_ms()
-        return RunRecord(
-            ts_ms=now_ms,
-            began_ms=now_ms,
-            request_id=call.request_id,
-            execution_id=self.new_execution_id(),
-            kind=call.kind,
-            path=call.path,
-            component=call.component,
+        return msgspec.structs.replace(
+            self._record(call, self.new_execution_id()),
             reason=query_reason(call),
-            parent=call.parent,
-            trace_id=call.trace.trace_id,
-            parent_span_id=call.trace.span_id,
-            trace_user_id=call.trace.user_id,
             cached=True,
             error=error,
-            identity=_kind_of(call.identity),
-            args_bytes=len(call.args),
             report=Report(
                 items=execution.offers,
                 user_id=execution.user_id,
                 session_id=execution.session_id or call.session_id or None,
             ),
+        )
+
+    def _record(
+        self, call: FunctionCall, execution_id: str, began_ms: float | None = None
+    ) -> RunRecord:
+        """What every record has: which call it is of. It began now unless it is said when."""
+        now_ms = self._now_ms()
+        return RunRecord(
+            ts_ms=now_ms,
+            began_ms=now_ms if began_ms is None else began_ms,
+            request_id=call.request_id,
+            execution_id=execution_id,
+            kind=call.kind,
+            path=call.path,
+            component=call.component,
+            reason=call.origin,
+            parent=call.parent,
+            trace_id=call.trace.trace_id,
+            parent_span_id=call.trace.span_id,
+            trace_user_id=call.trace.user_id,
+            queue_length=call.queue_length,
+            job_id=call.job_id,
+            identity=_kind_of(call.identity),
+            # An HTTP action's bodies don't pass this way.
+            args_bytes=0 if call.kind == "http_action" else len(call.args),
         )
 
     def tell(self, record: RunRecord) -> Awaitable[None] | None:
