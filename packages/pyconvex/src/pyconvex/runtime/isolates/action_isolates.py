@@ -203,7 +203,12 @@ class ActionIsolates:
         """Look at what runs and waits, for as long as something does."""
         self._watching = None
         now_s = self._loop.time()
-        busy = [(i, shift) for i, shift in self._shifts.items() if i.runs and i.ending is None]
+        busy = [
+            (isolate, shift)
+            for isolate, shift in self._shifts.items()
+            # Nothing may run in it any more by the time when it answers: what waits begins then.
+            if (isolate.runs or shift.asking) and isolate.ending is None
+        ]
         for isolate, shift in busy:
             self._look_at(isolate, shift, now_s)
         for run in self.backlog.take_calls_queued_before(now_s - limits.ACTION_WAIT_LIMIT_S):
