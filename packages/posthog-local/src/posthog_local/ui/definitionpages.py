@@ -5,17 +5,14 @@ Owns these pages. They need no SQL: what is told of properties is of the latest 
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from posthog_local.query.definitions import LOOKED_AT, carriers_of, properties_of
 from posthog_local.store.reader import EventFilter
-from posthog_local.store.store import Store
 from posthog_local.store.views import View
-from posthog_local.ui.render import Renderer
+from posthog_local.ui.section import Section
 
 _EVENTS = 500
 
@@ -23,9 +20,8 @@ _EVENTS = 500
 class DefinitionPages:
     """Handlers over the store."""
 
-    def __init__(self, store: Store, renderer: Renderer) -> None:
-        self._store = store
-        self._renderer = renderer
+    def __init__(self, section: Section) -> None:
+        self._section = section
 
     def routes(self) -> list[Route]:
         """Every page of definitions."""
@@ -41,9 +37,9 @@ class DefinitionPages:
 
     async def events(self, request: Request) -> Response:
         """Every name that an event came with."""
-        found = await self._store.read(lambda view: view.events.counted_names(_EVENTS + 1))
+        found = await self._section.store.read(lambda view: view.events.counted_names(_EVENTS + 1))
         more = len(found) > _EVENTS
-        return self._page("definitions.html", found=found[:_EVENTS], more=more)
+        return self._section.page("definitions.html", found=found[:_EVENTS], more=more)
 
     async def event(self, request: Request) -> Response:
         """One event's properties."""
@@ -52,11 +48,11 @@ class DefinitionPages:
         def page(view: View) -> Response:
             events = view.events.latest_events(EventFilter(event=name), LOOKED_AT)
             if not events:
-                return self._page("missing.html", status=404, what="event")
+                return self._section.page("missing.html", status=404, what="event")
             found = properties_of(events)
-            return self._page("definition.html", name=name, looked=len(events), found=found)
+            return self._section.page("definition.html", name=name, looked=len(events), found=found)
 
-        return await self._store.read(page)
+        return await self._section.store.read(page)
 
     async def of_property(self, request: Request) -> Response:
         """One property's values, in one event or in all."""
@@ -66,8 +62,10 @@ class DefinitionPages:
             events = view.events.latest_events(EventFilter(event=event), LOOKED_AT)
             found = next((one for one in properties_of(events) if one.name == name), None)
             if found is None:
-                return self._page("missing.html", status=404, what="property in the latest events")
-            return self._page(
+                return self._section.page(
+                    "missing.html", status=404, what="property in the latest events"
+                )
+            return self._section.page(
                 "property.html",
                 name=name,
                 event=event,
@@ -76,7 +74,4 @@ class DefinitionPages:
                 carriers=carriers_of(events, name),
             )
 
-        return await self._store.read(page)
-
-    def _page(self, template: str, status: int = 200, **values: Any) -> Response:
-        return self._renderer.page(template, status, section="activity", **values)
+        return await self._section.store.read(page)

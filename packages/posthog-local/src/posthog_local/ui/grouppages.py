@@ -6,16 +6,13 @@ somebody sends `$groupidentify`.
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from posthog_local.store.store import Store
 from posthog_local.store.views import View
 from posthog_local.ui.forms import whole_number
-from posthog_local.ui.render import Renderer
+from posthog_local.ui.section import Section
 
 _ROWS = 100
 
@@ -23,9 +20,8 @@ _ROWS = 100
 class GroupPages:
     """Handlers over the store."""
 
-    def __init__(self, store: Store, renderer: Renderer) -> None:
-        self._store = store
-        self._renderer = renderer
+    def __init__(self, section: Section) -> None:
+        self._section = section
 
     def routes(self) -> list[Route]:
         """Every page of groups."""
@@ -37,10 +33,12 @@ class GroupPages:
 
     async def home(self, request: Request) -> Response:
         """The first type, or how to get one."""
-        types = await self._store.read(lambda view: view.events.group_types())
+        types = await self._section.store.read(lambda view: view.events.group_types())
         if types:
             return RedirectResponse(f"/groups/{min(types)}", 302)
-        return self._page("groups.html", types={}, index=None, groups=[], offset=0, more=False)
+        return self._section.page(
+            "groups.html", types={}, index=None, groups=[], offset=0, more=False
+        )
 
     async def groups(self, request: Request) -> Response:
         """One type's groups."""
@@ -50,9 +48,9 @@ class GroupPages:
         def page(view: View) -> Response:
             types = view.events.group_types()
             if index not in types:
-                return self._page("missing.html", status=404, what="type of group")
+                return self._section.page("missing.html", status=404, what="type of group")
             found = view.persons.groups(index, _ROWS + 1, offset)
-            return self._page(
+            return self._section.page(
                 "groups.html",
                 types=types,
                 index=index,
@@ -61,7 +59,7 @@ class GroupPages:
                 more=len(found) > _ROWS,
             )
 
-        return await self._store.read(page)
+        return await self._section.store.read(page)
 
     async def group(self, request: Request) -> Response:
         """One group with its latest events."""
@@ -70,8 +68,8 @@ class GroupPages:
         def page(view: View) -> Response:
             types = view.events.group_types()
             if index not in types:
-                return self._page("missing.html", status=404, what="type of group")
-            return self._page(
+                return self._section.page("missing.html", status=404, what="type of group")
+            return self._section.page(
                 "group.html",
                 types=types,
                 index=index,
@@ -81,7 +79,4 @@ class GroupPages:
                 limit=_ROWS,
             )
 
-        return await self._store.read(page)
-
-    def _page(self, template: str, status: int = 200, **values: Any) -> Response:
-        return self._renderer.page(template, status, section="persons", **values)
+        return await self._section.store.read(page)
