@@ -58,6 +58,21 @@ def test_what_a_person_must_change_is_asked_for_once_a_minute() -> None:
             0.0,
         ),
         (
+            {
+                "retry-after": "Wed, 21 Oct 2026 07:28:30 +999999999",
+                "date": "Wed, 21 Oct 2026 07:28:00 GMT",
+            },
+            None,
+        ),
+        (
+            {
+                "retry-after": "Fri, 31 Dec 9999 23:59:59 GMT",
+                "date": "Wed, 21 Oct 2026 07:28:00 GMT",
+            },
+            900.0,
+        ),
+        ({"retry-after": "9" * 400}, 900.0),
+        (
             {"retry-after": "21 Oct 2026 07:28:00 -0000", "date": "Wed, 21 Oct 2026 07:28:30 GMT"},
             None,
         ),

@@ -111,6 +111,28 @@ def test_what_is_refused(tmp_path: Path, receiver: Receiver) -> None:
     on_a_server(tmp_path, test)
 
 
+def test_changes_at_the_same_time_are_all_kept_and_the_last_is_verified(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    async def test(it: Streaming) -> None:
+        id = await it.add_webhook(receiver)
+        url = f"/api/v1/update_log_stream/{id}"
+        answers = await asyncio.gather(
+            it.ask("POST", f"/api/v1/rotate_webhook_secret/{id}"),
+            it.ask("POST", url, {"logStreamType": "webhook", "topics": ["console"]}),
+            it.ask("POST", url, {"logStreamType": "webhook", "format": "json"}),
+            it.ask("POST", url, {"logStreamType": "webhook", "url": "http://127.0.0.1:1/"}),
+        )
+        assert [status for status, _ in answers] == [200] * 4
+        await it.until_state(id, "failed")
+        _, now = await it.ask("GET", f"/api/v1/get_log_stream/{id}")
+        assert now["url"] == "http://127.0.0.1:1/"
+        assert (now["topics"], now["format"]) == (["console"], "json")
+        assert now["hmacSecret"] == answers[0][1]["hmacSecret"]
+
+    on_a_server(tmp_path, test)
+
+
 def test_a_stream_that_is_not_taken_says_why_and_loses_nothing(
     tmp_path: Path, receiver: Receiver
 ) -> None:

@@ -128,19 +128,23 @@ class LogStreams:
 
     async def update(self, id: str, body: Mapping[str, Any]) -> None:
         """Change settings; see `LogStreamOperations.update`."""
-        before = self._find(id)
+        self._find(id)
         name, kind = kind_named(body)
-        if name != before.stream_type:
-            raise HostError(
-                400,
-                "LogStreamTypeMismatch",
-                f"Cannot update a {before.stream_type} log stream with arguments for a different "
-                "log stream type",
-            )
-        config = given_settings(kind, body, before.config)
-        chosen = given_topics(kind, body["topics"]) if "topics" in body else before.topics
-        _validate(kind, config)
-        await self._change(before, config, chosen, verify=True)
+
+        def changed(now: StreamRecord) -> StreamRecord:
+            if name != now.stream_type:
+                raise HostError(
+                    400,
+                    "LogStreamTypeMismatch",
+                    f"Cannot update a {now.stream_type} log stream with arguments for a different "
+                    "log stream type",
+                )
+            config = given_settings(kind, body, now.config)
+            chosen = given_topics(kind, body["topics"]) if "topics" in body else now.topics
+            _validate(kind, config)
+            return replace(now, config=config, topics=chosen, state="pending", reason="")
+
+        await self._change(id, changed)
         self._audit.tell("update_integration", {"type": name, "id": id})
 
     async def delete(self, id: str) -> None:
@@ -161,7 +165,7 @@ class LogStreams:
                 400, "NoSecretToRotate", "This log stream does not have a secret to rotate."
             )
         fresh = {name: new_secret() for name in kind.generated}
-        await self._change(stream, stream.config | fresh, stream.topics, verify=False)
+        await self._change(id, lambda now: replace(now, config=now.config | fresh))
         self._audit.tell("update_integration", {"type": stream.stream_type, "id": id})
         return {"logStreamType": stream.stream_type, **fresh}
 
@@ -194,25 +198,16 @@ class LogStreams:
 
     # What follows from it
 
-    async def _change(
-        self,
-        before: StreamRecord,
-        config: Mapping[str, Any],
-        chosen: tuple[str, ...] | None,
-        *,
-        verify: bool,
-    ) -> None:
-        state: State = "pending" if verify else before.state
-        after = replace(
-            before,
-            config=dict(config),
-            topics=chosen,
-            state=state,
-            reason="" if verify else before.reason,
-            version=before.version + 1,
-        )
-        await self._system.write(lambda tx: stream_records.change(tx, after))
-        self._changed(after)
+    async def _change(self, id: str, changed: Callable[[StreamRecord], StreamRecord]) -> None:
+        """Keep what `changed` makes of the stream as it is when the change is committed."""
+
+        def work(tx: Transaction) -> StreamRecord:
+            now = _found(stream_records.all_streams(tx), id)
+            after = replace(changed(now), version=now.version + 1)
+            stream_records.change(tx, after)
+            return after
+
+        self._changed(await self._system.write(work))
 
     def _changed(self, stream: StreamRecord) -> None:
         self._put_in_force()
@@ -272,16 +267,20 @@ class LogStreams:
         if not stream_records.is_id(id):
             raise HostError(400, "InvalidLogStreamId", "The log stream id passed was invalid.")
         self._read()
-        for stream in self._streams:
-            if stream.id == id:
-                return stream
-        raise HostError(404, "LogStreamDoesntExist", f"There is no log stream with the id {id}.")
+        return _found(self._streams, id)
 
     def _delivery(self, stream: StreamRecord) -> dict[str, Any]:
         cursor = self._run_log.cursor(_cursor(stream.id))
         told = next((s for s in self._lanes() if s.lane == stream.id and not s.component), None)
         dropped = 0 if cursor is None else cursor.dropped
         return delivery(stream, told, dropped, self._now_ms())
+
+
+def _found(streams: Sequence[StreamRecord], id: str) -> StreamRecord:
+    for stream in streams:
+        if stream.id == id:
+            return stream
+    raise HostError(404, "LogStreamDoesntExist", f"There is no log stream with the id {id}.")
 
 
 def _validate(kind: type[Sink], config: Config) -> None:
