@@ -6,12 +6,23 @@ import random
 from pathlib import Path
 
 import pytest
-from fake_convex import FakeConvex
-from warehouse_worlds import Fuse, assert_true, ran, work
+from fake_convex import FakeConvex, State
+from warehouse_worlds import (
+    Fuse,
+    assert_same,
+    assert_true,
+    held_in_delta,
+    held_in_parquet,
+    ran,
+    work,
+)
 
 from posthog_convex.warehouse.destinations import duckdb_file
+from posthog_convex.warehouse.destinations.delta_folder import DeltaFolder
 from posthog_convex.warehouse.destinations.destination import Notice
 from posthog_convex.warehouse.destinations.duckdb_file import DuckDBFile
+from posthog_convex.warehouse.destinations.parquet_folder import ParquetFolder
+from posthog_convex.warehouse.destinations.published import Published
 from posthog_convex.warehouse.refusal import SyncRefused
 from posthog_convex.warehouse.source.pager import Api
 from posthog_convex.warehouse.sync.driver import Settings
@@ -61,6 +72,34 @@ def test_large_documents_get_the_memory_that_they_need(
     progress = assert_true(fake, path)
     assert progress is not None
     assert progress.rows == 40
+
+
+@pytest.mark.parametrize("kind", ["parquet", "delta"])
+def test_large_documents_are_published_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(duckdb_file, "MEMORY_MIB", 8)
+    monkeypatch.setattr(duckdb_file, "_ROW_GROUP_MB", 4)
+    fake = FakeConvex(page_rows=40)
+    fake.ours = True
+    ref, folder, work = ("", "large"), tmp_path / kind, tmp_path / "work"
+    settings = Settings(deployment="https://fake.convex.cloud")
+
+    def published() -> State:
+        files = ParquetFolder(folder) if kind == "parquet" else DeltaFolder(str(folder))
+        assert ran(fake, Published(files, work), settings)
+        rows = DuckDBFile(work / "rows.duckdb")
+        progress = rows.load()
+        rows.close()
+        found = held_in_parquet(folder) if kind == "parquet" else held_in_delta(folder, progress)
+        assert found is not None
+        return found[1]
+
+    ids = fake.commit(*((ref, None, {"text": chr(65 + n) * 900_000}) for n in range(40)))
+    assert_same(published(), fake.now())
+    fake.commit(*((ref, id_, {"text": id_ * 60_000}) for id_ in ids[:30]), (ref, ids[-1], None))
+    assert_same(published(), fake.now())
+    assert not list(tmp_path.rglob("table.parquet")), "what was on its way is taken away"
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -23,10 +23,13 @@ from posthog_convex.warehouse.documents.columns import Kind
 from posthog_convex.warehouse.plan.progress import Mode, Progress, Table
 
 if TYPE_CHECKING:
+    import pyarrow
     from deltalake import CommitProperties, DeltaTable
 
 #: Which versions make a snapshot. No table of Convex has a name like this.
 INDEX = "_convex_sync"
+#: Of documents of a megabyte, these are 64 MiB.
+_BATCH_ROWS = 64
 
 
 _DELTA_TYPES = {
@@ -105,15 +108,24 @@ class DeltaFolder:
         return IndexEntry(table.name, table.ref.component, table.ref.table, delta.version())
 
     def _overwrite(self, rows: DuckDBFile, table: Table, commit: CommitProperties) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
         from deltalake import write_deltalake
 
-        write_deltalake(
-            self._at(table.name),
-            rows.connection().sql(rows_sql.as_text(table)).to_arrow_reader(),
-            mode="overwrite",
-            schema_mode="overwrite",
-            commit_properties=commit,
-        )
+        # By way of a file: what DuckDB hands out as Arrow is not within its limit of memory.
+        file = rows.path.with_name("table.parquet")
+        rows.copy(table, file)
+        with pq.ParquetFile(file, pre_buffer=False) as source:
+            write_deltalake(
+                self._at(table.name),
+                pa.RecordBatchReader.from_batches(
+                    source.schema_arrow, source.iter_batches(_BATCH_ROWS)
+                ),
+                mode="overwrite",
+                schema_mode="overwrite",
+                commit_properties=commit,
+            )
+        file.unlink()
 
     def _merge(
         self,
@@ -125,10 +137,17 @@ class DeltaFolder:
         commit: CommitProperties,
     ) -> None:
         """What changed since a snapshot, and the ids of what is gone, as one commit."""
-        connection = rows.connection()
-        connection.register(rows_sql.BATCH, delta.to_pyarrow_table(columns=["_id"]))
-        source = connection.sql(rows_sql.changed_and_gone(table, since)).to_arrow_table()
-        connection.unregister(rows_sql.BATCH)
+        held = delta.to_pyarrow_table(columns=["_id"])
+
+        def found() -> pyarrow.Table:
+            connection = rows.connection()
+            connection.register(rows_sql.BATCH, held)
+            try:
+                return connection.sql(rows_sql.changed_and_gone(table, since)).to_arrow_table()
+            finally:
+                connection.unregister(rows_sql.BATCH)
+
+        source = rows.affordably(found)
         columns = {f'"{name}"': f's."{name}"' for name in _wanted(table, mode)}
         same = "t._id = s._id" + (" AND t._ts = s._ts" if mode is Mode.HISTORY else "")
         merger = delta.merge(
