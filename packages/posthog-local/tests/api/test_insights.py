@@ -105,6 +105,13 @@ def test_sums_and_the_time_before(stocked: PostHogLocal) -> None:
     assert shown == [("current", [6.5]), ("previous", [0])]
 
 
+def test_one_number_for_the_whole_time(stocked: PostHogLocal) -> None:
+    see = {"event": "see", "math": "dau"}
+    answer = ask(stocked, kind="TrendsQuery", series=[see], compareFilter=None,
+                 trendsFilter={"display": "BoldNumber"})[1]  # fmt: skip
+    assert [one["aggregated_value"] for one in answer["results"]] == [2]
+
+
 def test_retention(stocked: PostHogLocal) -> None:
     entity = {"id": "see", "type": "events"}
     asked = {"period": "Day", "totalIntervals": 4, "targetEntity": entity,
@@ -158,6 +165,8 @@ def test_issues(stocked: PostHogLocal) -> None:
         ({"kind": "TrendsQuery", "series": [{}], "dateRange": {
             "date_from": "2026-01-02", "date_to": "2026-01-01"}}, "not after"),
         ({"kind": "RetentionQuery", "retentionFilter": {"totalIntervals": 99}}, "totalIntervals"),
+        ({"kind": "RetentionQuery", "dateRange": {"date_to": "2026-01-01"}}, "dateRange"),
+        ({"kind": "TrendsQuery", "series": [{}], "aggregation_group_type_index": 0}, "group"),
         ({"kind": "RetentionQuery", "retentionFilter": {
             "retentionType": "retention_first_ever_occurrence"}}, "first_ever"),
         ({"kind": "FunnelsQuery", "series": [{}, {}],

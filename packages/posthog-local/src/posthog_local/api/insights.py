@@ -11,7 +11,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from posthog_local.api.issues import shown as issue_shown
-from posthog_local.api.nodes import Entity, InsightNode, RetentionEntity, parts_of
+from posthog_local.api.nodes import (
+    Compare,
+    Entity,
+    FunnelFields,
+    InsightNode,
+    RetentionEntity,
+    RetentionFields,
+    TrendFields,
+    parts_of,
+)
 from posthog_local.query.analyst import Analyst
 from posthog_local.query.funnels import MAX_STEPS, MIN_STEPS, Funnel, Stage, Steps
 from posthog_local.query.insights import Insights
@@ -21,6 +30,8 @@ from posthog_local.query.trends import NONE, OTHER, Line, Series, Trend
 from posthog_local.store.store import Store
 
 _MAX_ISSUES = 1000
+# Displays of one number a line.
+_TOTALS = ("BoldNumber", "ActionsPie", "ActionsBarValue", "ActionsTable", "WorldMap")
 _RETENTIONS = {"retention_recurring": False, "retention_first_time": True}
 # What PostHog calls lines that are of no value, or of many.
 _VALUES = {NONE: "$$_posthog_breakdown_null_$$", OTHER: "$$_posthog_breakdown_other_$$"}
@@ -30,6 +41,8 @@ _LABELS = {NONE: "None (i.e. no value)", OTHER: "Other (i.e. all remaining value
 async def insight(node: InsightNode, store: Store, analyst: Analyst) -> list[Any]:
     """The results of a node; `ValueError` or `QueryRefused` names what it asks that is not here."""
     insights = Insights(analyst, store.flags.cohorts, datetime.now(UTC))
+    if node.group_type is not None:
+        raise ValueError("aggregation by group is not supported; persons are counted")
     match node.kind:
         case "TrendsQuery":
             return await _trends(node, insights)
@@ -45,17 +58,16 @@ async def insight(node: InsightNode, store: Store, analyst: Analyst) -> list[Any
 
 
 async def _trends(node: InsightNode, insights: Insights) -> list[Any]:
-    if node.trend.formula or node.trend.formulas:
+    asked, compare = node.trend or TrendFields(), node.compare or Compare()
+    if asked.formula or asked.formulas:
         raise ValueError("formulas are not supported; ask for the series by themselves")
-    if node.compare.compare and node.compare.compare_to:
+    if compare.compare and compare.compare_to:
         raise ValueError("compare_to is not supported; the time just before is compared with")
-    period, results = node.dates.period(insights.now), list[Any]()
+    period, results = node.period(insights.now), list[Any]()
     times = {"current": period}
-    if node.compare.compare:
+    if compare.compare:
         times["previous"] = before(period, node.interval)
-    trend = Trend(
-        interval=node.interval, where=parts_of(node.properties), breakdown=node.breakdown.of
-    )
+    trend = Trend(interval=node.interval, where=parts_of(node.properties), breakdown=node.split_by)
     for entity in node.series:
         one = Series(
             event=_event(entity),
@@ -65,18 +77,20 @@ async def _trends(node: InsightNode, insights: Insights) -> list[Any]:
         )
         for label, time in times.items():
             lines = await insights.lines(trend, one, time)
-            shown = [_line_shown(line, trend, entity, time) for line in lines]
-            compared = {"compare": True, "compare_label": label} if node.compare.compare else {}
-            results += [{**line, **compared} for line in shown or _empty(trend, entity, time)]
+            compared = {"compare": True, "compare_label": label} if compare.compare else {}
+            for line in lines or _empty(trend, time):
+                # A display of one number is of the whole time.
+                whole = {"aggregated_value": line.whole} if asked.display in _TOTALS else {}
+                results.append({**_line_shown(line, trend, entity, time), **whole, **compared})
     return results
 
 
-def _empty(trend: Trend, entity: Entity, period: Period) -> list[Any]:
+def _empty(trend: Trend, period: Period) -> list[Line]:
     """A series without an event is a line of zeros, unless it is split."""
     if trend.breakdown is not None:
         return []
     zeros = (0,) * len(intervals(period, trend.interval))
-    return [_line_shown(Line(name="all", values=zeros, whole=0), trend, entity, period)]
+    return [Line(name="all", values=zeros, whole=0)]
 
 
 def _line_shown(line: Line, trend: Trend, entity: Entity, period: Period) -> dict[str, Any]:
@@ -100,11 +114,11 @@ async def _funnel(node: InsightNode, insights: Insights) -> list[Any]:
         raise ValueError(f"a funnel has {MIN_STEPS} to {MAX_STEPS} steps")
     funnel = Funnel(
         stages=stages,
-        window_hours=node.funnel.window_hours,
+        window_hours=(node.funnel or FunnelFields()).window_hours,
         where=parts_of(node.properties),
-        breakdown=node.breakdown.of,
+        breakdown=node.split_by,
     )
-    lines = await insights.steps(funnel, node.dates.period(insights.now))
+    lines = await insights.steps(funnel, node.period(insights.now))
     if funnel.breakdown is None:
         return _steps_shown(node, lines[0])
     return [_steps_shown(node, line) for line in lines]
@@ -131,13 +145,15 @@ def _steps_shown(node: InsightNode, line: Steps) -> list[Any]:
 
 
 async def _retention(node: InsightNode, insights: Insights) -> list[Any]:
-    asked = node.retention
+    asked = node.retention or RetentionFields()
+    if node.dates is not None and (node.dates.date_from or node.dates.date_to):
+        raise ValueError("a retention ends now and has totalIntervals rows; leave dateRange out")
     if asked.kind not in _RETENTIONS:
         known = " and ".join(_RETENTIONS)
         raise ValueError(f"retentionType {asked.kind!r} is not supported; {known} are")
     if not MIN_ROWS <= asked.rows <= MAX_ROWS:
         raise ValueError(f"totalIntervals is {MIN_ROWS} to {MAX_ROWS} here")
-    if node.breakdown.of is not None:
+    if node.split_by is not None:
         raise ValueError("a retention is not split by a property here")
     retention = Retention(
         begin=_named(asked.begin),

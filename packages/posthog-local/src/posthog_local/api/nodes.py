@@ -153,6 +153,7 @@ class TrendFields(msgspec.Struct, frozen=True):
 
     formula: str | None = None
     formulas: Sequence[Any] | None = None
+    display: str | None = None
 
 
 class Compare(msgspec.Struct, frozen=True):
@@ -168,15 +169,25 @@ class InsightNode(msgspec.Struct, frozen=True):
     kind: str
     series: tuple[Entity, ...] = ()
     interval: Interval = "day"
-    dates: Dates = msgspec.field(name="dateRange", default=Dates())
-    breakdown: Breakdown = msgspec.field(name="breakdownFilter", default=Breakdown())
-    funnel: FunnelFields = msgspec.field(name="funnelsFilter", default=FunnelFields())
-    retention: RetentionFields = msgspec.field(name="retentionFilter", default=RetentionFields())
-    trend: TrendFields = msgspec.field(name="trendsFilter", default=TrendFields())
-    compare: Compare = msgspec.field(name="compareFilter", default=Compare())
+    dates: Dates | None = msgspec.field(name="dateRange", default=None)
+    breakdown: Breakdown | None = msgspec.field(name="breakdownFilter", default=None)
+    funnel: FunnelFields | None = msgspec.field(name="funnelsFilter", default=None)
+    retention: RetentionFields | None = msgspec.field(name="retentionFilter", default=None)
+    trend: TrendFields | None = msgspec.field(name="trendsFilter", default=None)
+    compare: Compare | None = msgspec.field(name="compareFilter", default=None)
     properties: Any = None
+    group_type: int | None = msgspec.field(name="aggregation_group_type_index", default=None)
     status: str | None = None
     limit: int = 50
+
+    @property
+    def split_by(self) -> Property | None:
+        """The property that lines are split by, if they are."""
+        return (self.breakdown or Breakdown()).of
+
+    def period(self, now: datetime) -> Period:
+        """The time that is meant."""
+        return (self.dates or Dates()).period(now)
 
 
 def parts_of(properties: Any) -> tuple[Part, ...]:

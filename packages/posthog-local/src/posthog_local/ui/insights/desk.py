@@ -14,7 +14,6 @@ from starlette.responses import Response
 from posthog_local.query.analyst import Analyst
 from posthog_local.query.filters import OPERATORS
 from posthog_local.query.insights import Insights
-from posthog_local.store.persons import PersonFilter
 from posthog_local.store.reader import EventFilter
 from posthog_local.store.store import Store
 from posthog_local.store.views import View
@@ -77,8 +76,7 @@ class Desk:
 def _suggested(view: View, event: str | None) -> tuple[list[str], list[str]]:
     """Names of events, and of properties: those that people named before PostHog's own."""
     events = view.events.latest_events(EventFilter(event=event), _LOOKED_AT)
-    persons = view.persons.find(PersonFilter(limit=_LOOKED_AT))
     own = {name for one in events for name in one.properties}
-    own |= {f"person.{name}" for one in persons for name in one.properties}
+    own |= {f"person.{name}" for _, known in view.persons.newest(_LOOKED_AT) for name in known}
     ordered = sorted(own, key=lambda name: ("$" in name, name))
     return view.events.names(_SUGGESTIONS), ordered[:_SUGGESTIONS]
