@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from posthog_local.api.cohorts import CohortApi
+from posthog_local.api.definitions import DefinitionApi
 from posthog_local.api.door import Door
 from posthog_local.api.flags import FlagApi
 from posthog_local.api.issues import IssueApi
@@ -29,6 +30,7 @@ def api_endpoints(
     yield from FlagApi(store).endpoints(door)
     yield from CohortApi(store).endpoints(door)
     yield from PeopleApi(store).endpoints(door)
+    yield from DefinitionApi().endpoints(door)
     yield from IssueApi(store).endpoints(door)
     yield from RecordingApi().endpoints(door)
     yield from LogApi(store).endpoints(door)
