@@ -269,6 +269,11 @@ def test_a_deploy_replaces_what_changed_and_leaves_the_rest(in_world) -> None:
         await until(lambda: len(world.host.calls) == 4)
         assert len(world.children) == 1
         assert world.lanes.status()[0].sent == 2
+        world.lanes.configure([component("ClockLane", env=ENV)])
+        await until(lambda: len(world.lanes.status()) == 1)
+        world.lanes.configure([component("EventLane", "ClockLane", env=ENV)])
+        world.append(1)
+        await until(lambda: world.lanes.status()[-1].sent == 3)
 
     in_world(test)
 

@@ -7,6 +7,7 @@ them. One invariant: arguments, results and rows pass as bytes; the server decod
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
 
 class LaneComponent(msgspec.Struct, frozen=True, array_like=True):
@@ -61,6 +62,25 @@ class LaneStatus(msgspec.Struct, frozen=True, kw_only=True):
     sent_bytes: int = 0
     #: What people read of a loose lane.
     title: str = ""
+
+    def after(self, before: LaneStatus | None) -> LaneStatus:
+        """This status, with what was counted before the lane was started again.
+
+        >>> before = LaneStatus(component="", lane="a", queue=None, state="ended", sent=2)
+        >>> now = LaneStatus(component="", lane="a", queue=None, state="sending", sent=1)
+        >>> now.after(before).sent
+        3
+        """
+        if before is None:
+            return self
+        return replace(
+            self,
+            sent=self.sent + before.sent,
+            failed=self.failed + before.failed,
+            set_aside=self.set_aside + before.set_aside,
+            sent_bytes=self.sent_bytes + before.sent_bytes,
+            last_error=self.last_error or before.last_error,
+        )
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True, tag=True):

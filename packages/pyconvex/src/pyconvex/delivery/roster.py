@@ -17,6 +17,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from pyconvex.delivery.lane import (
     CallFailed,
     LooseRunLogLane,
@@ -79,6 +81,8 @@ class Roster:
         self._run_log = Window(Path())
         self._runners: dict[LaneKey, LaneRunner] = {}
         self._tasks: dict[LaneKey, asyncio.Task[None]] = {}
+        #: What lanes counted that ended and may be started again, as with other settings.
+        self._counted: dict[LaneKey, LaneStatus] = {}
         #: Lanes that can't run, with the reason; tried again at the next deploy.
         self._broken: dict[LaneKey, LaneStatus] = {}
         self._components: dict[str, LaneComponent] = {}
@@ -105,7 +109,8 @@ class Roster:
 
     def statuses(self) -> tuple[LaneStatus, ...]:
         """How all lanes are doing."""
-        return (*(r.status() for r in self._runners.values()), *self._broken.values())
+        running = (r.status().after(self._counted.get(key)) for key, r in self._runners.items())
+        return (*running, *self._broken.values())
 
     async def stop(self, deadline_s: float) -> None:
         """Let requests in flight finish within the deadline; start nothing."""
@@ -156,7 +161,9 @@ class Roster:
                 self._start(key, partial(self._make_loose, each), {})
 
     def _end(self, key: LaneKey) -> None:
-        del self._runners[key]
+        ended = self._runners.pop(key).status().after(self._counted.get(key))
+        # What was wrong was so with its settings of then.
+        self._counted[key] = replace(ended, last_error=None)
         self._tasks.pop(key).cancel()
 
     def _start(self, key: LaneKey, make: Callable[[], LaneRunner], env: Mapping[str, str]) -> None:

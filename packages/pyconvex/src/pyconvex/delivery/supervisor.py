@@ -301,14 +301,4 @@ class LaneSupervisor:
         self._say(Wake(self._durable_ts))
 
     def _with_before(self, status: LaneStatus) -> LaneStatus:
-        before = self._before.get((status.component, status.lane))
-        if before is None:
-            return status
-        return replace(
-            status,
-            sent=status.sent + before.sent,
-            failed=status.failed + before.failed,
-            set_aside=status.set_aside + before.set_aside,
-            sent_bytes=status.sent_bytes + before.sent_bytes,
-            last_error=status.last_error or before.last_error,
-        )
+        return status.after(self._before.get((status.component, status.lane)))
