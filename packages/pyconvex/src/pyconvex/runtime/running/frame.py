@@ -7,7 +7,7 @@ written, and its caller may go on.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Coroutine, Mapping
 from contextlib import nullcontext, suppress
 from typing import Any
 
@@ -39,8 +39,11 @@ from pyconvex.runtime.app.calling import (
 from pyconvex.runtime.running.output import CURRENT_LOG
 from pyconvex.runtime.running.person import SeesPerson
 from pyconvex.runtime.running.state import RunState
+from pyconvex.runtime.running.tracing import Tracing
 from pyconvex.runtime.running.variables import environment_of
 from pyconvex.values import codec
+
+_NO_SAVEPOINT = nullcontext()
 
 
 class Frame(SeesPerson):
@@ -58,13 +61,15 @@ class Frame(SeesPerson):
         #: The call as hooks see it; None without hooks.
         self._scope: CallScope | None = None
 
-    async def run(self, arguments: Any, caller: CallScope | None = None) -> bytes:
+    def run(self, arguments: Any, caller: CallScope | None = None) -> Coroutine[Any, Any, bytes]:
         """Call the function; its encoded, checked result. `caller` is of the call that made this
         one.
         """
+        # No coroutine around the other: each costs every call.
         tracing = self._state.tracing
-        if tracing is None:
-            return await self._run(arguments)
+        return self._run(arguments) if tracing is None else self._traced(tracing, arguments, caller)
+
+    async def _traced(self, tracing: Tracing, arguments: Any, caller: CallScope | None) -> bytes:
         callee, transaction = self._callee, self._state.transaction
         kind, component = callee.function.kind, callee.component
 
@@ -84,7 +89,7 @@ class Frame(SeesPerson):
             self._state.active.ticking = mutates
         token, log_token = purity.enter_call(self), CURRENT_LOG.set(self._lines)
         try:
-            with self._state.transaction.savepoint() if mutates and nested else nullcontext():
+            with self._state.transaction.savepoint() if mutates and nested else _NO_SAVEPOINT:
                 result = await callee.function.handler(self.context(), **bound)
                 return encode_result(callee, result, namespace)
         finally:
