@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import socket
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from starlette.types import ASGIApp
 
 import pyconvex
@@ -56,6 +54,7 @@ from pyconvex.server.audit import AuditLog, deployed
 from pyconvex.server.host_events import HostEvents
 from pyconvex.server.keys import admin_key
 from pyconvex.server.lanes import LaneBridge, host_lanes, lane_components, lane_keys, with_losses
+from pyconvex.server.listening import Serving, address_of, listen
 from pyconvex.server.log_streams import LogStreams
 from pyconvex.server.maintenance import forget_jobs, maintain, sweep_run_log
 from pyconvex.server.operations import ServerOperations
@@ -63,15 +62,6 @@ from pyconvex.server.settings import Settings
 from pyconvex.server.trusting import TrustInForce
 from pyconvex.storage import StorageFailure, Store
 from pyconvex.sync import SyncEndpoint
-
-#: The largest message that a client may send: 16 MiB of arguments and room for the envelope.
-MAX_MESSAGE_BYTES = 17 * 1024 * 1024
-#: How long requests under way may take to end at shutdown, in seconds.
-SHUTDOWN_S = 10
-
-
-class PortTakenError(Exception):
-    """Another program listens on the port already."""
 
 
 class Server:
@@ -167,29 +157,59 @@ class Server:
         self._env_changed.clear()
 
     async def _start(self) -> None:
+        listener, site_listener = self._take_ports()
+        committer = self._open_data()
+        host = self._make_host(committer)
+        self._run_by_itself(host, committer)
+        await self._tell_address()
+        authenticator = self._make_authenticator(committer)
+        answering = SiteEndpoint(host, authenticator, redact=self.settings.redact_logs_to_client)
+        site = IssuerDocuments(answering, self._trust.published)
+        await self._serve(self._api(host, authenticator, site, listener), listener)
+        await self._serve(site, site_listener)
+        self._stack.callback(answering.end_streams)
+
+    def _take_ports(self) -> tuple[socket.socket, socket.socket]:
         settings = self.settings
-        listener = _listen(settings.host, settings.port, "--port")
+        listener = listen(settings.host, settings.port, "--port")
         self._stack.callback(listener.close)
-        site_listener = _listen(settings.host, settings.site_port_or_next, "--site-port")
+        site_listener = listen(settings.host, settings.site_port_or_next, "--site-port")
         self._stack.callback(site_listener.close)
-        self.url = _address(settings.host, listener)
-        self.site_url = _address(settings.host, site_listener)
-        self._store = store = Store.open(settings.data)
-        self._stack.callback(store.close)
-        self._run_log = run_log = RunLog(settings.data, on_written=self._wake_lanes)
-        run_log.start()
-        self._stack.callback(run_log.close)
+        self.url = address_of(settings.host, listener)
+        self.site_url = address_of(settings.host, site_listener)
+        return listener, site_listener
+
+    def _open_data(self) -> Committer:
+        """Open what is in the data folder, and the one way to change it."""
+        settings = self.settings
+        self._store = Store.open(settings.data)
+        self._stack.callback(self._store.close)
+        self._run_log = RunLog(settings.data, on_written=self._wake_lanes)
+        self._run_log.start()
+        self._stack.callback(self._run_log.close)
         self._key = admin_key(settings.data, settings.name)
-        committer = Committer(store)
+        committer = Committer(self._store)
         self._stack.callback(committer.close)
-        commits = CommitQueue(committer)
-        self._system = system = SystemTransactions(store, commits)
-        self._stack.callback(system.close)
-        self._audit = audit = AuditLog(run_log)
-        self._environment = DeploymentEnvironment(system, self._on_env_change, audit.tell)
-        host = Host(store, committer, commits, system, on_appended=self._wake_lanes, keeper=run_log)
+        self._commits = CommitQueue(committer)
+        self._system = SystemTransactions(self._store, self._commits)
+        self._stack.callback(self._system.close)
+        return committer
+
+    def _make_host(self, committer: Committer) -> Host:
+        """What runs functions, and what puts an app into force there."""
+        store, system = self._store, self._system
+        self._audit = AuditLog(self._run_log)
+        self._environment = DeploymentEnvironment(system, self._on_env_change, self._audit.tell)
+        host = Host(
+            store,
+            committer,
+            self._commits,
+            system,
+            on_appended=self._wake_lanes,
+            keeper=self._run_log,
+        )
         self._stack.callback(host.close)
-        self._lanes = LaneSupervisor(LaneBridge(host, store, run_log))
+        self._lanes = LaneSupervisor(LaneBridge(host, store, self._run_log))
         self._stack.push_async_callback(self._lanes.stop)
         self._deployer = Deployer(
             host,
@@ -199,21 +219,26 @@ class Server:
             on_deployed=self._on_deployed,
         )
         self._stack.push_async_callback(self._deployer.stop)
+        self._spec: AppSpec | None = None
+        return host
+
+    def _run_by_itself(self, host: Host, committer: Committer) -> None:
+        """What goes on without a request: exports, schedules, lanes, log streams, maintenance."""
+        store, system, run_log = self._store, self._system, self._run_log
         # Two processes: looking at all tables takes long, and pages don't wait for it.
         self._exporter, self._surveyor = self._new_exporter(), self._new_exporter()
         self._active_syncs = ActiveSyncs(
             lambda: time.time() * 1000,
             self._keep_sync,
             system.read(sync_records.all_syncs),
-            lambda sync_id: audit.tell("create_data_sync", {"syncId": sync_id}),
+            lambda sync_id: self._audit.tell("create_data_sync", {"syncId": sync_id}),
         )
         self._scheduler = Scheduler(host, system, committer.subscriptions)
         self._scheduler.start()
         self._stack.push_async_callback(self._scheduler.stop)
-        self._spec: AppSpec | None = None
         self._host_lanes = host_lanes()
         self._lane_keys: list[str] = []
-        self._lanes.start(settings.data, [], store.durable_ts)
+        self._lanes.start(self.settings.data, [], store.durable_ts)
         self.log_streams = self._log_streams(run_log)
         self.log_streams.start()
         self._stack.push_async_callback(self.log_streams.stop)
@@ -225,21 +250,17 @@ class Server:
             self._lanes.status,
         )
         self._background(self.host_events.run())
-        self._background(maintain(store, commits, sweeps=[partial(forget_jobs, system)]))
-        await self._tell_address()
-        issuer = settings.site_origin or self.site_url
-        self._trust = TrustInForce(system, committer.subscriptions, issuer)
-        self._stack.callback(self._trust.close)
+        self._background(maintain(store, self._commits, sweeps=[partial(forget_jobs, system)]))
         self._background(sweep_run_log(run_log))
+
+    def _make_authenticator(self, committer: Committer) -> DeploymentAuthenticator:
+        issuer = self.settings.site_origin or self.site_url
+        self._trust = TrustInForce(self._system, committer.subscriptions, issuer)
+        self._stack.callback(self._trust.close)
         fetch = HttpFetch()
         self._stack.push_async_callback(fetch.aclose)
         tokens = TokenVerifier(self._trust.current, Keyring(fetch))
-        authenticator = DeploymentAuthenticator(self._key, tokens)
-        answering = SiteEndpoint(host, authenticator, redact=settings.redact_logs_to_client)
-        site = IssuerDocuments(answering, self._trust.published)
-        await self._serve(self._api(host, authenticator, site, listener), listener)
-        await self._serve(site, site_listener)
-        self._stack.callback(answering.end_streams)
+        return DeploymentAuthenticator(self._key, tokens)
 
     async def _tell_address(self) -> None:
         """Have functions and tools read where this server is; nothing is written if they do."""
@@ -331,29 +352,14 @@ class Server:
         return self._system.read(cursor_secret.stored)
 
     async def _serve(self, app: ASGIApp, listener: socket.socket) -> None:
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            lifespan="off",
-            ws_max_size=MAX_MESSAGE_BYTES,
-            ws_ping_interval=20.0,
-            ws_per_message_deflate=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=SHUTDOWN_S,
-        )
-        server = _Uvicorn(config)
-        task = asyncio.create_task(server.serve(sockets=[listener]))
+        serving = Serving(app, listener)
 
         async def end() -> None:
-            self._run_log.recent.close()
-            server.should_exit = True
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            self._run_log.recent.close()  # or who follows it would be a request without an end
+            await serving.end()
 
         self._stack.push_async_callback(end)
-        await server.listening.wait()
+        await serving.wait_listening()
 
     def _new_pool(self, on_lost: Callable[[], None]) -> Pool:
         if self.settings.isolates == 0:
@@ -401,47 +407,3 @@ class Server:
                 await task
 
         self._stack.push_async_callback(end)
-
-
-class _Uvicorn(uvicorn.Server):
-    """uvicorn without signal handlers of its own, that says when it listens."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listening.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _address(host: str, listener: socket.socket) -> str:
-    return f"http://{host}:{listener.getsockname()[1]}"
-
-
-def _way_out(error: Exception, option: str) -> str:
-    if isinstance(error, OSError) and error.errno not in (errno.EADDRINUSE, errno.EACCES):
-        return "--host takes an address of this machine, such as 127.0.0.1 or 0.0.0.0."
-    return (
-        "Is another server running? "
-        f"Choose another port with {option}, or {option} 0 for a free one."
-    )
-
-
-def _listen(host: str, port: int, option: str) -> socket.socket:
-    # Said to be TCP, or asyncio does not switch off Nagle on what it accepts: 40 ms an answer.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except (OSError, OverflowError) as error:
-        listener.close()
-        why = error.strerror if isinstance(error, OSError) else "ports end with 65535"
-        raise PortTakenError(
-            f"Can't listen on {host}:{port} ({why}). {_way_out(error, option)}"
-        ) from None
-    return listener
