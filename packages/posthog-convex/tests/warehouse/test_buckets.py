@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import random
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from bucket_server import BUCKET, BucketServer
 from fake_convex import FakeConvex, State
-from warehouse_worlds import Fuse, assert_same, documents, ran, work
+from warehouse_worlds import Fuse, Killed, assert_same, documents, ran, work
 
 from posthog_convex.warehouse.destinations.bucket import Bucket
 from posthog_convex.warehouse.destinations.delta_folder import DeltaFolder
@@ -112,6 +113,39 @@ def test_killed_at_every_step(server: BucketServer, tmp_path: Path) -> None:
     then = max(ts for ts in fake.history if ts <= manifest.snapshot_ts)
     assert_same(held(manifest), fake.history[then])
     assert steps > 10
+
+
+def test_a_reader_can_tell_tables_of_one_snapshot_from_others(
+    server: BucketServer, tmp_path: Path
+) -> None:
+    fake = FakeConvex()
+    refs = [("", name) for name in ("a", "b", "c")]
+    fake.commit(*((ref, None, {"n": 1}) for ref in refs))
+    assert sync(fake, tmp_path)
+    fake.commit(*((ref, None, {"n": 2}) for ref in refs[:2]))
+
+    def gone_with_the_first(step: str) -> None:
+        if step == "table":
+            raise Killed(step)
+
+    assert not sync(fake, tmp_path, gone_with_the_first)
+    assert as_the_manifest_says() == {"a": False, "b": True, "c": True}
+    assert sync(fake, tmp_path)
+    assert as_the_manifest_says() == {"a": True, "b": True, "c": True}
+
+
+def as_the_manifest_says() -> dict[str, bool]:
+    """Whether each table is of the snapshot that the manifest tells of, by its own metadata."""
+    bucket = Bucket(f"{URI}/current")
+    told = bucket.get("manifest.json")
+    assert told is not None
+    found = {}
+    for table in json.loads(told)["tables"]:
+        content = bucket.get(f"{table['name']}/data.parquet")
+        assert content is not None
+        metadata = pq.ParquetFile(io.BytesIO(content)).metadata.metadata
+        found[table["name"]] = int(metadata[b"convex_changed_ts"]) == table["changed_ts"]
+    return found
 
 
 def test_an_upload_that_breaks_leaves_the_old_object(server: BucketServer, tmp_path: Path) -> None:

@@ -144,6 +144,20 @@ def test_text_becomes_json_in_every_row_of_a_delta_table(fake: FakeConvex, tmp_p
     assert sorted(row["any"] for row in rows) == ['"NaN"', "7"]
 
 
+@pytest.mark.parametrize("later", [{"n": None}, {}])
+def test_a_column_of_a_delta_table_takes_nulls_later(
+    fake: FakeConvex, tmp_path: Path, later: dict[str, Any]
+) -> None:
+    settings = Settings(deployment="https://fake.convex.cloud")
+    for document in ({"n": 1, "s": "x"}, {"s": "y", **later}):
+        fake.commit((USERS, None, document))
+        destination = Published(DeltaFolder(str(tmp_path / "delta")), tmp_path / "work")
+        Driver(fake, destination, settings, QUIET).run()
+        destination.close()
+    rows = DeltaTable(str(tmp_path / "delta" / "users")).to_pyarrow_table().to_pylist()
+    assert sorted((row["s"], row["n"]) for row in rows) == [("x", 1), ("y", None)]
+
+
 def test_fresh_finds_what_the_legacy_export_hides(fake: FakeConvex, path: Path) -> None:
     fake.commit((USERS, None, {"n": 1}))
     sync(fake, path, api=Api.LEGACY)

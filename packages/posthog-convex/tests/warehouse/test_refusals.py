@@ -101,6 +101,7 @@ def test_from_init_to_status(tmp_path: Path) -> None:
         status, said = command(tmp_path, "status")
     assert status == 0
     assert "up to date at the last look" in said
+    assert "lag           none at the last look" in said, "however long ago the last commit was"
     assert "1  mail__sent" in said
     assert ask(tmp_path / "w.duckdb", "SELECT n FROM users") == [(1,)]
     assert KEY.encode() not in (tmp_path / "w.duckdb").read_bytes()

@@ -24,6 +24,7 @@ from posthog_convex.warehouse.plan.progress import Mode, Progress, Table
 
 if TYPE_CHECKING:
     import pyarrow
+    import pyarrow.parquet as pq
     from deltalake import CommitProperties, DeltaTable
 
 #: Which versions make a snapshot. No table of Convex has a name like this.
@@ -108,7 +109,6 @@ class DeltaFolder:
         return IndexEntry(table.name, table.ref.component, table.ref.table, delta.version())
 
     def _overwrite(self, rows: DuckDBFile, table: Table, commit: CommitProperties) -> None:
-        import pyarrow as pa
         import pyarrow.parquet as pq
         from deltalake import write_deltalake
 
@@ -118,9 +118,7 @@ class DeltaFolder:
         with pq.ParquetFile(file, pre_buffer=False) as source:
             write_deltalake(
                 self._at(table.name),
-                pa.RecordBatchReader.from_batches(
-                    source.schema_arrow, source.iter_batches(_BATCH_ROWS)
-                ),
+                _nullable(source),
                 mode="overwrite",
                 schema_mode="overwrite",
                 commit_properties=commit,
@@ -198,6 +196,17 @@ class DeltaFolder:
 
     def _at(self, name: str) -> str:
         return f"{self._uri}/{name}"
+
+
+def _nullable(file: pq.ParquetFile) -> pyarrow.RecordBatchReader:
+    """Its rows, in columns that may hold nulls later: DuckDB forbids them where none is yet."""
+    import pyarrow as pa
+
+    schema = pa.schema([field.with_nullable(True) for field in file.schema_arrow])
+    batches = file.iter_batches(_BATCH_ROWS)
+    return pa.RecordBatchReader.from_batches(
+        schema, (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in batches)
+    )
 
 
 def _app(table: Table) -> str:

@@ -58,6 +58,8 @@ Done = TypeVar("Done")
 #: A group of rows is held in memory until it is written; by rows alone it would have 122,880,
 #: which is a gigabyte where documents have ten kilobytes.
 _ROW_GROUP_MB = 64
+#: What a Parquet file says of itself: the snapshot, in nanoseconds, that changed it last.
+CHANGED_TS = "convex_changed_ts"
 
 
 class DuckDBFile:
@@ -106,9 +108,15 @@ class DuckDBFile:
         return self._connection
 
     def copy(self, table: Table, target: Path) -> int:
-        """Write what readers see of a table to a Parquet file; its rows. JSON becomes text."""
+        """Write what readers see of a table to a Parquet file; its rows. JSON becomes text.
+
+        The file's own metadata say which snapshot changed the table last, as a manifest does.
+        """
         query = rows_sql.as_text(table)
-        options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE_BYTES '{_ROW_GROUP_MB}MB'"
+        options = (
+            f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE_BYTES '{_ROW_GROUP_MB}MB',"
+            f" KV_METADATA {{{CHANGED_TS}: '{table.changed_ts}'}}"
+        )
         name = str(target).replace("'", "''")
         copying = f"COPY ({query}) TO '{name}' ({options})"
         found = self.affordably(lambda: self.connection().execute(copying).fetchone(), target)

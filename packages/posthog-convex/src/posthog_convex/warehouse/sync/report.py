@@ -37,7 +37,7 @@ def reported(
     lines = [
         ("deployment", f"{progress.deployment} ({export})"),
         ("state", _state(progress)),
-        ("lag", _lag(progress, now_ms)),
+        ("lag", _lag(progress, age_s, now_ms)),
         ("cursor age", f"{_span(age_s)} of {_span(retention_s)} that it is good for"),
         ("read so far", f"{progress.rows:,} revisions in {progress.pages:,} pages"),
         ("mode", progress.mode.value),
@@ -56,9 +56,11 @@ def _state(progress: Progress) -> str:
     return "up to date at the last look" if progress.idle else "behind: more is to come"
 
 
-def _lag(progress: Progress, now_ms: float) -> str:
+def _lag(progress: Progress, age_s: float, now_ms: float) -> str:
     if progress.snapshot_ts is None:
         return "no snapshot yet"
+    if progress.idle and not progress.shadow:  # however old the last commit is
+        return f"none at the last look, {_span(age_s)} ago"
     return f"{_span(max(now_ms / 1000 - progress.snapshot_ts / 1e9, 0))} since the last snapshot"
 
 
