@@ -231,3 +231,19 @@ def test_an_age_counts_from_the_last_confirmation() -> None:
     assert status.age_s(noon.replace(hour=13)) == 3600
     assert status.age_s(noon.replace(hour=11)) == 0
     assert structs.replace(status, confirmed_at=None).age_s(noon) is None
+
+
+def test_unset_takes_properties_of_the_person_away(deployed: Any, local: Any) -> None:
+    async def scenario(app: Any) -> None:
+        await app.connect(local, key=False)
+        await app.call("mutation", "set", {"plan": "pro", "name": "Ada"}, distinct_id="ada")
+        await app.call("mutation", "unset", ["plan"], distinct_id="ada")
+        await app.call("action", "capture", "last", distinct_id="ada")
+
+        async def told() -> bool:
+            return bool(local.events(event="last"))
+
+        await app.until("the events", told)
+        assert local.person("ada")["properties"] == {"name": "Ada"}
+
+    deployed(scenario)

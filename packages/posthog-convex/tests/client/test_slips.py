@@ -53,6 +53,7 @@ CALLS = {
     "no options": lambda ctx: posthog.capture(
         ctx, "bought", distinct_id="ada", send_feature_flags=["beta"]
     ),
+    "text of none": lambda ctx: posthog.capture(ctx, "bought", distinct_id=f"{ctx.user_id}"),
     "flush": lambda ctx: posthog.flush(),
 }
 
@@ -153,3 +154,16 @@ def test_the_options_of_an_events_flags() -> None:
     assert SendFeatureFlags.of(True) == SendFeatureFlags()
     given = {"flag_keys": ["a"], "person_properties": {"plan": "pro"}}
     assert SendFeatureFlags.of(given) == wanted
+
+
+def test_a_missing_id_that_became_text_is_a_warning_once() -> None:
+    async def scenario(t: ConvexTest, posthog: PostHogTest) -> None:
+        await t.mutation("shop:call", what="text of none")
+        await t.mutation("shop:call", what="text of none")
+        assert [event["distinct_id"] for event in posthog.events] == ["None", "None"]
+        (line,) = t.log_lines
+        assert "may be a missing one that became text" in line
+        await t.with_identity(subject="ada").mutation("shop:call", what="text of none")
+        assert posthog.events[-1]["distinct_id"] == "ada"
+
+    play(scenario)

@@ -61,9 +61,9 @@ def _sentence(answer: Any) -> str:
     """What the component's answer means; ends the command where there is nothing newer to have."""
     if not isinstance(answer, Mapping) or "status" not in answer:
         _stop("what is mounted under that name is not this package's component.")
-    status, reason = answer["status"], answer.get("reason")
+    status = answer["status"]
     if status not in _DONE:
-        _stop(f"nothing was looked for, or found: {reason}.")
+        _stop(f"nothing was looked for, or found: {answer.get('reason') or status}.")
     return _DONE[status]
 
 

@@ -26,6 +26,8 @@ from pyconvex.runtime.app.loader import APP_PACKAGE
 Fit: TypeAlias = Callable[[Properties | None, str], Properties | None]
 #: Warnings remembered, so that each is written once a process and not at every call.
 _MAX_WARNED = 1_000
+#: What str() and its like make of an id that is missing; PostHog refuses to merge these.
+_TEXTS_OF_NOTHING = frozenset({"None", "none", "null", "undefined", "NaN", "[object Object]"})
 #: What stands between a function of the app and whoever called it.
 _CARRIERS = ("pyconvex", "posthog_convex", "asyncio")
 
@@ -85,7 +87,17 @@ class Binding:
         """Whose call it is; `ctx.user_id` comes last, because reading it makes a query theirs."""
         if self._identify is not None:
             distinct_id = await self._chosen_person(ctx, distinct_id)
-        return ctx.user_id if distinct_id is None else distinct_id
+        if distinct_id is None:
+            return ctx.user_id
+        if isinstance(distinct_id, str) and distinct_id in _TEXTS_OF_NOTHING:
+            self._warn_once(
+                ctx,
+                ("nothing", distinct_id),
+                f"posthog: the distinct id {distinct_id!r} may be a missing one that became text: "
+                "everybody is one person then, and PostHog merges nobody into it. Pass None for "
+                "nobody.",
+            )
+        return distinct_id
 
     async def _chosen_person(self, ctx: Ctx, distinct_id: str | None) -> str | None:
         """Whose call it is, as far as the app says so."""
