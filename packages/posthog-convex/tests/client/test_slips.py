@@ -21,6 +21,8 @@ app = define_app(env=posthog_component.declared_env)
 app.use(posthog_component, env=app.env)
 """,
     "shop.py": """
+from datetime import date
+
 from posthog_convex import PostHog
 from pyconvex import Document, MutationCtx, QueryCtx, components, mutation, query
 
@@ -54,6 +56,8 @@ CALLS = {
         ctx, "bought", distinct_id="ada", send_feature_flags=["beta"]
     ),
     "text of none": lambda ctx: posthog.capture(ctx, "bought", distinct_id=f"{ctx.user_id}"),
+    "seconds": lambda ctx: posthog.capture(ctx, "bought", timestamp=1764201600.5),
+    "day": lambda ctx: posthog.capture(ctx, "bought", timestamp=date(2026, 11, 26)),
     "flush": lambda ctx: posthog.flush(),
 }
 
@@ -94,6 +98,8 @@ def play(scenario: Callable[[ConvexTest, PostHogTest], Awaitable[None]]) -> None
         ("unknown", "'only_evaluate_locally'; there are distinct_id, groups"),
         ("odd options", "send_feature_flags has no 'keys'; there are person_properties"),
         ("no options", "send_feature_flags must be True, False or SendFeatureFlags(…), not list"),
+        ("seconds", "timestamp must be a datetime or ISO text, not float"),
+        ("day", "timestamp must be a datetime or ISO text, not date"),
         ("flush", "PostHog has no 'flush': nobody needs to"),
     ],
 )

@@ -187,7 +187,7 @@ def test_the_project_is_asked_for(
     [
         ({}, "POSTHOG_PROJECT_TOKEN is not set"),
         ({"POSTHOG_PROJECT_TOKEN": f'"{TOKEN}"'}, "There are quotes around the project token"),
-        ({"POSTHOG_PROJECT_TOKEN": "pha_1"}, "OAuth access token"),
+        ({"POSTHOG_PROJECT_TOKEN": "pha_1"}, "POSTHOG_PROJECT_TOKEN holds a secret key"),
         ({"POSTHOG_PROJECT_TOKEN": KEY}, "POSTHOG_PROJECT_TOKEN holds a secret key"),
         ({"POSTHOG_PROJECT_TOKEN": TOKEN, "POSTHOG_HOST": "htp://h"}, "POSTHOG_HOST is no address"),
         ({"POSTHOG_PERSONAL_API_KEY": TOKEN}, "opens no flag definitions"),

@@ -20,7 +20,7 @@ import msgspec
 
 from posthog_convex import events
 from posthog_convex.component.remote import Question
-from posthog_convex.events import Event, Properties
+from posthog_convex.events import Event, EventError, Properties
 from pyconvex import ActionCtx, MutationCtx, QueryCtx
 
 Ctx: TypeAlias = QueryCtx | MutationCtx | ActionCtx
@@ -104,6 +104,12 @@ def stamp_of(given: Stamped) -> events.Stamp:
     check(given, Stamped)
     now_ms = time.time_ns() // 1_000_000
     uuid, timestamp = given.get("uuid"), given.get("timestamp")
+    if timestamp is not None and not isinstance(timestamp, (datetime, str)):
+        # Seconds or milliseconds: the wrong guess is an event of 1970.
+        raise EventError(
+            f"timestamp must be a datetime or ISO text, not {type(timestamp).__name__}: for "
+            "time.time() that is datetime.fromtimestamp(…, UTC)"
+        )
     return events.Stamp(
         events.event_uuid(now_ms, int.from_bytes(os.urandom(10)))
         if uuid is None
