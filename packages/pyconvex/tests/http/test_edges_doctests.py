@@ -11,7 +11,7 @@ MODULES = [
     "pyconvex.auth.admin_key",
     "pyconvex.auth.header",
     "pyconvex.identity.caller",
-    "pyconvex.runtime.calls",
+    "pyconvex.runtime.notation",
 ]
 
 

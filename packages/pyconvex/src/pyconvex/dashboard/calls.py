@@ -24,7 +24,8 @@ from pyconvex.dashboard.render import Renderer
 from pyconvex.dashboard.runs import Filter, RequestRuns, by_request, chosen
 from pyconvex.identity import Admin, AuthenticationError, User
 from pyconvex.runlog.recent import RecentRuns
-from pyconvex.runtime.calls import Failure, FunctionCall, FunctionKind, Outcome, canonical_path
+from pyconvex.runtime.calls import Failure, FunctionCall, FunctionKind, Outcome
+from pyconvex.runtime.notation import canonical_path
 from pyconvex.values import InvalidValue, codec
 
 PATH = "/dashboard/functions/run"

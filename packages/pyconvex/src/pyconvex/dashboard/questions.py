@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from pyconvex.identity import Admin
-from pyconvex.runtime.calls import Failure, FunctionCall, Outcome, canonical_path
+from pyconvex.runtime.calls import Failure, FunctionCall, Outcome
+from pyconvex.runtime.notation import canonical_path
 from pyconvex.values import codec
 
 #: More components than an app has.

@@ -9,7 +9,8 @@ from __future__ import annotations
 import msgspec
 
 from pyconvex.http.exchange import RequestError
-from pyconvex.runtime.calls import Outcome, Success, error_text
+from pyconvex.runtime.calls import Outcome, Success
+from pyconvex.runtime.notation import error_text
 from pyconvex.values import codec
 
 #: The formats that clients may name, and the codec's word for each.

@@ -18,12 +18,9 @@ from pyconvex.http.exchange import Request, RequestError, Response, json
 from pyconvex.identity import Admin, Identity
 from pyconvex.identity.session import session_id_in
 from pyconvex.runlog.traces import parse_traceparent
-from pyconvex.runtime.calls import (
+from pyconvex.runtime.calls import FunctionCall, FunctionKind, Host, Outcome
+from pyconvex.runtime.notation import (
     ArgumentsError,
-    FunctionCall,
-    FunctionKind,
-    Host,
-    Outcome,
     PathError,
     canonical_path,
     encode_ts,

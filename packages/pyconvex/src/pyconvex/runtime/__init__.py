@@ -1,5 +1,5 @@
 """Running functions: of an app or the host's own, on their way from a call to what it came to.
 
-The edges import `calls`, what builds a server imports the rest. This module never imports any of
-it: whoever needs one room pays for that room.
+The edges see `calls`, `notation` and little else; what builds a server imports the rest. This
+module imports none of it: whoever needs one room pays for that room.
 """

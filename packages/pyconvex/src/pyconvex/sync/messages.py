@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from pyconvex.runtime.calls import encode_ts
+from pyconvex.runtime.notation import encode_ts
 
 #: Ids, versions and counts: JSON integers that fit 32 bits.
 U32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]

@@ -13,17 +13,8 @@ from dataclasses import dataclass
 import msgspec
 
 from pyconvex.identity import Admin, Identity
-from pyconvex.runtime.calls import (
-    ArgumentsError,
-    Failure,
-    FunctionCall,
-    FunctionKind,
-    Origin,
-    PathError,
-    QueryResult,
-    canonical_path,
-    one_object,
-)
+from pyconvex.runtime.calls import Failure, FunctionCall, FunctionKind, Origin, QueryResult
+from pyconvex.runtime.notation import ArgumentsError, PathError, canonical_path, one_object
 from pyconvex.sync.messages import Action, Add, Mutation, modification, removal
 from pyconvex.sync.results import ResultEncoder
 

@@ -14,7 +14,8 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from pyconvex.runtime.calls import Outcome, QueryResult, Success, encode_ts, error_text
+from pyconvex.runtime.calls import Outcome, QueryResult, Success
+from pyconvex.runtime.notation import encode_ts, error_text
 from pyconvex.sync.messages import (
     ActionResponse,
     FailedTail,

@@ -16,7 +16,7 @@ from pyconvex.functions import FunctionReference, ModuleReference, RegisteredFun
 from pyconvex.functions.arguments import named_arguments
 from pyconvex.functions.documents import plain
 from pyconvex.runtime.app.analysis import AppImage
-from pyconvex.runtime.calls import canonical_path
+from pyconvex.runtime.notation import canonical_path
 from pyconvex.values import Validator, codec
 
 Target: TypeAlias = str | FunctionReference | ModuleReference | RegisteredFunction[..., Any]
