@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from pyconvex.runtime.app.analysis import AppImage, analyse
+from pyconvex.runtime.app.analysis import analyse
+from pyconvex.runtime.app.image import AppImage
 from pyconvex.runtime.app.loader import unload_app
 from pyconvex.storage import Store
 

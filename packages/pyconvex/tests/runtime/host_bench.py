@@ -15,7 +15,7 @@ from typing import Any
 from pyconvex import identity
 from pyconvex.database import Catalog, Committed, Committer, ReadSet
 from pyconvex.identity import ANONYMOUS, Identity
-from pyconvex.runtime.app.analysis import AppImage
+from pyconvex.runtime.app.image import AppImage
 from pyconvex.runtime.calls import FunctionCall
 from pyconvex.runtime.commits.queue import CommitQueue
 from pyconvex.runtime.commits.system import SystemTransactions

@@ -9,7 +9,7 @@ import pytest
 
 from pyconvex.functions import DefinitionError
 from pyconvex.identity import User
-from pyconvex.runtime.app.analysis import AppImage
+from pyconvex.runtime.app.image import AppImage
 from pyconvex.values import codec
 
 Analysed = Callable[..., AppImage]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from host_bench import Bench, Deployment
 
-from pyconvex.runtime.app.analysis import AppImage
+from pyconvex.runtime.app.image import AppImage
 from pyconvex.runtime.calls import Failure, Success
 from pyconvex.values import codec
 

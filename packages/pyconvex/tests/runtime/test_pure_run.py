@@ -12,7 +12,7 @@ import pytest
 
 from pyconvex.database import Transaction
 from pyconvex.identity import ANONYMOUS, Admin, User
-from pyconvex.runtime.app.analysis import AppImage
+from pyconvex.runtime.app.image import AppImage
 from pyconvex.runtime.running.frame import Frame
 from pyconvex.runtime.running.output import shared_output
 from pyconvex.runtime.running.run import PureRun

@@ -11,7 +11,7 @@ import pytest
 from pyconvex.identity import ANONYMOUS, Admin, User
 from pyconvex.runlog import ExceptionReport, Report
 from pyconvex.runlog.report import decode_value
-from pyconvex.runtime.app.analysis import AppImage
+from pyconvex.runtime.app.image import AppImage
 from pyconvex.runtime.running.output import shared_output
 from pyconvex.values import codec
 

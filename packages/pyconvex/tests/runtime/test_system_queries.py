@@ -10,7 +10,7 @@ import pytest
 from host_bench import Bench, Ended
 
 from pyconvex.identity import ANONYMOUS, Admin, Identity, User
-from pyconvex.runtime.app.analysis import AppImage
+from pyconvex.runtime.app.image import AppImage
 from pyconvex.runtime.settings.addresses import CLOUD_URL, record
 
 LIB = """

@@ -15,7 +15,8 @@ from types import ModuleType
 from typing import NamedTuple, TypeAlias
 
 from pyconvex.functions import AppDefinition
-from pyconvex.runtime.app.analysis import AppImage, analyse, describe
+from pyconvex.runtime.app.analysis import analyse, describe
+from pyconvex.runtime.app.image import AppImage
 from pyconvex.runtime.app.loader import read_sources
 from pyconvex.runtime.isolates.in_process import LoadImage
 

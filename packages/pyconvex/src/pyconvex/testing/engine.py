@@ -23,7 +23,7 @@ import msgspec
 from pyconvex.database import Committer
 from pyconvex.functions import RegisteredFunction
 from pyconvex.runlog import RunRecord
-from pyconvex.runtime.app.analysis import AppImage
+from pyconvex.runtime.app.image import AppImage
 from pyconvex.runtime.calls import EnvChange, Failure, FunctionCall, Outcome
 from pyconvex.runtime.calls import Replay as ReplayKey
 from pyconvex.runtime.commits.queue import CommitQueue

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 from pyconvex.functions import FunctionReference, ModuleReference, RegisteredFunction
 from pyconvex.functions.arguments import named_arguments
 from pyconvex.functions.documents import plain
-from pyconvex.runtime.app.analysis import AppImage
+from pyconvex.runtime.app.image import AppImage
 from pyconvex.runtime.notation import canonical_path
 from pyconvex.values import Validator, codec
 

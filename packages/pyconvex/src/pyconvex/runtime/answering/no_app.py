@@ -13,7 +13,7 @@ from pyconvex import identity
 from pyconvex.database import Catalog
 from pyconvex.identity import Admin
 from pyconvex.runtime import system_queries
-from pyconvex.runtime.app.analysis import AppImage
+from pyconvex.runtime.app.image import AppImage
 from pyconvex.runtime.app.spec import AppSpec
 from pyconvex.runtime.calls import HostError
 from pyconvex.runtime.isolates.runs import Run

@@ -12,7 +12,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -24,74 +24,30 @@ from pyconvex.functions import (
     EnvRef,
     FunctionBundle,
     FunctionReference,
-    HttpAction,
     HttpRouter,
     Mount,
     RegisteredFunction,
     Schema,
 )
-from pyconvex.functions.auth_config import AuthProvider, OidcProvider, providers_of
-from pyconvex.functions.component import RESERVED_VARIABLES, UserIdRule
 from pyconvex.functions.schema import Table, collect_schema
-from pyconvex.runlog.hooks import IsolateHook, load_hooks
+from pyconvex.runtime.app.auth_analysis import auth_spec
 from pyconvex.runtime.app.cron_analysis import cron_specs
+from pyconvex.runtime.app.image import AppImage, ComponentImage
 from pyconvex.runtime.app.imports import check_imports
 from pyconvex.runtime.app.loader import APP_PACKAGE, load_app
 from pyconvex.runtime.app.spec import (
     AppSpec,
-    AuthSpec,
     ComponentSpec,
     EnvSpec,
     FunctionSpec,
     HttpSpec,
-    ProviderSpec,
     RouteSpec,
-    SettingSpec,
     TableSpec,
 )
 
 _CONFIG_MODULE = "convex_config"
-_AUTH_MODULE = "auth_config"
 _SCHEMA_MODULE = "schema"
 _HTTP_MODULE = "http"
-
-
-@dataclass(frozen=True, slots=True)
-class ComponentImage:
-    """One component instance with its live functions."""
-
-    path: str
-    #: What the database must say is deployed at `path` for this code to run.
-    version: str
-    functions: Mapping[str, RegisteredFunction[..., object]]
-    schema: Schema
-    env: tuple[EnvSpec, ...]
-    #: Queues that functions of the component around it may append to.
-    open_queues: frozenset[str] = frozenset()
-    #: What answers HTTP requests, by the names of routes.
-    http: Mapping[str, HttpAction] = field(default_factory=dict)
-    #: Where its routes begin on the site, without `/` at the end.
-    site_prefix: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class AppImage:
-    """The analysed app: live functions by component path."""
-
-    components: Mapping[str, ComponentImage]
-    spec: AppSpec
-    #: Which person an identity is; None leaves it at the subject.
-    user_id: UserIdRule | None = None
-    #: Whether reports of errors show local variables.
-    report_variables: bool = False
-    #: The app's own modules.
-    modules: tuple[ModuleType, ...] = ()
-    #: What other packages do around each call.
-    hooks: tuple[IsolateHook, ...] = ()
-
-    def hooked(self) -> AppImage:
-        """The same, with the hooks of installed packages; before the process is forked."""
-        return replace(self, hooks=load_hooks(self.modules))
 
 
 def analyse(
@@ -123,8 +79,12 @@ def describe(modules: Mapping[str, ModuleType], version: str) -> AppImage:
         for name, validator in app.declared_env.items()
     )
     _add(_Instance("", (app,), modules, version, env, app.http_prefix, ""), images, specs)
-    auth = AuthSpec(_providers(modules, app), app.user_id is not None)
-    _check_own_tokens(modules, auth)
+    signing = [
+        path
+        for path, module in modules.items()
+        if any(bundle.issues_tokens for bundle in _bundles(module))
+    ]
+    auth = auth_spec(modules, app, signing)
     return AppImage(
         images,
         AppSpec(specs, auth, app.session_header),
@@ -163,46 +123,6 @@ def _app_definition(modules: Mapping[str, ModuleType]) -> AppDefinition:
             f"{_CONFIG_MODULE}.py must define `app`: write app = define_app(…) at its top level."
         )
     return app
-
-
-def _providers(modules: Mapping[str, ModuleType], app: AppDefinition) -> list[ProviderSpec]:
-    module = modules.get(_AUTH_MODULE)
-    if module is None:
-        return []
-    known = {*app.declared_env, *RESERVED_VARIABLES}
-    return [_provider_spec(provider, known) for provider in providers_of(vars(module))]
-
-
-def _check_own_tokens(modules: Mapping[str, ModuleType], auth: AuthSpec) -> None:
-    if any(provider.is_this_deployment for provider in auth.providers):
-        return
-    for path, module in modules.items():
-        for bundle in _bundles(module):
-            if bundle.issues_tokens:
-                raise DefinitionError(
-                    f"{path}.py signs people in, and nobody would believe their tokens: put "
-                    f"OidcProvider.this_deployment() into the `providers` of {_AUTH_MODULE}.py."
-                )
-
-
-def _provider_spec(provider: AuthProvider, known: set[str]) -> ProviderSpec:
-    def setting(value: str | EnvRef) -> SettingSpec:
-        if isinstance(value, str):
-            return SettingSpec(literal=value)
-        if value.name not in known:
-            raise DefinitionError(
-                f"{_AUTH_MODULE}.py refers to the variable {value.name}, which "
-                f"{_CONFIG_MODULE}.py does not declare: add it to the `env` of define_app."
-            )
-        return SettingSpec(source=value.name)
-
-    application_id = provider.application_id
-    audience = None if application_id is None else setting(application_id)
-    if isinstance(provider, OidcProvider):
-        return ProviderSpec(setting(provider.domain), audience)
-    return ProviderSpec(
-        setting(provider.issuer), audience, setting(provider.jwks), provider.algorithm
-    )
 
 
 def _mounted(mount: Mount, parent: _Instance) -> _Instance:

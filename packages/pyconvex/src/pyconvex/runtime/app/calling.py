@@ -22,7 +22,7 @@ from pyconvex.functions import (
     parse_path,
 )
 from pyconvex.functions.documents import plain
-from pyconvex.runtime.app.analysis import AppImage, ComponentImage
+from pyconvex.runtime.app.image import AppImage, ComponentImage
 from pyconvex.values import InvalidValue, TableNumbers, ValidationFailed, Value, codec
 from pyconvex.values.limits import MAX_ARGUMENT_BYTES, MAX_RESULT_BYTES
 from pyconvex.values.sizes import format_size, size_of

@@ -14,8 +14,8 @@ from typing import Any
 
 from pyconvex.functions import FunctionCallError
 from pyconvex.functions.references import HANDLE_PREFIX, FunctionHandle
-from pyconvex.runtime.app.analysis import AppImage
 from pyconvex.runtime.app.calling import Callee
+from pyconvex.runtime.app.image import AppImage
 
 
 class HandleNotFound(FunctionCallError):

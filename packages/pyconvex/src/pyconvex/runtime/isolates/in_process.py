@@ -21,7 +21,8 @@ from typing import Any
 from pyconvex import identity
 from pyconvex.database import Catalog
 from pyconvex.runtime import purity
-from pyconvex.runtime.app.analysis import AppImage, analyse
+from pyconvex.runtime.app.analysis import analyse
+from pyconvex.runtime.app.image import AppImage
 from pyconvex.runtime.app.loader import APP_PACKAGE, unload_app
 from pyconvex.runtime.app.spec import AppSpec
 from pyconvex.runtime.isolates.runs import IsolateGoneError, OnCall, Run, Work, new_run

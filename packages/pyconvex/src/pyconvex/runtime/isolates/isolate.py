@@ -20,7 +20,7 @@ import msgspec
 from pyconvex import identity
 from pyconvex.database import Catalog
 from pyconvex.runlog import Report
-from pyconvex.runtime.app.analysis import AppImage
+from pyconvex.runtime.app.image import AppImage
 from pyconvex.runtime.processes import messages
 from pyconvex.runtime.processes.channel import BlockingChannel, LoopChannel
 from pyconvex.runtime.processes.memory import limit_memory

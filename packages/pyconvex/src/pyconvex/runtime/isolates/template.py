@@ -23,7 +23,8 @@ import traceback
 import msgspec
 
 from pyconvex.runtime import purity
-from pyconvex.runtime.app.analysis import AppImage, analyse
+from pyconvex.runtime.app.analysis import analyse
+from pyconvex.runtime.app.image import AppImage
 from pyconvex.runtime.app.imports import MissingImportsError
 from pyconvex.runtime.isolates.isolate import run_isolate
 from pyconvex.runtime.isolates.isolate_process import end_group

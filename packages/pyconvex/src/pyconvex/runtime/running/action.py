@@ -17,7 +17,6 @@ from pyconvex.functions import ActionCtx, BlockingActionCtx, HttpActionCtx
 from pyconvex.functions.blocking import Wait
 from pyconvex.identity import Identity
 from pyconvex.runtime import purity
-from pyconvex.runtime.app.analysis import AppImage
 from pyconvex.runtime.app.calling import (
     Callee,
     Caller,
@@ -27,6 +26,7 @@ from pyconvex.runtime.app.calling import (
     find_for_client,
     read_arguments,
 )
+from pyconvex.runtime.app.image import AppImage
 from pyconvex.runtime.http_actions.http_action import respond
 from pyconvex.runtime.processes import messages
 from pyconvex.runtime.running.action_frame import ActionFrame

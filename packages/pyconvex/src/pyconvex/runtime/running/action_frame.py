@@ -22,7 +22,6 @@ from pyconvex.functions.scheduler import Retry, When
 from pyconvex.runlog import ExceptionReport
 from pyconvex.runlog.hooks import CalledOut
 from pyconvex.runtime.app import handles
-from pyconvex.runtime.app.analysis import AppImage
 from pyconvex.runtime.app.calling import (
     Callee,
     Caller,
@@ -31,6 +30,7 @@ from pyconvex.runtime.app.calling import (
     find_named,
     find_to_schedule,
 )
+from pyconvex.runtime.app.image import AppImage
 from pyconvex.runtime.processes import messages
 from pyconvex.runtime.running.person import SeesPerson
 from pyconvex.runtime.running.reporting import Reporting

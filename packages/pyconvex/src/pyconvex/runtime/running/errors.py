@@ -12,7 +12,7 @@ from pyconvex.database import DatabaseError
 from pyconvex.functions import ConvexError, FunctionCallError
 from pyconvex.runlog.exceptions import Describer, ErrorIds
 from pyconvex.runlog.report import encode_value
-from pyconvex.runtime.app.analysis import AppImage
+from pyconvex.runtime.app.image import AppImage
 from pyconvex.runtime.app.loader import APP_PACKAGE
 from pyconvex.runtime.processes.memory import let_go
 from pyconvex.runtime.running import limits

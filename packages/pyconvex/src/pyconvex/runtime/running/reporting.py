@@ -17,7 +17,7 @@ from pyconvex.runlog.exceptions import Describer, ErrorIds
 from pyconvex.runlog.hooks import Whose
 from pyconvex.runlog.report import Item, Items
 from pyconvex.runlog.traces import TraceContext
-from pyconvex.runtime.app.analysis import AppImage
+from pyconvex.runtime.app.image import AppImage
 from pyconvex.runtime.processes import messages
 from pyconvex.runtime.running.errors import describer_for, encode_exception, is_callers_fault
 from pyconvex.runtime.running.person import Person

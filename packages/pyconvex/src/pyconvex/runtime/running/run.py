@@ -14,8 +14,8 @@ from pyconvex.database import Catalog
 from pyconvex.identity import Identity
 from pyconvex.runlog import Report, Usage
 from pyconvex.runtime import purity, system_queries
-from pyconvex.runtime.app.analysis import AppImage
 from pyconvex.runtime.app.calling import find_for_client, read_arguments
+from pyconvex.runtime.app.image import AppImage
 from pyconvex.runtime.processes import messages
 from pyconvex.runtime.purity.loop import new_loop
 from pyconvex.runtime.running.errors import describe_error, encode_exception, is_callers_fault

@@ -23,8 +23,8 @@ from pyconvex.runlog.report import Items
 from pyconvex.runlog.traces import TraceContext
 from pyconvex.runtime import purity
 from pyconvex.runtime.app import handles
-from pyconvex.runtime.app.analysis import AppImage, ComponentImage
 from pyconvex.runtime.app.calling import Callee, find_named, find_to_schedule
+from pyconvex.runtime.app.image import AppImage, ComponentImage
 from pyconvex.runtime.processes import messages
 from pyconvex.runtime.running.errors import describer_for
 from pyconvex.runtime.running.person import Person

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pyconvex.database import Transaction
 from pyconvex.functions import EnvironmentView
 from pyconvex.functions.component import RESERVED_VARIABLES
-from pyconvex.runtime.app.analysis import ComponentImage
+from pyconvex.runtime.app.image import ComponentImage
 from pyconvex.runtime.settings import addresses
 
 

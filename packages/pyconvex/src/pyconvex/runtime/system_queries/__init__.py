@@ -10,8 +10,8 @@ from typing import Any
 
 from pyconvex.functions import FunctionCallError, RegisteredFunction
 from pyconvex.functions.schema import Schema
-from pyconvex.runtime.app.analysis import ComponentImage
 from pyconvex.runtime.app.calling import Callee
+from pyconvex.runtime.app.image import ComponentImage
 from pyconvex.runtime.system_queries import cli, documents, frontend
 from pyconvex.runtime.system_queries.context import SystemCtx
 
