@@ -156,6 +156,9 @@ def test_issues(stocked: PostHogLocal) -> None:
         ({"kind": "TrendsQuery", "series": [{}], "properties": {"values": []}}, "AND or OR"),
         ({"kind": "TrendsQuery", "series": [{}], "properties": [
             {"key": "a", "operator": "near"}]}, "near"),
+        ({"kind": "TrendsQuery", "series": [{}], "properties": [
+            {"key": "a", "operator": {"a": 1}}]}, "operator"),
+        ({"kind": "TrendsQuery", "series": [{}], "dateRange": {"date_to": "9999-12-31"}}, "9999"),
         ({"kind": "TrendsQuery", "series": [{}], "trendsFilter": {"formula": "A/B"}}, "formulas"),
         ({"kind": "TrendsQuery", "series": [{"kind": "ActionsNode"}]}, "ActionsNode"),
         ({"kind": "TrendsQuery", "series": [{}], "breakdownFilter": {

@@ -106,6 +106,8 @@ def test_a_cohort_s_persons(shop: PostHogLocal) -> None:
         ([("from", "yesterday")], "is no day"),
         ([("from", "2026-01-02"), ("to", "2026-01-01")], "before it begins"),
         ([("days", "365"), ("interval", "hour")], "choose longer intervals"),
+        ([("to", "9999-12-31")], "is no day"),
+        ([("from", "0001-01-01")], "is no day"),
         ([("cohort", "7")], "cohort 7 is not there"),
         ([("cohort", "x")], "no cohort"),
     ],
@@ -129,6 +131,8 @@ def test_a_funnel_names_who_came_and_who_did_not(shop: PostHogLocal) -> None:
     with pytest.raises(HTTPError, match="404") as missing:
         page(shop, "/funnels/persons", *steps, ("at", "9"))
     missing.value.close()
+    odd = page(shop, "/funnels/persons", *steps, ("at", "1"), ("cohort", "x"))
+    assert "no cohort" in odd
     split = page(shop, "/funnels", *steps, ("breakdown", "plan"))
     assert "plan: (none)" in html.unescape(split)
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
 
 from posthog_local.query.filters import Cohort, Group, Line, Of, Part, Property
-from posthog_local.query.period import Interval, Period, floor, plain, shifted
+from posthog_local.query.period import Interval, Period, day_of, floor, plain, shifted
 
 _AGO = re.compile(r"-(\d{1,4})([hdwmy])")
 _STARTS: dict[str, Interval] = {"hStart": "hour", "dStart": "day", "wStart": "week",
@@ -206,7 +206,7 @@ def _part(node: Any) -> Part:
         if node.get("type") not in ("AND", "OR") or not isinstance(node["values"], list):
             raise ValueError("a group of filters has the type AND or OR, and a list of values")
         return Group(parts=tuple(map(_part, node["values"])), any=node["type"] == "OR")
-    kind, operator = node.get("type") or "event", node.get("operator") or "exact"
+    kind, operator = str(node.get("type") or "event"), node.get("operator") or "exact"
     if kind == "cohort":
         value = str(node.get("value"))
         number = int(value) if value.isascii() and value.isdigit() and len(value) < 16 else -1
@@ -216,8 +216,8 @@ def _part(node: Any) -> Part:
         raise ValueError(
             f"filters by {kind!r} are not supported here; event, person and cohort are"
         )
-    if not isinstance(node.get("key"), str):
-        raise ValueError("a filter has the key of a property")
+    if not isinstance(node.get("key"), str) or not isinstance(operator, str):
+        raise ValueError("a filter has the key of a property and the name of an operator")
     return Line(of=Property(node["key"], kinds[kind]), operator=operator, value=node.get("value"))
 
 
@@ -259,8 +259,9 @@ def _ago(now: datetime, count: int, unit: str) -> datetime:
 def _moment(field: str, text: str) -> datetime:
     try:
         if len(text) == len("2026-01-31"):
-            return datetime.combine(date.fromisoformat(text), datetime.min.time())
+            return datetime.combine(day_of(text), datetime.min.time())
         moment = datetime.fromisoformat(text)
+        day_of(moment.date().isoformat())
     except ValueError:
         raise ValueError(f"{field} {text!r} is neither a day nor like -7d") from None
     return moment if moment.tzinfo is None else plain(moment)

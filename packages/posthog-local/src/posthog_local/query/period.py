@@ -23,6 +23,8 @@ LENGTHS: dict[Interval, timedelta] = {
 }
 #: More points than this make no chart that anybody can read.
 MAX_INTERVALS = 2500
+# Far from the calendar's ends, so that a time before and after can be reckoned.
+_YEARS = range(1900, 2201)
 _DAY = timedelta(days=1)
 
 
@@ -105,6 +107,18 @@ def floor_sql(interval: Interval, moment: str = "timestamp") -> str:
     if interval == "week":
         return f"(date_trunc('week', {moment} + INTERVAL 1 DAY) - INTERVAL 1 DAY)"
     return f"date_trunc('{interval}', {moment})"
+
+
+def day_of(text: str) -> date:
+    """A day as ISO 8601 writes it; `ValueError` for one that no event can be of.
+
+    >>> day_of("2026-01-31")
+    datetime.date(2026, 1, 31)
+    """
+    day = date.fromisoformat(text)
+    if day.year not in _YEARS:
+        raise ValueError(f"{text} is not between {_YEARS[0]} and {_YEARS[-1]}")
+    return day
 
 
 def plain(moment: datetime) -> datetime:

@@ -134,6 +134,6 @@ def _value(text: str) -> Any:
 
 def _day(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        return period.day_of(text)
     except ValueError:
         raise QueryRefused(f"{text!r} is no day; write it as 2026-01-31") from None

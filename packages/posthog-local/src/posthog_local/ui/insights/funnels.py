@@ -50,14 +50,14 @@ async def funnels_page(desk: Desk, request: Request) -> Response:
 async def persons_page(desk: Desk, request: Request) -> Response:
     """Who came to a step of the funnel that the address asks, or who came no further before it."""
     asked, insights = Asked(request.query_params), desk.insights()
-    funnel, gone = _funnel(asked), asked.text("gone") == "yes"
-    step = asked.choice("at", range(2 if gone else 1, len(funnel.stages) + 1), 0)
+    names, gone = _steps(asked), asked.text("gone") == "yes"
+    step = asked.choice("at", range(2 if gone else 1, len(names) + 1), 0)
     if step == 0:
         return desk.page("missing.html", request, status=404, what="step of a funnel")
     found, error = [], ""
     try:
         period = asked.time().period(insights.now)
-        found = [*await insights.persons(funnel, period, step, gone=gone)]
+        found = [*await insights.persons(_funnel(asked), period, step, gone=gone)]
     except QueryRefused as refused:
         error = str(refused)
     whole = [(name, value) for name, value in request.query_params.multi_items()
@@ -68,8 +68,8 @@ async def persons_page(desk: Desk, request: Request) -> Response:
         error=error,
         found=found[:LISTED],
         more=len(found) > LISTED,
-        step=funnel.stages[step - 1].event,
-        before=funnel.stages[step - 2].event,
+        step=names[step - 1],
+        before=names[step - 2],
         gone=gone,
         funnel="/funnels?" + urlencode(whole),
     )
