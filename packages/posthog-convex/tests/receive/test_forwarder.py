@@ -102,6 +102,19 @@ def test_lines_go_to_logs_and_failures_to_error_tracking(spool: Spool) -> None:
     assert spool.waiting("errors").sent == 1
 
 
+def test_lines_that_read_the_same_are_records_of_their_own(spool: Spool) -> None:
+    posthog = PostHog()
+    keep(spool, console(1), console(1))
+    emptied(spool, posthog)
+    ids = [
+        one["value"]["stringValue"]
+        for record in items_of(posthog.requests[0])
+        for one in record["attributes"]
+        if one["key"] == "log.record.uid"
+    ]
+    assert len(set(ids)) == 2
+
+
 def test_every_deployment_is_a_resource_of_its_own(spool: Spool) -> None:
     posthog = PostHog()
     other = {"deployment_name": "other-cat-7", "deployment_type": None}

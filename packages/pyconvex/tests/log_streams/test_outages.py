@@ -25,7 +25,8 @@ import pytest
 from streaming import DEADLINE_S, Receiver, Streaming, on_a_server, until, write_app
 
 from pyconvex.runlog.log import RunLog
-from pyconvex.runlog.writer import Bounds, _Segment
+from pyconvex.runlog.segment_file import SegmentFile
+from pyconvex.runlog.writer import Bounds
 from pyconvex.server.keys import key_file
 
 
@@ -53,23 +54,27 @@ def test_beyond_the_bound_the_oldest_go_and_the_stream_is_told_how_many(
         for n in range(total):
             await it.say(f"{n} " + "x" * 300)
         await it.server._run_log.sweep()
-        lost = (await it.delivery(id))["dropped"]
-        assert lost > 0
+        assert (await it.delivery(id))["dropped"] > 0
+
+        def lost() -> int:  # on a slow machine the server sweeps meanwhile, too
+            cursor = it.server._run_log.cursor(f"|log_stream:{id}")
+            return 0 if cursor is None else cursor.dropped
+
         receiver.answer = (200, {})
         await until(lambda: numbers(receiver)[-1:] == [total - 1])
         news = receiver.of
         await until(
             lambda: (
                 [e["total_dropped_events"] for e in news("log_stream_events_dropped")][-1:]
-                == [lost]
+                == [lost()]
             )
         )
-        assert sum(e["dropped_events"] for e in news("log_stream_events_dropped")) == lost
-        assert len(news("log_stream_events_dropped")) <= 2, "once a sweep, not once a segment"
+        assert sum(e["dropped_events"] for e in news("log_stream_events_dropped")) == lost()
+        assert len(news("log_stream_events_dropped")) <= 4, "once a sweep, not once a segment"
         arrived = numbers(receiver)
         assert all(a < b for a, b in pairwise(arrived)), "in order, each once"
         # What was under way when the log was swept arrives although it was counted.
-        assert total - lost <= len(arrived) < total
+        assert total - lost() <= len(arrived) < total
 
     on_a_server(tmp_path, test)
 
@@ -77,14 +82,14 @@ def test_beyond_the_bound_the_oldest_go_and_the_stream_is_told_how_many(
 def test_a_full_disk_stops_no_function_and_what_it_cost_is_told_once_there_is_room(
     tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, full = _Segment.append, False
+    real, full = SegmentFile.append, False
 
-    def append(segment: _Segment, data: bytes) -> None:
+    def append(segment: SegmentFile, data: bytes) -> None:
         if full:
             raise OSError(errno.ENOSPC, "No space left on device")
         real(segment, data)
 
-    monkeypatch.setattr(_Segment, "append", append)
+    monkeypatch.setattr(SegmentFile, "append", append)
 
     async def test(it: Streaming) -> None:
         nonlocal full

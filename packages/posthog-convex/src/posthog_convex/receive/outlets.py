@@ -6,6 +6,8 @@ request, however often they are asked for.
 
 from __future__ import annotations
 
+import hashlib
+import uuid
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -31,6 +33,8 @@ from posthog_convex.logs import (
 )
 from posthog_convex.receive.failures import error_event, failure
 from posthog_convex.receive.spool import Row
+
+_RECORDS = uuid.UUID("b1c5f0f2-6c1d-4a53-9d51-0c8f0f3c7d5e")
 
 
 class Outgoing(msgspec.Struct, frozen=True):
@@ -74,7 +78,7 @@ class LogsOutlet:
             event, rest = parse_event(row.body)
             if event.topic == "console" and event.message is not None:
                 event = replace(event, message=as_printed(event.message))
-            made = record_of(event, rest, Link())
+            made = record_of(event, rest, Link(id=record_id(row)))
             groups.setdefault(event.convex or Deployment(), []).append(made)
         body = logs_body(
             [(Resource(of, self._service_name), in_order(made)) for of, made in groups.items()]
@@ -84,6 +88,17 @@ class LogsOutlet:
 
     def done(self, through: int) -> None:
         """There is nothing to forget."""
+
+
+def record_id(row: Row) -> str:
+    """The same at every attempt to send it, also after a restart; a UUID.
+
+    >>> record_id(Row(1, b"{}")) == record_id(Row(1, b"{}")) != record_id(Row(2, b"{}"))
+    True
+    """
+    # Of the text too: a spool that is made anew counts from 1 again.
+    text = hashlib.sha1(row.body, usedforsecurity=False).hexdigest()
+    return str(uuid.uuid5(_RECORDS, f"{row.seq}:{text}"))
 
 
 class ErrorsOutlet:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pyconvex.runlog import segments
 from pyconvex.runlog.reader import segments_in
+from pyconvex.runlog.segment_file import SegmentFile
 from pyconvex.storage import Position
 from pyconvex.storage.durability import SyncCall, sync_data
 
@@ -78,7 +79,7 @@ class RunLogWriter:
         self._pressing = False
         self._closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._file: _Segment | None = None
+        self._file: SegmentFile | None = None
         #: The newest segment that there ever was here; the next one has a greater number.
         self._newest = 0
         self._unsynced_since: float | None = None
@@ -182,7 +183,7 @@ class RunLogWriter:
                     self._unsynced_since = time.monotonic()
             batch = batch[count:]
 
-    def _segment_for(self, size: int) -> _Segment:
+    def _segment_for(self, size: int) -> SegmentFile:
         """The segment that is written to, a new one when it would become too large."""
         file = self._file
         if file is not None and self._is_full(file, size):
@@ -193,12 +194,12 @@ class RunLogWriter:
             # By the clock, so that a log whose files were deleted doesn't count from the start.
             number = max(self._newest + 1, int(self._now_s() * 1000))
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file = _Segment(self._folder, number)
+            file = SegmentFile(self._folder, number)
             with self._changed:
                 self._newest, self._file = number, file
         return file
 
-    def _is_full(self, file: _Segment, size: int) -> bool:
+    def _is_full(self, file: SegmentFile, size: int) -> bool:
         too_old = self._now_s() - file.number / 1000 > self._bounds.segment_age_s
         return file.broken or too_old or file.size + size > self._bounds.segment_bytes
 
@@ -271,43 +272,6 @@ class RunLogWriter:
             os.unlink(self._folder / segments.file_name(segment))
 
 
-class _Segment:
-    """The file that is written to."""
-
-    def __init__(self, folder: Path, number: int) -> None:
-        self.number = number
-        path = folder / segments.file_name(number)
-        self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        self.size = 0
-        #: True once nothing may follow what stands in it.
-        self.broken = False
-        try:
-            self.append(segments.HEADER)
-            _sync_folder(folder)
-        except OSError:
-            os.close(self.fd)
-            path.unlink(missing_ok=True)
-            raise
-
-    def append(self, data: bytes) -> None:
-        """Write all of it, or raise and leave nothing of it."""
-        written = 0
-        try:
-            while written < len(data):
-                written += os.write(self.fd, data[written:])
-        except OSError:
-            # Readers may have seen whole frames of it: nothing else may come in their place.
-            self.broken = written > 0
-            with contextlib.suppress(OSError):
-                os.ftruncate(self.fd, self.size)
-            raise
-        self.size += len(data)
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            os.close(self.fd)
-
-
 def _that_fit(batch: list[bytes], room: int) -> int:
     """How many of the first frames have that room together."""
     count = total = 0
@@ -317,12 +281,3 @@ def _that_fit(batch: list[bytes], room: int) -> int:
             break
         count += 1
     return count
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new file's name last as its content will."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
