@@ -176,6 +176,7 @@ def test_paths(local: PostHogLocal) -> None:
 def test_experiments(local: PostHogLocal) -> None:
     assert "Name a feature flag" in page(local, "/experiments")
     local.set_flag("beta", variants={"control": 50, "test": 50})
+    assert 'href="/experiments?flag=beta"' in page(local, "/feature_flags/beta")
     asked = [("flag", "beta"), ("goal", "paid")]
     assert "Nobody was shown this flag" in page(local, "/experiments", *asked)
 
