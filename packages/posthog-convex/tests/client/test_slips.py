@@ -173,3 +173,25 @@ def test_a_missing_id_that_became_text_is_a_warning_once() -> None:
         assert posthog.events[-1]["distinct_id"] == "ada"
 
     play(scenario)
+
+
+def test_a_client_is_made_of_the_mounted_component() -> None:
+    made: Any = PostHog
+    with pytest.raises(TypeError, match=r"not str: PostHog\(components.posthog\)"):
+        made("phc_abc")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("host", "are variables of the deployment"),
+        ("beforeSend", "here it is 'before_send'"),
+        ("flush_at", "nothing need be flushed"),
+    ],
+)
+def test_an_option_that_is_none(name: str, told: str) -> None:
+    made: Any = PostHog
+    with pytest.raises(TypeError) as caught:
+        made(components.posthog, **{name: 1})
+    assert str(caught.value).startswith(f"PostHog(…) has no option {name!r}")
+    assert told in str(caught.value)

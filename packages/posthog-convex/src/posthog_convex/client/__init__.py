@@ -5,9 +5,9 @@ transaction, flags come from the component's tables, and only the remote calls l
 """
 
 from posthog_convex.client.arguments import About, BeforeSend, Groups, Identify, SendFeatureFlags
-from posthog_convex.client.binding import PostHogError
 from posthog_convex.client.posthog import PostHog
 from posthog_convex.client.results import FlagResult, FlagsAndPayloads, FlagState
+from posthog_convex.client.slips import PostHogError
 from posthog_convex.client.status import PollState, Reload, Reloaded, Status
 
 __all__ = [

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import TypeAlias, Unpack
+from typing import Never, TypeAlias, Unpack
 from weakref import WeakKeyDictionary
 
 from posthog_convex import events
 from posthog_convex.client.arguments import BeforeSend, Ctx, Identify, unobserved_now_ms
 from posthog_convex.client.hooks import Hooks
+from posthog_convex.client.slips import PostHogError, check_component, check_ctx, no_option
 from posthog_convex.component import EVENTS_QUEUE, reported
 from posthog_convex.component.reported import ReportedExposure, Seen
 from posthog_convex.events import Event, Exposure, FlagDetails, Properties, flag_called
 from posthog_convex.exceptions import MASK_PATTERNS, FrameRules, VariableRules
-from pyconvex import ActionCtx, MutationCtx, QueryCtx
+from pyconvex import ActionCtx, MutationCtx
 from pyconvex.functions import ComponentReference
 from pyconvex.runtime.app.loader import APP_PACKAGE
 
@@ -30,10 +31,6 @@ _MAX_WARNED = 1_000
 _TEXTS_OF_NOTHING = frozenset({"None", "none", "null", "undefined", "NaN", "[object Object]"})
 #: What stands between a function of the app and whoever called it.
 _CARRIERS = ("pyconvex", "posthog_convex", "asyncio")
-
-
-class PostHogError(Exception):
-    """A call that can't be made here; nothing was recorded, and the message says what to do."""
 
 
 class Remembered(set[object]):
@@ -64,7 +61,11 @@ class Binding:
         capture_exception_code_variables: bool = False,
         code_variables_mask_patterns: Sequence[str] | None = None,
         code_variables_ignore_patterns: Sequence[str] | None = None,
+        **unknown: Never,
     ) -> None:
+        check_component(component)
+        if unknown:
+            raise TypeError(no_option(next(iter(unknown))))
         self._component = component
         self._sends_exposures = send_feature_flag_events
         #: What each function call that still runs has reported, so that a loop reports it once.
@@ -203,44 +204,6 @@ class Binding:
 
 def _as_given(properties: Properties | None, what: str) -> Properties | None:
     return properties
-
-
-def check_ctx(ctx: Ctx, call: str) -> None:
-    """Raise `TypeError` for what is no context, as in a call of PyPI `posthog`."""
-    if not isinstance(ctx, (QueryCtx, ActionCtx)):
-        raise TypeError(
-            f"posthog.{call} takes the function's ctx first, not {type(ctx).__name__}: await "
-            f"posthog.{call}(ctx, …)"
-        )
-
-
-def writer(ctx: Ctx, call: str) -> MutationCtx | ActionCtx:
-    """The context of a call that records something. Raises `PostHogError` in a query."""
-    if isinstance(ctx, (MutationCtx, ActionCtx)):
-        return ctx
-    check_ctx(ctx, call)
-    raise PostHogError(
-        f"posthog.{call} can't run in query '{ctx.function_name}': queries re-run and write "
-        "nothing. Call it from a mutation or action."
-    )
-
-
-def asker(ctx: Ctx, call: str) -> ActionCtx:
-    """The context of a call that asks PostHog now. Raises `PostHogError` elsewhere."""
-    if isinstance(ctx, ActionCtx):
-        return ctx
-    check_ctx(ctx, call)
-    kind = "mutation" if isinstance(ctx, MutationCtx) else "query"
-    raise PostHogError(
-        f"posthog.{call} can't run in {kind} '{ctx.function_name}': it asks PostHog over HTTP, "
-        f"which only actions may. {_INSTEAD.get(call, _READ_LOCALLY)}"
-    )
-
-
-_READ_LOCALLY = "Call it from an action, or read the flag here with get_feature_flag."
-_INSTEAD = {
-    "reload_feature_flags": "Call it from an action; the lane refreshes flags by itself anyway."
-}
 
 
 def _variable_rules(

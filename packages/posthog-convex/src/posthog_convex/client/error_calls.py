@@ -13,9 +13,10 @@ from typing import Any
 
 from posthog_convex import events
 from posthog_convex.client.arguments import Ctx, Groups, unobserved_now_ms
-from posthog_convex.client.binding import Binding, check_ctx
+from posthog_convex.client.binding import Binding
 from posthog_convex.client.hooks import removed
 from posthog_convex.client.results import FlagValues, values_of
+from posthog_convex.client.slips import check_ctx
 from posthog_convex.client.uncaught import mark_reported
 from posthog_convex.component import reported
 from posthog_convex.component.reported import ReportedException

@@ -18,9 +18,9 @@ from posthog_convex.client.arguments import (
     Stamped,
     stamp_of,
 )
-from posthog_convex.client.binding import writer
 from posthog_convex.client.local_flags import LocalFlagCalls
 from posthog_convex.client.results import FlagValues, values_of
+from posthog_convex.client.slips import writer
 from posthog_convex.events import Exposure, Properties
 from pyconvex import ActionCtx, MutationCtx
 

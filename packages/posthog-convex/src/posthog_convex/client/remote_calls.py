@@ -20,8 +20,9 @@ from posthog_convex.client.arguments import (
     group_keys,
     remote_question,
 )
-from posthog_convex.client.binding import Binding, asker
+from posthog_convex.client.binding import Binding
 from posthog_convex.client.results import FlagsAndPayloads
+from posthog_convex.client.slips import asker
 from posthog_convex.client.status import Reloaded, Status
 from posthog_convex.component.connections import send
 from posthog_convex.component.remote import RemoteAnswer, ask, flags_request
