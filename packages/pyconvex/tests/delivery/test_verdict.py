@@ -33,6 +33,13 @@ def test_what_a_person_must_change_is_asked_for_once_a_minute() -> None:
     assert classify(Response(401, {}, b"no\n such  project")) == Retry("401: no such project", 60.0)
 
 
+def test_a_redirect_says_where_it_leads() -> None:
+    answer = Response(308, {"location": "https://logs.example/in"}, b"<html>")
+    assert classify(answer) == Retry(
+        "308: it leads to https://logs.example/in, and redirects are not followed", 60.0
+    )
+
+
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [

@@ -65,6 +65,10 @@ def classify(response: Response) -> Verdict:
             return TooLarge(reason)
         case 408 | 425 | 429:
             return Retry(reason, retry_after_s(response))
+        case status if 300 <= status < 400 and "location" in response.headers:
+            leads_to = response.headers["location"][:200]
+            said = f"{status}: it leads to {leads_to}, and redirects are not followed"
+            return Retry(said, ATTENTION_PAUSE_S)
         case status if status >= 500:
             return Retry(reason, retry_after_s(response))
         case _:
