@@ -72,14 +72,42 @@ def _serve_pure(image: AppImage, reader: Reader, channel: BlockingChannel) -> No
 
 
 async def _serve_actions(image: AppImage, reader: Reader, sock: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
     closed = asyncio.Event()
-    tasks: dict[int, asyncio.Task[None]] = {}
+    actions = _Actions(image, reader)
+    signal.signal(signal.SIGUSR1, actions.tell_who_blocks)
+    actions.channel = await LoopChannel.open(sock, actions.on_frame, closed.set)
+    await closed.wait()
 
-    async def run(start: messages.Start) -> None:
+
+class _Actions:
+    """The actions under way in this process; `channel` is there before the first frame."""
+
+    channel: LoopChannel
+
+    def __init__(self, image: AppImage, reader: Reader) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._runner = ActionRunner(image, reader, self._send)
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+
+    def on_frame(self, body: bytes) -> None:
+        """The server wants something."""
+        match messages.decode_to_isolate(body):
+            case messages.CallBack() as reply:
+                self._runner.call_back(reply)
+            case messages.Ping():
+                # After the first steps of what has just been started: one of them may block.
+                self._loop.call_soon(self._send, messages.Pong())
+            case messages.Cancel(run_id):
+                if run_id in self._tasks:
+                    self._tasks[run_id].cancel()
+            case messages.Start() as start:
+                task = self._tasks[start.run_id] = asyncio.create_task(self._run(start))
+                task.add_done_callback(lambda _: self._tasks.pop(start.run_id))
+
+    async def _run(self, start: messages.Start) -> None:
         _CURRENT_ACTION.set(start.run_id)
         try:
-            finished = await runner.run(start, identity.decode(start.identity))
+            finished = await self._runner.run(start, identity.decode(start.identity))
         except asyncio.CancelledError:  # the server has told how it ended
             finished = messages.Finished(
                 start.run_id,
@@ -89,35 +117,19 @@ async def _serve_actions(image: AppImage, reader: Reader, sock: socket.socket) -
                 Report(),
                 True,
                 b"",
-                leaves=runner.left_thread,
+                leaves=self._runner.left_thread,
             )
-        channel.send(messages.encode(finished))
+        self._send(finished)
 
-    def on_frame(body: bytes) -> None:
-        match messages.decode_to_isolate(body):
-            case messages.CallBack() as reply:
-                runner.call_back(reply)
-            case messages.Ping():
-                # After the first steps of what has just been started: one of them may block.
-                loop.call_soon(channel.send, messages.encode(messages.Pong()))
-            case messages.Cancel(run_id):
-                if run_id in tasks:
-                    tasks[run_id].cancel()
-            case messages.Start() as start:
-                task = tasks[start.run_id] = asyncio.create_task(run(start))
-                task.add_done_callback(lambda _: tasks.pop(start.run_id))
+    def _send(self, frame: messages.Frame) -> None:
+        self.channel.send(messages.encode(frame))
 
-    def tell_who_blocks(_: int, frame: FrameType | None) -> None:
-        # Runs between two steps of whatever blocks the loop, in that code's context.
+    def tell_who_blocks(self, _: int, frame: FrameType | None) -> None:
+        """The loop stands still; runs between two steps of whatever blocks it, in its context."""
         run_id = _CURRENT_ACTION.get()
         if run_id is not None:
             told = messages.Blocked(run_id, _line_of_author(frame))
-            channel.send_now(messages.encode(told))
-
-    signal.signal(signal.SIGUSR1, tell_who_blocks)
-    channel = await LoopChannel.open(sock, on_frame, closed.set)
-    runner = ActionRunner(image, reader, lambda frame: channel.send(messages.encode(frame)))
-    await closed.wait()
+            self.channel.send_now(messages.encode(told))
 
 
 def _line_of_author(frame: FrameType | None) -> str:
