@@ -23,7 +23,7 @@ from posthog_convex.warehouse.destinations.faults import not_published, refusal_
 from posthog_convex.warehouse.destinations.published import Published
 from posthog_convex.warehouse.plan.progress import Progress
 from posthog_convex.warehouse.refusal import SyncRefused
-from posthog_convex.warehouse.sync import watch
+from posthog_convex.warehouse.sync import opening, watch
 from posthog_convex.warehouse.sync.driver import Driver, Settings
 
 USERS = ("", "users")
@@ -162,6 +162,18 @@ def test_a_folder_that_a_newer_version_has_published(fake: FakeConvex, tmp_path:
         fake.commit((USERS, None, {"text": "second"}))
         status, said = command(tmp_path, "run")
     assert (status, "A newer version of posthog-convex" in said) == (1, True), said
+
+
+def test_what_is_not_installed(
+    fake: FakeConvex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "find_spec", lambda name: None if name == "deltalake" else name)
+    for kind, expected in (("delta", 1), ("duckdb", 0)):
+        with served(fake) as url:
+            (tmp_path / "sync.toml").unlink(missing_ok=True)
+            init(tmp_path, url, to=kind)
+            status, said = command(tmp_path, "run")
+        assert (status, "deltalake cannot be imported" in said) == (expected, bool(expected)), said
 
 
 @pytest.mark.parametrize("kind", ["duckdb", "parquet", "delta"])

@@ -17,7 +17,7 @@ import msgspec
 from posthog_convex.warehouse.destinations import rows_sql
 from posthog_convex.warehouse.destinations.bucket import reason_of
 from posthog_convex.warehouse.destinations.destination import Notice
-from posthog_convex.warehouse.destinations.duckdb_file import MISSING, DuckDBFile
+from posthog_convex.warehouse.destinations.duckdb_file import DuckDBFile
 from posthog_convex.warehouse.destinations.faults import not_published
 from posthog_convex.warehouse.documents.columns import Kind
 from posthog_convex.warehouse.plan.progress import Mode, Progress, Table
@@ -71,10 +71,8 @@ class DeltaFolder:
         return rows.counts()
 
     def publish(self, rows: DuckDBFile, progress: Progress, ts: int) -> None:
-        try:
-            from deltalake.exceptions import DeltaError
-        except ImportError:
-            raise MISSING from None
+        from deltalake.exceptions import DeltaError
+
         try:
             index = self._index()
             tables = progress.published()

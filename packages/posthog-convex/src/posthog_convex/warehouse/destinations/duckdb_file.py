@@ -25,11 +25,6 @@ from posthog_convex.warehouse.refusal import SyncRefused
 if TYPE_CHECKING:
     import duckdb
 
-MISSING = SyncRefused(
-    "extra_missing",
-    "DuckDB and pyarrow are not installed",
-    "pip install 'posthog-convex[warehouse]', then run it again.",
-)
 _SET_UP = f"""
 BEGIN;
 CREATE SCHEMA IF NOT EXISTS {rows_sql.HOME};
@@ -188,11 +183,8 @@ def opened(path: Path, memory_mib: int) -> duckdb.DuckDBPyConnection:
 
     A reader that has it open is waited for: DuckDB lets nobody write beside readers.
     """
-    try:
-        import duckdb
-        import pyarrow  # noqa: F401  # the batches are its tables
-    except ImportError:
-        raise MISSING from None
+    import duckdb
+
     patient_until = time.monotonic() + PATIENCE_S
     while True:
         try:

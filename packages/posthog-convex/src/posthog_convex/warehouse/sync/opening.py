@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -53,7 +54,15 @@ def deployment_of(part: DeploymentPart, environment: Mapping[str, str]) -> Deplo
 
 
 def destination_of(part: DestinationPart) -> Destination:
-    """The destination, not yet opened."""
+    """The destination, not yet opened. Raises SyncRefused where what it needs is not installed."""
+    needed = ("duckdb", "pyarrow", *(("deltalake",) if part.kind == "delta" else ()))
+    missing = [name for name in needed if find_spec(name) is None]
+    if missing:
+        raise SyncRefused(
+            "extra_missing",
+            f"For a destination of the kind {part.kind!r}, {', '.join(missing)} cannot be imported",
+            "pip install 'posthog-convex[warehouse]', then run it again.",
+        )
     if part.kind == "duckdb":
         return DuckDBFile(Path(part.path))
     if part.kind == "delta":
