@@ -12,6 +12,7 @@ import pytest
 
 from pyconvex.identity import ANONYMOUS, encode
 from pyconvex.runtime.isolates.in_process import InProcessPool
+from pyconvex.runtime.isolates.pool import submit
 from pyconvex.runtime.isolates.runs import IsolateGoneError
 from pyconvex.runtime.isolates.template_process import AppLoadError
 from pyconvex.runtime.processes import messages
@@ -77,7 +78,7 @@ def start(path: str, kind: str = "query", run_id: int = 1) -> messages.Start:
 
 def test_data_of_another_deploy_is_told(in_pool: Callable[[Scenario], None]) -> None:
     async def scenario(pool: InProcessPool) -> None:
-        finished = await pool.submit(start("m:missing")).done
+        finished = await submit(pool, start("m:missing")).done
         assert finished.stale  # nothing is deployed in this store
 
     in_pool(scenario)
@@ -85,7 +86,7 @@ def test_data_of_another_deploy_is_told(in_pool: Callable[[Scenario], None]) -> 
 
 def test_runs_that_have_not_begun_move_along(in_pool: Callable[[Scenario], None]) -> None:
     async def scenario(pool: InProcessPool) -> None:
-        run = pool.submit(start("m:missing"))
+        run = submit(pool, start("m:missing"))
         assert pool.hand_over() == [run]
         await pool.drain()
         assert not run.done.done()
@@ -98,12 +99,12 @@ def test_runs_that_have_not_begun_move_along(in_pool: Callable[[Scenario], None]
 
 def test_stopping_ends_actions_and_what_waits(in_pool: Callable[[Scenario], None]) -> None:
     async def scenario(pool: InProcessPool) -> None:
-        acting = pool.submit(start("m:forever", "action", 1))
+        acting = submit(pool, start("m:forever", "action", 1))
         await asyncio.sleep(0)
-        begun = pool.submit(start("m:forever", "action", 2))
-        waiting = pool.submit(start("m:missing", run_id=3))
+        begun = submit(pool, start("m:forever", "action", 2))
+        waiting = submit(pool, start("m:missing", run_id=3))
         await pool.stop()
-        late = pool.submit(start("m:missing", run_id=4))
+        late = submit(pool, start("m:missing", run_id=4))
         for run in (acting, begun, waiting, late):
             with pytest.raises(IsolateGoneError, match="stopping"):
                 await run.done
@@ -113,10 +114,10 @@ def test_stopping_ends_actions_and_what_waits(in_pool: Callable[[Scenario], None
 
 def test_an_abandoned_run_does_no_harm(in_pool: Callable[[Scenario], None]) -> None:
     async def scenario(pool: InProcessPool) -> None:
-        run = pool.submit(start("m:missing"))
+        run = submit(pool, start("m:missing"))
         run.done.cancel()
         await pool.drain()
-        assert (await pool.submit(start("m:missing", run_id=2)).done).stale
+        assert (await submit(pool, start("m:missing", run_id=2)).done).stale
 
     in_pool(scenario)
 

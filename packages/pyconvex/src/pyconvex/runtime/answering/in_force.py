@@ -17,7 +17,7 @@ from pyconvex.runtime.answering.no_app import NoApp
 from pyconvex.runtime.app.spec import AppSpec, FunctionSpec
 from pyconvex.runtime.calls import FunctionCall, FunctionKind, HostError
 from pyconvex.runtime.http_actions.routes import FoundRoute, HttpRoutes
-from pyconvex.runtime.isolates.pool import Pool
+from pyconvex.runtime.isolates.pool import Pool, submit
 from pyconvex.runtime.isolates.runs import OnCall, Run, Work
 from pyconvex.runtime.processes import messages
 
@@ -141,7 +141,7 @@ class AppInForce:
             return self._no_app.submit(start)
         if work is None:
             work = Work.SCHEDULED if call.origin in _SCHEDULED else Work.CALL
-        run = self._pool.submit(start, work=work, client=call.client, on_call=on_call)
+        run = submit(self._pool, start, work=work, client=call.client, on_call=on_call)
         self.concurrency.count(run)
         return run
 

@@ -21,7 +21,7 @@ from pyconvex.database import DatabaseError, Transaction
 from pyconvex.runtime.app.spec import AppSpec, ComponentSpec, TableSpec
 from pyconvex.runtime.calls import HostError
 from pyconvex.runtime.commits.system import SystemTransactions
-from pyconvex.runtime.isolates.pool import Pool
+from pyconvex.runtime.isolates.pool import Pool, submit
 from pyconvex.runtime.isolates.runs import IsolateGoneError
 from pyconvex.runtime.processes import messages
 from pyconvex.runtime.running import schema_check
@@ -104,7 +104,7 @@ class Rollout:
             journal=None,
         )
         try:
-            finished = await self._pool.submit(start).done
+            finished = await submit(self._pool, start).done
         except IsolateGoneError as gone:
             text = f"Documents could not be checked against the new schema: {gone}"
             raise DatabaseError("SchemaCheckFailed", text) from gone

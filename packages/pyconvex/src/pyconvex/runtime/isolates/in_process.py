@@ -25,7 +25,7 @@ from pyconvex.runtime.app.analysis import analyse
 from pyconvex.runtime.app.image import AppImage
 from pyconvex.runtime.app.loader import APP_PACKAGE, unload_app
 from pyconvex.runtime.app.spec import AppSpec
-from pyconvex.runtime.isolates.runs import IsolateGoneError, OnCall, Run, Work, new_run
+from pyconvex.runtime.isolates.runs import IsolateGoneError, Run
 from pyconvex.runtime.isolates.template import load_failure
 from pyconvex.runtime.isolates.template_process import AppLoadError
 from pyconvex.runtime.processes import messages
@@ -92,19 +92,6 @@ class InProcessPool:
     def open(self) -> None:
         """Nothing to do: the event loop is ready."""
 
-    def submit(
-        self,
-        start: messages.Start,
-        *,
-        work: Work = Work.CALL,
-        client: str = "",
-        on_call: OnCall | None = None,
-    ) -> Run:
-        """Queue a run; it begins at a later turn of the event loop, in order of submission."""
-        run = new_run(start, on_call=on_call, work=work, client=client)
-        self.adopt(run)
-        return run
-
     def hand_over(self) -> list[Run]:
         """Take back the runs that have not begun."""
         runs = list(self._waiting)
@@ -112,7 +99,7 @@ class InProcessPool:
         return runs
 
     def adopt(self, run: Run) -> None:
-        """Queue a run that was submitted here, or to the pool before."""
+        """Queue a run; it begins at a later turn of the event loop, in order of adoption."""
         if self._stopping:
             _end(run, IsolateGoneError(_STOPPING))
             return

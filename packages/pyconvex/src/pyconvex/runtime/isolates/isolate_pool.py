@@ -19,7 +19,7 @@ from pyconvex.runtime.calls import HostError
 from pyconvex.runtime.isolates.action_isolates import ActionIsolates
 from pyconvex.runtime.isolates.isolate_process import Isolate, how_it_ended
 from pyconvex.runtime.isolates.pure_isolates import PureIsolates
-from pyconvex.runtime.isolates.runs import IsolateGoneError, OnCall, Run, Work, new_run
+from pyconvex.runtime.isolates.runs import IsolateGoneError, Run
 from pyconvex.runtime.isolates.template_process import TemplateProcess
 from pyconvex.runtime.processes import messages
 from pyconvex.runtime.processes.channel import LoopChannel
@@ -82,19 +82,6 @@ class IsolatePool:
         """Fork the first isolates; call once, when the app is to be put into force."""
         self._pure.fill()
 
-    def submit(
-        self,
-        start: messages.Start,
-        *,
-        work: Work = Work.CALL,
-        client: str = "",
-        on_call: OnCall | None = None,
-    ) -> Run:
-        """Queue a run; it begins as soon as its turn and an isolate have come."""
-        run = new_run(start, on_call=on_call, work=work, client=client)
-        self.adopt(run)
-        return run
-
     def hand_over(self) -> list[Run]:
         """Take back the runs that have not begun, to be adopted by the pool that follows."""
         runs = [*self._pure.hand_over(), *self._actions.hand_over()]
@@ -102,7 +89,7 @@ class IsolatePool:
         return runs
 
     def adopt(self, run: Run) -> None:
-        """Queue a run that was submitted here, or to the pool before."""
+        """Queue a run; it begins as soon as its turn and an isolate have come."""
         if self._stopping:
             run.fail(_stopping())
         elif run.start.kind in messages.ACTION_KINDS:
