@@ -94,7 +94,7 @@ def properties_of(what: str, event: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "what", ["capture", "set", "set_once", "identify", "group_identify", "capture_exception"]
 )
-def test_what_has_no_json_form_is_left_out_with_a_warning(what: str, kind: str) -> None:
+def test_what_has_no_json_form_becomes_null_with_a_warning(what: str, kind: str) -> None:
     async def scenario(t: ConvexTest, posthog: PostHogTest) -> None:
         uuid = await getattr(t, kind)(f"shop:in_{kind}", what=what)
         (event,) = posthog.exceptions if what == "capture_exception" else posthog.events
@@ -103,7 +103,7 @@ def test_what_has_no_json_form_is_left_out_with_a_warning(what: str, kind: str) 
         if what == "identify":
             assert event["$set_once"] == MADE
         lines = "\n".join(t.log_lines).replace("\\'", "'")
-        assert "['ratio'] is nan: JSON has no such number, pass None instead. It is left" in lines
+        assert "['ratio'] is nan: JSON has no such number, pass None instead. It is sent" in lines
         assert "is of type bytes" in lines
         assert "is it a cycle?" in lines
         before = len(t.log_lines)

@@ -120,7 +120,7 @@ class Binding:
         return person
 
     def _built(self, ctx: Ctx, build: Callable[[Fit], Event]) -> Event:
-        """An event; of a value that has no JSON form, a warning and the event without it.
+        """An event; of a value that has no JSON form, a warning and the event with null.
 
         Such values come with an app's data, which must not make its functions fail.
         """
@@ -132,7 +132,7 @@ class Binding:
     def _spared(self, ctx: Ctx, properties: Properties | None, what: str) -> Properties | None:
         made, told = events.spared(properties, what)
         for text in told:
-            self._warn_once(ctx, ("unfit", text), f"posthog: {text}. It is left out.")
+            self._warn_once(ctx, ("unfit", text), f"posthog: {text}. It is sent as null.")
         return made
 
     async def _record(self, ctx: MutationCtx | ActionCtx, event: Event) -> str:

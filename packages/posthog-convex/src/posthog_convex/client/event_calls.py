@@ -31,7 +31,7 @@ class EventCalls(LocalFlagCalls):
     Each call returns the event's uuid at once. In a mutation the event commits or rolls back with
     it; in an action it is durable when the call returns. All raise `PostHogError` in a query, and
     `EventError` for what is a mistake of the code. What depends on data never makes a function
-    fail: a value that has no JSON form is left out, and an event over 900 KiB is not sent; a
+    fail: a value that has no JSON form becomes null, and an event over 900 KiB is not sent; a
     warning says so.
     """
 
