@@ -209,7 +209,8 @@ def test_status_in_every_kind_of_function(deployed: Any, local: Any) -> None:
 
         found = await app.until("definitions", fine)
         assert (found["flags"], found["poll_interval_s"]) == (1, 1)
-        assert found["fetched_at"] <= found["confirmed_at"]
+        fetched, confirmed = (found[name] for name in ("fetched_at", "confirmed_at"))
+        assert datetime.fromisoformat(fetched) <= datetime.fromisoformat(confirmed)
         await app.set_env(POSTHOG_DISABLE_LOCAL_EVALUATION="yes")
         assert (await app.call("query", "status"))["poll"] == "disabled"
 

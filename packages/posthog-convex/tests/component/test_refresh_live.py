@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -69,7 +70,8 @@ def test_trouble_keeps_what_was_known_and_tells_its_age(
 
         found = await app.until("the failure", failing)
         assert advice in found["error"]
-        assert found["confirmed_at"] <= found["failing_since"]
+        confirmed, since = (found[name] for name in ("confirmed_at", "failing_since"))
+        assert datetime.fromisoformat(confirmed) <= datetime.fromisoformat(since)
         assert found["flags"] == 1
         before = app.visible_ts
         await some_looks(app, local, looks(local) + 1)
