@@ -24,7 +24,8 @@ from benchmarks.sockets import SyncClient, connect_all
 CLAIM = (
     "A commit reaches the clients that watch it within milliseconds; a query that thousands watch "
     "runs once; re-running a thousand queries leaves room for mutations; and a document that "
-    "everybody writes, or a range that everybody appends to, takes every commit at its first run."
+    "everybody writes, or a range that everybody appends to, takes nearly every commit at its "
+    "first run."
 )
 NOTES = [
     "From the commit's timestamp to the arrival of the Transition in the client's process, which "

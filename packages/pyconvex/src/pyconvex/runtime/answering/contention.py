@@ -32,7 +32,7 @@ class _Guess:
 
     __slots__ = ("contested", "sureness")
 
-    def __init__(self, contested: Stretch | None) -> None:
+    def __init__(self, contested: Stretch) -> None:
         self.contested = contested
         self.sureness = 0.0
 
@@ -40,7 +40,7 @@ class _Guess:
 class Line:
     """Lets one in at a time, in the order of arrival."""
 
-    def __init__(self, contested: Stretch | None) -> None:
+    def __init__(self, contested: Stretch) -> None:
         self.contested = contested
         self._lock = asyncio.Lock()
         #: Who is in it or waits to be.
@@ -63,7 +63,7 @@ class Contention:
     """One host's lines."""
 
     def __init__(self) -> None:
-        self._lines: dict[Stretch | None, Line] = {}
+        self._lines: dict[Stretch, Line] = {}
         self._guesses: OrderedDict[Hashable, _Guess] = OrderedDict()
 
     def line_for(self, call: FunctionCall) -> Line | None:
@@ -79,9 +79,13 @@ class Contention:
             return line
         return None
 
-    def conflicted(self, call: FunctionCall, conflict: Conflict) -> Line:
-        """The line to stand in before running again."""
+    def conflicted(self, call: FunctionCall, conflict: Conflict) -> Line | None:
+        """The line to stand in before running again; None when nobody knows what was fought over:
+        the snapshot was too old.
+        """
         contested = conflict.contested
+        if contested is None:
+            return None
         self._learn(_same(call), contested, 1.0)
         self._learn(_any(call), contested, LEARNED)
         return self._line(contested)
@@ -92,7 +96,7 @@ class Contention:
         Where all calls of a function stand in one line, none passes without: only what they read
         tells that they have no need of it.
         """
-        if line.contested is None or ReadSet.decode(reads).reaches(line.contested):
+        if ReadSet.decode(reads).reaches(line.contested):
             return
         for kind in (_same(call), _any(call)):
             guess = self._guesses.get(kind)
@@ -105,7 +109,7 @@ class Contention:
             if (guess := self._guesses.get(kind)) is not None:
                 guess.sureness *= KEPT
 
-    def _learn(self, kind: Hashable, contested: Stretch | None, sureness: float) -> None:
+    def _learn(self, kind: Hashable, contested: Stretch, sureness: float) -> None:
         guess = self._guesses.get(kind)
         if guess is None or guess.contested != contested:
             guess = self._guesses[kind] = _Guess(contested)
@@ -114,7 +118,7 @@ class Contention:
         if len(self._guesses) > MAX_GUESSES:
             self._guesses.popitem(last=False)
 
-    def _line(self, contested: Stretch | None) -> Line:
+    def _line(self, contested: Stretch) -> Line:
         line = self._lines.get(contested)
         if line is None:
             idle = [key for key, held in self._lines.items() if not held.length]

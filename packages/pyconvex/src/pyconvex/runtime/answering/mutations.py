@@ -25,7 +25,7 @@ from pyconvex.storage import Proposal, Reader, Rejected, Replayed, Store, Stored
 from pyconvex.storage import Replay as ReplayRecord
 
 #: Runs of one mutation before its caller is told of the conflict. From the second on it runs alone
-#: among those that conflict over the same document, so that more tries seldom help.
+#: among those that conflict over the same, so that more tries seldom help.
 MAX_MUTATION_RUNS = 20
 
 
@@ -108,10 +108,11 @@ class Mutations:
                 case Committed():
                     if on_visible is not None:
                         on_visible(outcome.ts)
-                    if run == 0 and guessed is None:
-                        self._contention.passed(call)
-                    elif run == 0 and guessed is not None:
-                        self._contention.stood(call, guessed, proposal.reads)
+                    if run == 0:
+                        if guessed is None:
+                            self._contention.passed(call)
+                        else:
+                            self._contention.stood(call, guessed, proposal.reads)
                     await self._store.wait_durable(outcome.ts)
                     if proposal.appends:
                         self._on_appended()
