@@ -78,7 +78,7 @@ def sql_of(
     goal = filters.both(time, filters.of_event(experiment.goal, experiment.where, now, cohorts))
     response = "json_extract_string(properties, '$.\"$feature_flag_response\"')"
     return (
-        f"WITH seen AS (SELECT person_id, timestamp, {response} AS variant FROM events_of_person"  # noqa: S608
+        f"WITH seen AS (SELECT person_id, timestamp, {response} AS variant FROM events_of_person"
         f" WHERE {time.sql} AND event = '{EXPOSURE}'"
         " AND json_extract_string(properties, '$.\"$feature_flag\"') = ?),"
         " exposed AS (SELECT person_id, min(timestamp) AS since,"

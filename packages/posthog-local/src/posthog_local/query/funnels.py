@@ -63,7 +63,7 @@ def sql_of(
     """The question for the warehouse: rows of (line, step's number, persons, median seconds)."""
     made, values = _stages(funnel, period, now, cohorts)
     rows = [
-        f"SELECT name, {number} AS step, count(DISTINCT person_id) AS persons,"  # noqa: S608
+        f"SELECT name, {number} AS step, count(DISTINCT person_id) AS persons,"
         f" median(took) AS took FROM s{number} GROUP BY name"
         for number in range(1, len(funnel.stages) + 1)
     ]
@@ -78,9 +78,9 @@ def persons_sql(
     Whoever was there last comes first.
     """
     made, values = _stages(funnel, period, now, cohorts)
-    where = f"WHERE person_id NOT IN (SELECT person_id FROM s{step})" if gone else ""  # noqa: S608
+    where = f"WHERE person_id NOT IN (SELECT person_id FROM s{step})" if gone else ""
     sql = (
-        f"WITH {made} SELECT any_value(distinct_id), max(moment)"  # noqa: S608
+        f"WITH {made} SELECT any_value(distinct_id), max(moment)"
         f" FROM s{step - 1 if gone else step} {where}"
         f" GROUP BY person_id ORDER BY max(moment) DESC LIMIT {LISTED + 1}"
     )
@@ -146,7 +146,7 @@ def _later(number: int, window_hours: float) -> str:
     So time grows with the events, not with their square.
     """
     return (
-        f"s{number} AS (SELECT s.person_id, s.distinct_id, s.name, s.began, h.moment,"  # noqa: S608
+        f"s{number} AS (SELECT s.person_id, s.distinct_id, s.name, s.began, h.moment,"
         f" epoch(h.moment) - epoch(s.moment) AS took FROM s{number - 1} s ASOF JOIN"
         f" (SELECT person_id, moment FROM happened WHERE is{number}) h"
         f" ON h.person_id = s.person_id AND s.moment < h.moment"
@@ -177,7 +177,7 @@ def _picked(
         values.append(sorted(name for name in names if name is not None))
     table = filters.view_for(asks_person, person_id=True)
     return (
-        f"happened AS (SELECT person_id, distinct_id, timestamp AS moment, {name} AS name,"  # noqa: S608
+        f"happened AS (SELECT person_id, distinct_id, timestamp AS moment, {name} AS name,"
         f" {columns} FROM {table} WHERE {where})",
         values,
     )

@@ -78,9 +78,9 @@ class Portion(msgspec.Struct, frozen=True, kw_only=True):
     def statements(self) -> Iterator[str]:
         """DuckDB's SQL that puts the files into the warehouse's tables."""
         if self.events is not None:
-            yield f"INSERT INTO event_rows SELECT {_EVENT_VALUES} FROM {_lines(self.events)}"  # noqa: S608
+            yield f"INSERT INTO event_rows SELECT {_EVENT_VALUES} FROM {_lines(self.events)}"
         if self.logs is not None:
-            yield f"INSERT INTO log_rows SELECT {_LOG_VALUES} FROM {_lines(self.logs)}"  # noqa: S608
+            yield f"INSERT INTO log_rows SELECT {_LOG_VALUES} FROM {_lines(self.logs)}"
         changed = (
             (self.links, "links", "distinct_id", "j[1]", _LINK_VALUES),
             (self.persons, "person_rows", "id", "j[1]", _PERSON_VALUES),
@@ -89,8 +89,8 @@ class Portion(msgspec.Struct, frozen=True, kw_only=True):
         for file, table, key, own_key, values in changed:
             if file is not None:
                 lines = _lines(file)
-                yield f"DELETE FROM {table} WHERE {key} IN (SELECT {own_key} FROM {lines})"  # noqa: S608
-                yield f"INSERT INTO {table} SELECT {values} FROM {lines}"  # noqa: S608
+                yield f"DELETE FROM {table} WHERE {key} IN (SELECT {own_key} FROM {lines})"
+                yield f"INSERT INTO {table} SELECT {values} FROM {lines}"
 
 
 def read_portion(connection: apsw.Connection, after: Position, scratch: Path) -> Portion:
@@ -137,15 +137,15 @@ def read_portion(connection: apsw.Connection, after: Position, scratch: Path) ->
 
 def _ends(connection: apsw.Connection, table: str) -> tuple[int | None, int]:
     """The first and the last number of a table; None and 0 when it is empty."""
-    first = connection.execute(f"SELECT min(seq) FROM {table}").get  # noqa: S608  # our own names
-    last = connection.execute(f"SELECT max(seq) FROM {table}").get  # noqa: S608
+    first = connection.execute(f"SELECT min(seq) FROM {table}").get
+    last = connection.execute(f"SELECT max(seq) FROM {table}").get
     return (None, 0) if first is None or last is None else (int(first), int(last))
 
 
 def _copied(connection: apsw.Connection, rows: str, after_seq: int, file: Path) -> int | None:
     """Writes the next rows as lines, and gives the number of the last; None when there are none."""
     chunk = (
-        "SELECT max(seq), group_concat(line, char(10)) FROM"  # noqa: S608  # our own SQL
+        "SELECT max(seq), group_concat(line, char(10)) FROM"
         f" ({rows} WHERE seq > ? ORDER BY seq LIMIT {_ROWS_PER_CHUNK})"
     )
     last: int | None = None
@@ -165,7 +165,7 @@ def _copied(connection: apsw.Connection, rows: str, after_seq: int, file: Path) 
 def _changed(
     connection: apsw.Connection, columns: str, table: str, after_version: int
 ) -> list[tuple[Any, ...]]:
-    sql = f"SELECT {columns}, version FROM {table} WHERE version > ?"  # noqa: S608
+    sql = f"SELECT {columns}, version FROM {table} WHERE version > ?"
     return connection.execute(sql, (after_version,)).fetchall()
 
 

@@ -79,16 +79,16 @@ def sql_of(retention: Retention, now: datetime, cohorts: Cohorts) -> tuple[str, 
     if retention.first_time:
         began = filters.both(Condition("timestamp < ?", (end,)), began)
         first = (
-            f"SELECT person_id, min({slot}) AS slot FROM {_view(began)} WHERE {began.sql}"  # noqa: S608
+            f"SELECT person_id, min({slot}) AS slot FROM {_view(began)} WHERE {began.sql}"
             " GROUP BY person_id HAVING slot >= ?"
         )
         values = [*began.values, begins[0]]
     else:
         began = filters.both(time, began)
-        first = f"SELECT DISTINCT person_id, {slot} AS slot FROM {_view(began)} WHERE {began.sql}"  # noqa: S608
+        first = f"SELECT DISTINCT person_id, {slot} AS slot FROM {_view(began)} WHERE {began.sql}"
         values = [*began.values]
     return (
-        f"WITH began AS ({first}),"  # noqa: S608
+        f"WITH began AS ({first}),"
         f" back AS (SELECT DISTINCT person_id, {slot} AS slot FROM {_view(back)} WHERE {back.sql})"
         " SELECT slot, slot, count(*) FROM began GROUP BY slot UNION ALL"
         " SELECT began.slot, back.slot, count(*) FROM began JOIN back USING (person_id)"

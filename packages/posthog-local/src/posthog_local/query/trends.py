@@ -89,19 +89,19 @@ def sql_of(
     columns, values = _columns(trend, one)
     table = filters.view_for(_asks_person(trend, one, where), one.math == "persons")
     made = (
-        f"picked AS (SELECT {floor_sql(trend.interval)} AS slot, {columns}"  # noqa: S608  # our own names
+        f"picked AS (SELECT {floor_sql(trend.interval)} AS slot, {columns}"
         f" FROM {table} WHERE {where.sql})"
     )
     measure = COUNTS.get(one.math) or NUMBERS[one.math]
     name = "'all'"
     if trend.breakdown is not None:
         made += (
-            f", highest AS (SELECT name FROM picked GROUP BY name"  # noqa: S608
+            f", highest AS (SELECT name FROM picked GROUP BY name"
             f" ORDER BY {measure} DESC NULLS LAST, name LIMIT {MAX_LINES})"
         )
         name = "CASE WHEN name IN (SELECT name FROM highest) THEN name END"
     sql = (
-        f"WITH {made} SELECT slot, {name} AS line, {measure} FROM picked"  # noqa: S608
+        f"WITH {made} SELECT slot, {name} AS line, {measure} FROM picked"
         " GROUP BY GROUPING SETS ((slot, line), (line))"
     )
     return sql, [*values, *where.values]

@@ -123,7 +123,7 @@ class Warehouse:
         try:
             if portion.anew:
                 for table in ("event_rows", "links", "person_rows", "group_rows", "log_rows"):
-                    run(f"DELETE FROM {table}")  # noqa: S608
+                    run(f"DELETE FROM {table}")
             if portion.first_seq > self._first_seq:
                 run("DELETE FROM event_rows WHERE seq < ?", [portion.first_seq])
             if portion.first_log_seq > self._first_log_seq:
