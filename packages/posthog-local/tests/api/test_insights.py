@@ -18,17 +18,20 @@ def ask(local: PostHogLocal, **node: Any) -> tuple[int, Any]:
 @pytest.fixture
 def stocked(local: PostHogLocal) -> PostHogLocal:
     now = datetime.now(UTC)
+    # What a person does on one day has to be on one day whatever the hour of the test.
+    noon = now.replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=3)
 
-    def event(name: str, who: str, hours: float, **properties: Any) -> dict[str, Any]:
-        at = (now - timedelta(hours=hours)).isoformat()
-        return {"event": name, "distinct_id": who, "timestamp": at, "properties": properties}
+    def event(name: str, who: str, at: datetime, **properties: Any) -> dict[str, Any]:
+        moment = at.isoformat()
+        return {"event": name, "distinct_id": who, "timestamp": moment, "properties": properties}
 
     exception = {"$exception_list": [{"type": "ValueError", "value": "bad"}]}
+    hour = timedelta(hours=1)
     send(
         local,
-        *(event("see", "a", 50, plan="pro"), event("see", "a", 49, plan="free")),
-        *(event("see", "b", 0.2, plan="pro"), event("pay", "a", 48)),
-        event("$exception", "a", 0, **exception),
+        *(event("see", "a", noon, plan="pro"), event("see", "a", noon + hour, plan="free")),
+        *(event("pay", "a", noon + 2 * hour), event("see", "b", now - hour / 5, plan="pro")),
+        event("$exception", "a", now, **exception),
     )
     return local
 
