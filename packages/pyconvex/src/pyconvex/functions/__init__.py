@@ -17,6 +17,14 @@ from pyconvex.functions.component import (
 from pyconvex.functions.context import ActionCtx, HttpActionCtx, MutationCtx, QueryCtx
 from pyconvex.functions.crons import CronJobs, cron_jobs
 from pyconvex.functions.db import DatabaseReader, DatabaseWriter
+from pyconvex.functions.decorators import (
+    action,
+    internal_action,
+    internal_mutation,
+    internal_query,
+    mutation,
+    query,
+)
 from pyconvex.functions.documents import Document
 from pyconvex.functions.environment import EnvironmentView
 from pyconvex.functions.errors import (
@@ -40,16 +48,7 @@ from pyconvex.functions.references import (
     internal,
     parse_path,
 )
-from pyconvex.functions.registration import (
-    FunctionKind,
-    RegisteredFunction,
-    action,
-    internal_action,
-    internal_mutation,
-    internal_query,
-    mutation,
-    query,
-)
+from pyconvex.functions.registration import FunctionKind, RegisteredFunction
 from pyconvex.functions.request import Request
 from pyconvex.functions.response import Response
 from pyconvex.functions.router import HttpAction, HttpRouter, http_action, http_router

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from pyconvex.functions.context import ActionCtx, Ctx, Run
 from pyconvex.functions.references import Target
+from pyconvex.functions.registration import ActionFunction, MutationFunction, QueryFunction
 from pyconvex.functions.scheduler import Retry, ScheduledId, Scheduler
-
-if TYPE_CHECKING:
-    from pyconvex.functions.registration import ActionFunction, MutationFunction, QueryFunction
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -8,7 +8,7 @@ errors before they are errors.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from pyconvex.functions.arguments import named_arguments
 from pyconvex.functions.db import DatabaseReader, DatabaseWriter
@@ -20,16 +20,14 @@ from pyconvex.functions.references import (
     ModuleReference,
     Target,
 )
+from pyconvex.functions.registration import (
+    ActionFunction,
+    MutationFunction,
+    QueryFunction,
+)
 from pyconvex.functions.scheduler import Scheduler, SchedulingRun
 from pyconvex.runlog import ExceptionReport
 from pyconvex.runlog.entries import AUDIT, is_own
-
-if TYPE_CHECKING:
-    from pyconvex.functions.registration import (
-        ActionFunction,
-        MutationFunction,
-        QueryFunction,
-    )
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, time, timedelta
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias, overload
+from typing import Any, Literal, ParamSpec, TypeAlias, overload
 
 from pyconvex.functions.arguments import named_arguments
 from pyconvex.functions.errors import DefinitionError
 from pyconvex.functions.references import FunctionReference, ModuleReference
+from pyconvex.functions.registration import ActionFunction, MutationFunction
 from pyconvex.functions.schedules import Calendar, Every, Schedule, ScheduleError, check
-
-if TYPE_CHECKING:
-    from pyconvex.functions.registration import ActionFunction, MutationFunction
 
 P = ParamSpec("P")
 

@@ -1,8 +1,8 @@
-"""The decorators that make functions callable by clients and by each other.
+"""Functions that the host can run: what the decorators leave in a module.
 
-Owns `query`, `mutation`, `action` and their internal forms, and the value they leave in the module.
-Never runs a function: the runtime does. One invariant: a registered function knows its kind,
-visibility and validators as soon as it is decorated, its path once its module is analysed.
+Owns a function's kind, visibility, validators, and its arguments by either name. Never runs it: the
+runtime does. One invariant: a registered function knows its kind, visibility and validators from
+the first, its path once its module is analysed.
 """
 
 from __future__ import annotations
@@ -10,18 +10,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Generic, ParamSpec, TypeVar
 
-from pyconvex.functions.blocking import BlockingActionCtx
-from pyconvex.functions.context import ActionCtx, MutationCtx, QueryCtx
 from pyconvex.functions.errors import DefinitionError
-from pyconvex.functions.hints import context_hint, parameters_of
+from pyconvex.functions.hints import parameters_of
 from pyconvex.functions.references import FunctionReference
 from pyconvex.values import UNSET, InvalidName, InvalidValidator, Validator, v
 from pyconvex.values.names import check_identifier
 
 P = ParamSpec("P")
-R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 
@@ -64,7 +61,6 @@ class RegisteredFunction(Generic[P, R_co]):
         if self.blocking:
             _check_plain_def(handler, kind, where)
         self.parameters, self.returns = parameters_of(handler, where, args, returns)
-        _check_context(handler, blocking=self.blocking, where=where)
         fields = {
             p.wire_name: v.optional(p.validator) if p.optional else p.validator
             for p in self.parameters
@@ -110,21 +106,6 @@ def _check_plain_def(handler: Callable[..., Any], kind: FunctionKind, where: str
         raise DefinitionError(f"{where} holds `yield`: an action returns one result.")
 
 
-def _check_context(handler: Callable[..., Any], *, blocking: bool, where: str) -> None:
-    """Refuse the context of the other kind of action, whose calls would do nothing here."""
-    given = context_hint(handler)
-    if blocking and inspect.isclass(given) and issubclass(given, ActionCtx):
-        raise DefinitionError(
-            f"{where} is a plain `def`, so its context is a BlockingActionCtx: write "
-            "`ctx: BlockingActionCtx`, or put `async` before `def`."
-        )
-    if not blocking and given is BlockingActionCtx:
-        raise DefinitionError(
-            f"{where} is an `async def`, so its context is an ActionCtx: write `ctx: ActionCtx`, "
-            "or leave `async` out."
-        )
-
-
 class QueryFunction(RegisteredFunction[P, R_co]):
     """A registered query."""
 
@@ -135,110 +116,3 @@ class MutationFunction(RegisteredFunction[P, R_co]):
 
 class ActionFunction(RegisteredFunction[P, R_co]):
     """A registered action."""
-
-
-QueryHandler = Callable[Concatenate[QueryCtx, P], Awaitable[R]]
-MutationHandler = Callable[Concatenate[MutationCtx, P], Awaitable[R]]
-ActionHandler = Callable[Concatenate[ActionCtx, P], Awaitable[R]]
-BlockingHandler = Callable[Concatenate[BlockingActionCtx, P], R]
-
-
-def _decorator(cls: type[Any], kind: FunctionKind, public: bool) -> Any:
-    def decorate(
-        handler: Callable[..., Any] | None = None,
-        *,
-        name: str | None = None,
-        args: Mapping[str, Validator] | None = None,
-        returns: Validator | None = None,
-    ) -> Any:
-        def register(target: Callable[..., Any]) -> Any:
-            return cls(target, kind, public=public, name=name, args=args, returns=returns)
-
-        return register if handler is None else register(handler)
-
-    return decorate
-
-
-class _QueryDecorator:
-    """Makes an `async def` a query: it reads, never writes, and re-runs when what it read
-    changes.
-    """
-
-    def __init__(self, public: bool) -> None:
-        self._make = _decorator(QueryFunction, FunctionKind.QUERY, public)
-
-    @overload
-    def __call__(self, handler: QueryHandler[P, R], /) -> QueryFunction[P, R]: ...
-    @overload
-    def __call__(
-        self,
-        *,
-        name: str | None = None,
-        args: Mapping[str, Validator] | None = None,
-        returns: Validator | None = None,
-    ) -> Callable[[QueryHandler[P, R]], QueryFunction[P, R]]: ...
-    def __call__(self, *handler: Any, **options: Any) -> Any:
-        return self._make(*handler, **options)
-
-
-class _MutationDecorator:
-    """Makes an `async def` a mutation: one serializable transaction, all or nothing."""
-
-    def __init__(self, public: bool) -> None:
-        self._make = _decorator(MutationFunction, FunctionKind.MUTATION, public)
-
-    @overload
-    def __call__(self, handler: MutationHandler[P, R], /) -> MutationFunction[P, R]: ...
-    @overload
-    def __call__(
-        self,
-        *,
-        name: str | None = None,
-        args: Mapping[str, Validator] | None = None,
-        returns: Validator | None = None,
-    ) -> Callable[[MutationHandler[P, R]], MutationFunction[P, R]]: ...
-    def __call__(self, *handler: Any, **options: Any) -> Any:
-        return self._make(*handler, **options)
-
-
-class _ActionWrapper(Protocol):
-    """Makes an action of what it is given."""
-
-    @overload
-    def __call__(self, handler: ActionHandler[P, R], /) -> ActionFunction[P, R]: ...
-    @overload
-    def __call__(self, handler: BlockingHandler[P, R], /) -> ActionFunction[P, R]: ...
-
-
-class _ActionDecorator:
-    """Makes a function an action: it may use the network; it calls queries and mutations.
-
-    An `async def` shares the isolate's event loop with other actions; a plain `def` runs in a
-    thread of its own, may block, and gets a `BlockingActionCtx`.
-    """
-
-    def __init__(self, public: bool) -> None:
-        self._make = _decorator(ActionFunction, FunctionKind.ACTION, public)
-
-    @overload
-    def __call__(self, handler: ActionHandler[P, R], /) -> ActionFunction[P, R]: ...
-    @overload
-    def __call__(self, handler: BlockingHandler[P, R], /) -> ActionFunction[P, R]: ...
-    @overload
-    def __call__(
-        self,
-        *,
-        name: str | None = None,
-        args: Mapping[str, Validator] | None = None,
-        returns: Validator | None = None,
-    ) -> _ActionWrapper: ...
-    def __call__(self, *handler: Any, **options: Any) -> Any:
-        return self._make(*handler, **options)
-
-
-query = _QueryDecorator(public=True)
-mutation = _MutationDecorator(public=True)
-action = _ActionDecorator(public=True)
-internal_query = _QueryDecorator(public=False)
-internal_mutation = _MutationDecorator(public=False)
-internal_action = _ActionDecorator(public=False)

@@ -11,15 +11,13 @@ import math
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, Protocol, TypeAlias, overload
+from typing import Any, Literal, NamedTuple, ParamSpec, Protocol, TypeAlias, overload
 
 from pyconvex.functions.arguments import named_arguments
 from pyconvex.functions.errors import FunctionCallError
 from pyconvex.functions.references import Target
+from pyconvex.functions.registration import ActionFunction, MutationFunction
 from pyconvex.values import Id
-
-if TYPE_CHECKING:
-    from pyconvex.functions.registration import ActionFunction, MutationFunction
 
 P = ParamSpec("P")
 
