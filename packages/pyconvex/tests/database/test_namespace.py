@@ -153,10 +153,11 @@ def test_normalizing_ids(ns):
 
 
 def test_system_tables_have_their_own_door(world):
-    host = world.begin().namespace("", system=True)
+    tx = world.begin()
+    host = tx.namespace("", system=True)
     id = host.insert("_scheduled_functions", {"state": "pending"})
     assert host.number_of("_scheduled_functions") == 512
-    world.commit(host._tx)
+    world.commit(tx)
     ns = world.begin().namespace("")
     door = "System tables can only be accessed with db.system."
     refused(lambda: ns.get(id), "SystemTableError", door)
@@ -268,8 +269,9 @@ def test_the_other_limits(world, monkeypatch, limit, value, code, act):
 def test_a_document_check_sees_the_whole_document_and_can_refuse(world):
     seen = []
 
-    def check(namespace, table, document):
-        seen.append((namespace.path, table, {k: v for k, v in document.items() if k[0] != "_"}))
+    def check(component, tables, table, document):
+        assert tables.number_of(table) is not None
+        seen.append((component, table, {k: v for k, v in document.items() if k[0] != "_"}))
         if document.get("bad"):
             raise ValueError("refused")
 

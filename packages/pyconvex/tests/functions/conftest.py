@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from pyconvex.database import Catalog, Committed, Committer, Namespace, Transaction
+from pyconvex.database import Catalog, Committed, Committer, Transaction
 from pyconvex.functions import DatabaseWriter, Schema
 from pyconvex.functions.schema import schema_check
 from pyconvex.storage import Store
+from pyconvex.values import TableNumbers
 
 NOW_MS = 1_700_000_000_000.0
 
@@ -65,8 +66,10 @@ class Tables:
 
 
 def checking(schema: Schema) -> Any:
-    def check(namespace: Namespace, table: str, document: Mapping[str, Any]) -> None:
-        schema_check(schema, namespace, table, document)
+    def check(
+        component: str, tables: TableNumbers, table: str, document: Mapping[str, Any]
+    ) -> None:
+        schema_check(schema, tables, table, document)
 
     return check
 

@@ -344,11 +344,11 @@ def test_a_query_is_consumed_once(run: Any) -> None:
 def test_nothing_is_read_before_a_query_is_consumed(tables: Any) -> None:
     tables.declare(SCHEMA)
     with tables.writing(SCHEMA) as db:
-        reads = db._namespace._tx.read_set().encode()
+        reads = db._namespace._draft.read_set().encode()
         db.query(User).with_index("by_plan_age", plan="x").gt(age=1).order("desc")
-        assert db._namespace._tx.read_set().encode() == reads
+        assert db._namespace._draft.read_set().encode() == reads
         asyncio.run(_main(lambda db: db.query(User).first(), db))
-        assert db._namespace._tx.read_set().encode() != reads
+        assert db._namespace._draft.read_set().encode() != reads
 
 
 @settings(

@@ -8,13 +8,14 @@ from pyconvex.database import jobs
 from pyconvex.database.bounds import EVERYTHING, Bound, Bounds
 from pyconvex.database.catalog import Catalog
 from pyconvex.database.committer import CommitOutcome, Committed, Committer, Conflict
+from pyconvex.database.draft import DocumentCheck
 from pyconvex.database.errors import DatabaseError
 from pyconvex.database.limits import Usage
 from pyconvex.database.namespace import Namespace
 from pyconvex.database.reads import ReadSet, Stretch
 from pyconvex.database.registry import ComponentRow, all_components
 from pyconvex.database.subscriptions import Subscription, Subscriptions
-from pyconvex.database.transaction import DocumentCheck, Transaction
+from pyconvex.database.transaction import Transaction
 from pyconvex.database.writelog import OutOfRetention, Overlap, WriteLog
 
 __all__ = [

@@ -11,17 +11,15 @@ they are large. The queue is one table for all components, in the order of what 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
 from pyconvex.database.bounds import Bound, Bounds
 from pyconvex.database.errors import DatabaseError
+from pyconvex.database.namespace import Namespace
+from pyconvex.database.transaction import Transaction
 from pyconvex.values import Value, codec, ids
-
-if TYPE_CHECKING:
-    from pyconvex.database.namespace import Namespace
-    from pyconvex.database.transaction import Transaction
 
 #: The table that functions can read; Convex's name.
 FUNCTIONS: Final = "_scheduled_functions"

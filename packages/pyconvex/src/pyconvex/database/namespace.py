@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from pyconvex.database import documents, registry
 from pyconvex.database.bounds import EVERYTHING, Bounds, interval_of
@@ -22,13 +22,11 @@ from pyconvex.database.catalog import (
     TableInfo,
     with_ties,
 )
+from pyconvex.database.draft import Draft
 from pyconvex.database.errors import DatabaseError
 from pyconvex.database.limits import Usage
 from pyconvex.database.registry import ComponentRow
 from pyconvex.values import UNSET, InvalidId, Value, codec, ids
-
-if TYPE_CHECKING:
-    from pyconvex.database.transaction import Transaction
 
 #: Indexes by name, as they are declared: their fields without the ties.
 Declared: TypeAlias = Mapping[str, Sequence[str]]
@@ -44,9 +42,9 @@ class Namespace:
     Also resolves id validators: `number_of` and `name_of` record what they looked up.
     """
 
-    def __init__(self, transaction: Transaction, path: str, *, system: bool) -> None:
+    def __init__(self, draft: Draft, path: str, *, system: bool) -> None:
         self.path = path
-        self._tx = transaction
+        self._draft = draft
         self._system = system
         #: Queues that were appended to; looked up, and so read, once.
         self._queues: dict[str, int] = {}
@@ -54,7 +52,7 @@ class Namespace:
     @property
     def system(self) -> Namespace:
         """The same component with its `_…` tables open."""
-        return self._tx.namespace(self.path, system=True)
+        return Namespace(self._draft, self.path, system=True)
 
     # --- documents
 
@@ -65,7 +63,7 @@ class Namespace:
             return None
         if located[0].name.startswith("_") and not self._system:
             raise DatabaseError("SystemTableError", _WRONG_DOOR)
-        found = self._tx.fetch(*located)
+        found = self._draft.fetch(*located)
         return None if found is None or found.doc is None else documents.decode_document(found.doc)
 
     def insert(self, table: str, value: Mapping[str, object], internal: bytes | None = None) -> str:
@@ -75,12 +73,12 @@ class Namespace:
         """
         given = documents.canonical("db.insert", value)
         info = self._table_to_write(table)
-        internal = internal or self._tx.new_id()
+        internal = internal or self._draft.new_id()
         id = ids.encode_id(info.number, internal)
-        creation_time = self._tx.next_creation_time()
+        creation_time = self._draft.next_creation_time()
         documents.check_system_fields(given, id, creation_time)
         document = {**given, "_id": id, "_creationTime": creation_time}
-        self._write(info, internal, self._tx.buffer.get(info.tablet, internal), document)
+        self._write(info, internal, self._draft.buffer.get(info.tablet, internal), document)
         return id
 
     def patch(self, id: str, fields: Mapping[str, object], table: str | None = None) -> None:
@@ -103,7 +101,7 @@ class Namespace:
     def delete(self, id: str, table: str | None = None) -> None:
         info, found, _ = self._existing("db.delete", "Delete", id, table)
         self._count_write(len(found.doc or b""))
-        self._tx.put(info, found.id, found, None)
+        self._draft.put(info, found.id, found, None)
 
     def scan(
         self,
@@ -145,7 +143,7 @@ class Namespace:
         if last is not None:
             stop = last if descending else last + b"\0"
             end = stop if end is None else min(end, stop)
-        rows = self._tx.scan(
+        rows = self._draft.scan(
             index_id, info.tablet, start, end, descending=descending, expect=expect, admit=admit
         )
         wanted = dict(bounds.equal).get("_id", UNSET) if index == BY_ID else UNSET
@@ -170,11 +168,11 @@ class Namespace:
     @property
     def usage(self) -> Usage:
         """What the transaction has read and written up to now, in all namespaces."""
-        return self._tx.usage
+        return self._draft.usage
 
     def normalize_id(self, table: str, text: str) -> str | None:
         """The id if it is one of that table, else None; existence is not tested."""
-        info = self._tx.table_named(self.path, table)
+        info = self._draft.table_named(self.path, table)
         try:
             return text if info and ids.decode_id(text).table_number == info.number else None
         except InvalidId:
@@ -188,11 +186,11 @@ class Namespace:
     # --- table numbers, for id validators
 
     def number_of(self, table: str) -> int | None:
-        info = self._tx.table_named(self.path, table)
+        info = self._draft.table_named(self.path, table)
         return info.number if info is not None else None
 
     def name_of(self, number: int) -> str | None:
-        info = self._tx.table_numbered(self.path, number)
+        info = self._draft.table_numbered(self.path, number)
         return info.name if info is not None else None
 
     # --- queues, variables, the component itself
@@ -207,26 +205,26 @@ class Namespace:
                     "QueueNotFound", f"There is no queue named {queue}. Define it on the component."
                 )
             self._queues[queue] = number
-        self._tx.enqueue(number, body)
+        self._draft.enqueue(number, body)
 
     def queue_number(self, queue: str) -> int | None:
         """The number under which storage knows a queue."""
-        rows = self._tx.registry_rows(QUEUES, "by_name", self.path, queue)
+        rows = self._draft.registry_rows(QUEUES, "by_name", self.path, queue)
         return registry.whole(rows[0]["number"]) if rows else None
 
     def env(self, name: str) -> str | None:
         """A variable that was set for this component; a read of that variable alone."""
-        rows = self._tx.registry_rows(ENV, "by_name", self.path, name)
+        rows = self._draft.registry_rows(ENV, "by_name", self.path, name)
         return str(rows[0]["value"]) if rows else None
 
     def env_all(self) -> dict[str, str]:
         """All variables of this component; a read of them all, also of ones not yet set."""
-        rows = self._tx.registry_rows(ENV, "by_name", self.path)
+        rows = self._draft.registry_rows(ENV, "by_name", self.path)
         return {str(row["name"]): str(row["value"]) for row in rows}
 
     def component(self) -> ComponentRow | None:
         """What is deployed at this path."""
-        return registry.component_at(self._tx, self.path)
+        return registry.component_at(self._draft, self.path)
 
     def component_version(self) -> str | None:
         """The version that is deployed at this path: what a run's code depends on."""
@@ -244,7 +242,7 @@ class Namespace:
         at leisure.
         """
         _check_table_name(name, system=self._system)
-        registry.declare_table(self._tx, self.path, name, _tuples(indexes), _tuples(staged))
+        registry.declare_table(self._draft, self.path, name, _tuples(indexes), _tuples(staged))
 
     def begin_indexes(
         self, name: str, indexes: Declared, staged: Declared = _NOTHING_DECLARED
@@ -253,16 +251,18 @@ class Namespace:
         its documents into them before `declare_table` puts them into force.
         """
         _check_table_name(name, system=self._system)
-        return registry.begin_indexes(self._tx, self.path, name, _tuples(indexes), _tuples(staged))
+        return registry.begin_indexes(
+            self._draft, self.path, name, _tuples(indexes), _tuples(staged)
+        )
 
     def has_unfilled_staged(self, name: str) -> bool:
         """True when documents are missing in staged indexes of this table."""
-        info = self._tx.table_named(self.path, name)
+        info = self._draft.table_named(self.path, name)
         return info is not None and any(i.id not in info.filled for i in info.staged.values())
 
     def finish_staged(self, name: str) -> None:
         """Note that `fill_page` has put every document into the staged indexes."""
-        registry.finish_staged(self._tx, self.path, name)
+        registry.finish_staged(self._draft, self.path, name)
 
     def fill_page(
         self, name: str, after: bytes, *, max_documents: int, max_bytes: int
@@ -271,39 +271,39 @@ class Namespace:
         None when all are in.
         """
         return registry.fill_page(
-            self._tx, self.path, name, after, max_documents=max_documents, max_bytes=max_bytes
+            self._draft, self.path, name, after, max_documents=max_documents, max_bytes=max_bytes
         )
 
     def abandon_indexes(self, name: str) -> None:
         """Let go of the indexes that are being built for a table."""
-        registry.abandon_indexes(self._tx, self.path, name)
+        registry.abandon_indexes(self._draft, self.path, name)
 
     def index_names(self, table: str) -> list[str]:
         """The indexes that a table was declared with, finished or not."""
-        info = self._tx.table_named(self.path, table)
+        info = self._draft.table_named(self.path, table)
         if info is None:
             return []
         return [index.name for index in info.maintained if index.name != BY_CREATION_TIME]
 
     def declare_queue(self, name: str) -> int:
         """Create a queue if need be; returns the number under which storage knows it."""
-        return registry.declare_queue(self._tx, self.path, name)
+        return registry.declare_queue(self._draft, self.path, name)
 
     def set_env(self, name: str, value: str | None) -> None:
         """Set a variable, or remove it with None."""
-        registry.set_env(self._tx, self.path, name, value)
+        registry.set_env(self._draft, self.path, name, value)
 
     def set_component(self, version: str, definition: str) -> None:
         """Record what is deployed at this path; `definition` is JSON that this room never opens."""
-        registry.set_component(self._tx, ComponentRow(self.path, version, definition))
+        registry.set_component(self._draft, ComponentRow(self.path, version, definition))
 
     def remove_component(self) -> None:
         """Forget what is deployed at this path; its tables stay."""
-        registry.set_component(self._tx, ComponentRow(self.path, None, ""))
+        registry.set_component(self._draft, ComponentRow(self.path, None, ""))
 
     def table_names(self) -> list[str]:
         """The component's tables; a read of the whole list."""
-        return registry.table_names(self._tx, self.path)
+        return registry.table_names(self._draft, self.path)
 
     # --- inside
 
@@ -321,7 +321,7 @@ class Namespace:
             raise DatabaseError(
                 "InvalidArgument", f"Invalid argument `id` for `{method}`: {error}"
             ) from error
-        info = self._tx.table_numbered(self.path, decoded.table_number)
+        info = self._draft.table_numbered(self.path, decoded.table_number)
         if info is None:
             return None
         if table is not None and info.name != table:
@@ -340,7 +340,7 @@ class Namespace:
             info, internal = located
             if info.name.startswith("_") and not self._system:
                 raise DatabaseError("SystemTableError", _READ_ONLY)
-            found = self._tx.fetch(info, internal)
+            found = self._draft.fetch(info, internal)
             if found is not None and found.doc is not None:
                 document = documents.decode_document(found.doc)
                 stored = found.stored
@@ -361,28 +361,28 @@ class Namespace:
         doc = codec.encode_pending(document)
         if before is not None and before.doc == doc:
             return  # changing nothing wakes nobody and meets no schema
-        if self._tx.check is not None:
-            self._tx.check(self, info.name, document)
+        if self._draft.check is not None:
+            self._draft.check(self.path, self, info.name, document)
         self._count_write(size)
-        self._tx.put(info, internal, before, (doc, document))
+        self._draft.put(info, internal, before, (doc, document))
 
     def _count_write(self, size: int) -> None:
         """Count a write against the function's limits; the host's own are not its business."""
         if not self._system:
-            self._tx.usage.count_write(size)
+            self._draft.usage.count_write(size)
 
     def _table_to_read(self, table: str) -> TableInfo | None:
         if table.startswith("_") and not self._system:
             raise DatabaseError("SystemTableError", _WRONG_DOOR)
-        return self._tx.table_named(self.path, table)
+        return self._draft.table_named(self.path, table)
 
     def _table_to_write(self, table: str) -> TableInfo:
         if table.startswith("_") and not self._system:
             raise DatabaseError("SystemTableError", _READ_ONLY)
-        info = self._tx.table_named(self.path, table)
+        info = self._draft.table_named(self.path, table)
         if info is None:
             _check_table_name(table, system=self._system)
-            info = registry.create_table(self._tx, self.path, table)
+            info = registry.create_table(self._draft, self.path, table)
         return info
 
     def _interval(
@@ -403,7 +403,9 @@ class Namespace:
                 "IndexNotFound",
                 f"Index {info.name}.{index} not found. Indexes of {info.name}: {there}.",
             )
-        if found is None or any(entry.index_id == found.id for entry in self._tx.buffer.backfill):
+        if found is None or any(
+            entry.index_id == found.id for entry in self._draft.buffer.backfill
+        ):
             raise DatabaseError(
                 "IndexNotReady",
                 f"Index {info.name}.{index} is currently backfilling and not available to query "

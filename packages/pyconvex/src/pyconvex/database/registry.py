@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
+from typing import NamedTuple, TypeAlias, cast
 
 from pyconvex.database.catalog import (
     BY_CREATION_TIME,
@@ -27,14 +27,12 @@ from pyconvex.database.catalog import (
     with_ties,
 )
 from pyconvex.database.documents import decode_document
+from pyconvex.database.draft import Draft
 from pyconvex.database.errors import DatabaseError
 from pyconvex.database.limits import MAX_TABLES
 from pyconvex.storage import IndexEntry
 from pyconvex.storage.model import FIRST_DATA_TABLET, INDEXES_PER_TABLET
 from pyconvex.values import Value, codec, ids, limits, order
-
-if TYPE_CHECKING:
-    from pyconvex.database.transaction import Transaction
 
 MAX_INDEXES = 64  # Convex: MAX_INDEXES_PER_TABLE
 MAX_INDEX_FIELDS = 16
@@ -53,27 +51,25 @@ class ComponentRow(NamedTuple):
     definition: str
 
 
-def create_table(tx: Transaction, component: str, name: str) -> TableInfo:
+def create_table(draft: Draft, component: str, name: str) -> TableInfo:
     """Register a new table, empty and with its built-in indexes."""
     first = FIRST_SYSTEM_NUMBER if name.startswith("_") else FIRST_USER_NUMBER
-    tablet = _next_tablet(tx)
+    tablet = _next_tablet(draft)
     if (tablet - FIRST_DATA_TABLET) // INDEXES_PER_TABLET >= MAX_TABLES:
         raise DatabaseError("TooManyTables", f"Number of tables cannot exceed {MAX_TABLES}.")
-    table = new_table(component, name, _next_number(tx, component, first), tablet)
-    _set_row(tx, TABLES, None, table.row())
+    table = new_table(component, name, _next_number(draft, component, first), tablet)
+    _set_row(draft, TABLES, None, table.row())
     return table
 
 
-def declare_table(
-    tx: Transaction, component: str, name: str, indexes: Fields, staged: Fields
-) -> None:
+def declare_table(draft: Draft, component: str, name: str, indexes: Fields, staged: Fields) -> None:
     """Make a table have exactly `indexes` and `staged`; lets go of those that are gone.
 
     Those that were begun with `begin_indexes`, or staged and are so no more, must be filled. Others
     that are new are filled here, in this one transaction, but for the staged ones.
     """
     _check_declared(name, indexes, staged)
-    table = tx.table_named(component, name) or create_table(tx, component, name)
+    table = draft.table_named(component, name) or create_table(draft, component, name)
     known = (table.indexes, table.building, table.staged)
     kept, added = _split(known, indexes)
     kept_staged, added_staged = _split(known, staged)
@@ -83,7 +79,7 @@ def declare_table(
     same = kept == table.indexes and kept_staged == table.staged
     if same and not (added or added_staged or dropped or table.building):
         return
-    if added and tx.buffer.touches(table.tablet):
+    if added and draft.buffer.touches(table.tablet):
         raise DatabaseError(
             "IndexNotReady", f"Declare the indexes of {name} before writing to it, not after."
         )
@@ -97,23 +93,21 @@ def declare_table(
         filled=frozenset(info.id for info in kept_staged.values() if info.id not in missing),
         next_serial=table.next_serial + len(new),
     )
-    _change_table(tx, changed)
-    tx.buffer.dropped_indexes.extend(dropped)
-    _fill(tx, table, filled)
+    _change_table(draft, changed)
+    draft.buffer.dropped_indexes.extend(dropped)
+    _fill(draft, table, filled)
 
 
-def begin_indexes(
-    tx: Transaction, component: str, name: str, indexes: Fields, staged: Fields
-) -> bool:
+def begin_indexes(draft: Draft, component: str, name: str, indexes: Fields, staged: Fields) -> bool:
     """Have writes maintain, from this commit on, the indexes that a table is to get.
 
     What it has stays as it is and serves queries. True when there are documents to be filled in by
     `fill_page`; `declare_table` puts the new ones into force, `abandon_indexes` lets them go.
     """
     _check_declared(name, indexes, staged)
-    table = tx.table_named(component, name)
+    table = draft.table_named(component, name)
     if table is None:
-        declare_table(tx, component, name, indexes, staged)
+        declare_table(draft, component, name, indexes, staged)
         return False
     ready, _ = _split((table.indexes, table.staged), indexes)
     building, added = _split(
@@ -124,15 +118,15 @@ def begin_indexes(
     building.update((info.name, info) for info in new)
     if new or dropped:
         _change_table(
-            tx, table._replace(building=building, next_serial=table.next_serial + len(new))
+            draft, table._replace(building=building, next_serial=table.next_serial + len(new))
         )
-        tx.buffer.dropped_indexes.extend(dropped)
+        draft.buffer.dropped_indexes.extend(dropped)
     wanted = {info.id for info in ready.values()}
     return bool(building) or any(info.id in wanted for info in table.unfinished)
 
 
 def fill_page(
-    tx: Transaction,
+    draft: Draft,
     component: str,
     name: str,
     after: bytes,
@@ -145,16 +139,16 @@ def fill_page(
     `after` is empty at first, then what the call before returned; None means that all are in.
     Raises nothing when the table has meanwhile lost its unfinished indexes: there is nothing to do.
     """
-    table = tx.table_named(component, name)
+    table = draft.table_named(component, name)
     if table is None or not table.unfinished:
         return None
     start = after + b"\0" if after else b""
     size = 0
-    rows = tx.scan(table.tablet, table.tablet, start, None, counted=False, expect=max_documents)
+    rows = draft.scan(table.tablet, table.tablet, start, None, counted=False, expect=max_documents)
     for count, row in enumerate(rows, 1):
         document = decode_document(row.doc)
         for index in table.unfinished:
-            tx.add_backfill(IndexEntry(index.id, index.key_of(document), row.id))
+            draft.add_backfill(IndexEntry(index.id, index.key_of(document), row.id))
         size += len(row.doc)
         if count >= max_documents or size >= max_bytes:
             rows.close()
@@ -162,38 +156,38 @@ def fill_page(
     return None
 
 
-def abandon_indexes(tx: Transaction, component: str, name: str) -> None:
+def abandon_indexes(draft: Draft, component: str, name: str) -> None:
     """Let go of a table's unfinished indexes, whose deploy came to nothing."""
-    table = tx.table_named(component, name)
+    table = draft.table_named(component, name)
     if table is not None and table.building:
-        _change_table(tx, table._replace(building={}))
-        tx.buffer.dropped_indexes.extend(info.id for info in table.building.values())
+        _change_table(draft, table._replace(building={}))
+        draft.buffer.dropped_indexes.extend(info.id for info in table.building.values())
 
 
-def finish_staged(tx: Transaction, component: str, name: str) -> None:
+def finish_staged(draft: Draft, component: str, name: str) -> None:
     """Note that the staged indexes of a table have every document."""
-    table = tx.table_named(component, name)
+    table = draft.table_named(component, name)
     if table is not None and table.staged:
         ids = frozenset(info.id for info in table.staged.values())
         if ids != table.filled:
-            _change_table(tx, table._replace(filled=ids))
+            _change_table(draft, table._replace(filled=ids))
 
 
-def drop_table(tx: Transaction, component: str, name: str) -> bool:
+def drop_table(draft: Draft, component: str, name: str) -> bool:
     """Let go of a table with all of its documents; False when there is none.
 
     It is gone at once; what it holds on disk goes in the background. A table that is created later
     under the same name is another one, and ids of the old one's documents are not its own.
     """
-    table = tx.table_named(component, name)
+    table = draft.table_named(component, name)
     if table is None:
         return False
-    if tx.buffer.touches(table.tablet):
+    if draft.buffer.touches(table.tablet):
         raise DatabaseError("TableNotReady", f"Drop {name} before writing to it, not after.")
     # A row stays, where no component is: numbers are never used again.
     left = new_table(_DROPPED, str(table.tablet), table.tablet, table.tablet)
-    _change_table(tx, left)
-    tx.buffer.dropped_indexes.extend([*(info.id for info in table.maintained), table.tablet])
+    _change_table(draft, left)
+    draft.buffer.dropped_indexes.extend([*(info.id for info in table.maintained), table.tablet])
     return True
 
 
@@ -228,8 +222,8 @@ def _number(table: TableInfo, added: list[tuple[str, tuple[str, ...]]]) -> list[
     ]
 
 
-def _change_table(tx: Transaction, table: TableInfo) -> None:
-    _set_row(tx, TABLES, _find(tx, TABLES, "by_tablet", table.tablet), table.row())
+def _change_table(draft: Draft, table: TableInfo) -> None:
+    _set_row(draft, TABLES, _find(draft, TABLES, "by_tablet", table.tablet), table.row())
 
 
 def _check_declared(table: str, indexes: Fields, staged: Fields) -> None:
@@ -288,43 +282,43 @@ def _check_index(table: str, name: str, fields: tuple[str, ...]) -> None:
             raise DatabaseError("InvalidField", f"{where} {field!r} is not a field of documents.")
 
 
-def declare_queue(tx: Transaction, component: str, name: str) -> int:
+def declare_queue(draft: Draft, component: str, name: str) -> int:
     """The number of a queue, which is registered if it is new."""
-    rows = tx.registry_rows(QUEUES, "by_name", component, name)
+    rows = draft.registry_rows(QUEUES, "by_name", component, name)
     if rows:
         return whole(rows[0]["number"])
-    last = tx.last_registry_row(QUEUES, "by_number", b"", None)
+    last = draft.last_registry_row(QUEUES, "by_number", b"", None)
     number = whole(last["number"]) + 1 if last is not None else 1
-    _set_row(tx, QUEUES, None, {"component": component, "name": name, "number": number})
+    _set_row(draft, QUEUES, None, {"component": component, "name": name, "number": number})
     return number
 
 
-def set_env(tx: Transaction, component: str, name: str, value: str | None) -> None:
+def set_env(draft: Draft, component: str, name: str, value: str | None) -> None:
     """Set or remove a variable; the same value again changes nothing."""
-    found = _find(tx, ENV, "by_name", component, name)
+    found = _find(draft, ENV, "by_name", component, name)
     row = None if value is None else {"component": component, "name": name, "value": value}
-    _set_row(tx, ENV, found, row)
+    _set_row(draft, ENV, found, row)
 
 
-def component_at(tx: Transaction, path: str) -> ComponentRow | None:
-    return tx.registered(COMPONENTS, "by_path", _component, path)
+def component_at(draft: Draft, path: str) -> ComponentRow | None:
+    return draft.registered(COMPONENTS, "by_path", _component, path)
 
 
-def all_components(tx: Transaction) -> list[ComponentRow]:
+def all_components(draft: Draft) -> list[ComponentRow]:
     """Everything that is deployed, the root first; a read of the whole list."""
-    return [_component(row) for row in tx.registry_rows(COMPONENTS, "by_path")]
+    return [_component(row) for row in draft.registry_rows(COMPONENTS, "by_path")]
 
 
-def set_component(tx: Transaction, component: ComponentRow) -> None:
-    found = _find(tx, COMPONENTS, "by_path", component.path)
+def set_component(draft: Draft, component: ComponentRow) -> None:
+    found = _find(draft, COMPONENTS, "by_path", component.path)
     row: dict[str, object] | None = None
     if component.version is not None:
         row = dict(component._asdict())
-    _set_row(tx, COMPONENTS, found, row)
+    _set_row(draft, COMPONENTS, found, row)
 
 
-def table_names(tx: Transaction, component: str) -> list[str]:
-    return [str(row["name"]) for row in tx.registry_rows(TABLES, "by_name", component)]
+def table_names(draft: Draft, component: str) -> list[str]:
+    return [str(row["name"]) for row in draft.registry_rows(TABLES, "by_name", component)]
 
 
 def whole(number: Value) -> int:
@@ -336,28 +330,26 @@ def _component(row: Mapping[str, Value]) -> ComponentRow:
     return ComponentRow(str(row["path"]), str(row["version"]), str(row["definition"]))
 
 
-def _next_number(tx: Transaction, component: str, first: int) -> int:
+def _next_number(draft: Draft, component: str, first: int) -> int:
     start = order.encode_key([component, first])
     last_number = FIRST_USER_NUMBER if first < FIRST_USER_NUMBER else limits.MAX_SAFE_INTEGER
     end = order.encode_key([component, last_number])
-    last = tx.last_registry_row(TABLES, "by_number", start, end)
+    last = draft.last_registry_row(TABLES, "by_number", start, end)
     return first if last is None else whole(last["number"]) + 1
 
 
-def _next_tablet(tx: Transaction) -> int:
-    last = tx.last_registry_row(TABLES, "by_tablet", b"", None)
+def _next_tablet(draft: Draft) -> int:
+    last = draft.last_registry_row(TABLES, "by_tablet", b"", None)
     return FIRST_DATA_TABLET if last is None else whole(last["tablet"]) + INDEXES_PER_TABLET
 
 
-def _find(
-    tx: Transaction, table: TableInfo, index: str, *values: object
-) -> dict[str, Value] | None:
-    rows = tx.registry_rows(table, index, *values)
+def _find(draft: Draft, table: TableInfo, index: str, *values: object) -> dict[str, Value] | None:
+    rows = draft.registry_rows(table, index, *values)
     return rows[0] if rows else None
 
 
 def _set_row(
-    tx: Transaction,
+    draft: Draft,
     table: TableInfo,
     found: Mapping[str, Value] | None,
     row: Mapping[str, object] | None,
@@ -366,26 +358,26 @@ def _set_row(
     if found is None and row is None:
         return
     if found is None:
-        internal = tx.new_id()
+        internal = draft.new_id()
         id = ids.encode_id(table.number, internal)
     else:
         id = str(found["_id"])
         internal = ids.decode_id(id).internal
-    before = tx.fetch(table, internal, counted=False)
+    before = draft.fetch(table, internal, counted=False)
     if row is None:
-        tx.put(table, internal, before, None)
+        draft.put(table, internal, before, None)
         return
     doc = codec.encode({**row, "_id": id})
     if before is None or before.doc != doc:
-        tx.put(table, internal, before, (doc, decode_document(doc)))
+        draft.put(table, internal, before, (doc, decode_document(doc)))
 
 
-def _fill(tx: Transaction, table: TableInfo, indexes: list[IndexInfo]) -> None:
+def _fill(draft: Draft, table: TableInfo, indexes: list[IndexInfo]) -> None:
     """Give every existing document its places in new indexes; a read of the whole table."""
     if not indexes:
         return
-    rows = tx.scan(table.tablet, table.tablet, b"", None, counted=False)
+    rows = draft.scan(table.tablet, table.tablet, b"", None, counted=False)
     for row in rows:
         document = decode_document(row.doc)
         for index in indexes:
-            tx.add_backfill(IndexEntry(index.id, index.key_of(document), row.id))
+            draft.add_backfill(IndexEntry(index.id, index.key_of(document), row.id))

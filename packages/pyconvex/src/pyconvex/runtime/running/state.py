@@ -31,7 +31,7 @@ from pyconvex.runtime.running.person import Person
 from pyconvex.runtime.running.tracing import Tracing, trace_within
 from pyconvex.runtime.scheduling import requests
 from pyconvex.storage import Reader
-from pyconvex.values import Value
+from pyconvex.values import TableNumbers, Value
 
 
 class StaleImageError(Exception):
@@ -84,10 +84,12 @@ class RunState:
             lambda: Whose(self.user_id(), self.person.session_id),
         )
 
-    def _check_document(self, namespace: Namespace, table: str, document: dict[str, Value]) -> None:
-        component = self.image.components.get(namespace.path)
-        if component is not None:
-            schema_check(component.schema, namespace, table, document)
+    def _check_document(
+        self, component: str, tables: TableNumbers, table: str, document: dict[str, Value]
+    ) -> None:
+        image = self.image.components.get(component)
+        if image is not None:
+            schema_check(image.schema, tables, table, document)
 
     @cached_property
     def describer(self) -> Describer:
