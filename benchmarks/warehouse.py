@@ -112,7 +112,7 @@ def _driver(url: str, folder: Path) -> tuple[Any, Any]:
         destination=DestinationPart(kind="duckdb", path=str(folder / "w.duckdb")),
     )
     destination = opening.destination_of(config.destination)
-    source = HttpSource(opening.deployment_of(config.deployment, os.environ))
+    source = HttpSource(opening.deployment_of(config.deployment, os.environ, folder))
     return opening.driver_of(config, source, destination), destination
 
 

@@ -164,7 +164,13 @@ def pages_of_the_dashboard() -> list[tuple[str, str]]:
     """Every page and form of the dashboard, from itself."""
     nothing: Any = object()
     dashboard = Dashboard(
-        Sessions(), nothing, nothing, log_streams=nothing, host=nothing, deployment="any"
+        Sessions(),
+        nothing,
+        nothing,
+        log_streams=nothing,
+        companions=nothing,
+        host=nothing,
+        deployment="any",
     )
     return sorted(
         (route.path, method)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -53,16 +54,17 @@ class Host:
     port: int
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self) -> Iterator[subprocess.Popen[bytes]]:
         command = [
             *(str(Path(sys.executable).with_name("pyconvex")), "start"),
             *("--functions", str(self.folder / "convex"), "--data", str(self.folder / "data")),
             *("--port", str(self.port), "--site-port", "0"),
         ]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with (self.folder / "console.txt").open("ab") as console:
+            process = subprocess.Popen(command, cwd=self.folder, stdout=console, stderr=console)
         try:
             until(lambda: self.call("query", "orders:ready") is True)
-            yield
+            yield process
         finally:
             process.kill()
             process.wait()
@@ -103,9 +105,11 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path, port)
 
 
-def command(host: Host, *arguments: str) -> subprocess.CompletedProcess[str]:
+def command(
+    host: Host, *arguments: str, name: str = "sync.toml"
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        argv(host, *arguments),
+        argv(host, *arguments, name=name),
         env={**os.environ, "CONVEX_DEPLOY_KEY": host.key},
         capture_output=True,
         text=True,
@@ -113,9 +117,9 @@ def command(host: Host, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def argv(host: Host, *arguments: str) -> list[str]:
+def argv(host: Host, *arguments: str, name: str = "sync.toml") -> list[str]:
     tool = str(Path(sys.executable).with_name("posthog-convex"))
-    config = str(host.folder / "sync.toml")
+    config = str(host.folder / name)
     return [tool, "sync", arguments[0], "--config", config, *arguments[1:]]
 
 
@@ -190,3 +194,45 @@ def test_a_watch_carries_commits_and_outlives_the_host(host: Host) -> None:
     assert "1,020  orders" in done.stdout
     assert "of 14.0 days that it is good for" in done.stdout, "as the host says"
     assert host.key not in done.stdout + done.stderr
+
+
+@pytest.mark.timeout(300)
+def test_the_host_runs_it_by_itself(host: Host) -> None:
+    """Set up while the host runs, as its file says, and again after the host was killed."""
+    name, where = "posthog-convex-sync.toml", ["--to", "duckdb", "--path", "w.duckdb"]
+    given = ["--url", f"http://localhost:{host.port}", "--key-env", "CONVEX_DEPLOY_KEY", *where]
+    with host.running() as process:
+        host.call("mutation", "orders:add", first=0, count=10)
+        done = command(host, "init", *given, "--schedule", "watch", name=name)
+        assert (done.returncode, "by itself from now on" in done.stdout) == (0, True), done.stderr
+        until(lambda: count(host) == 10)
+        host.call("mutation", "orders:add", first=10, count=5)
+        until(lambda: count(host) == 15)
+        done = command(host, "run", name=name)  # a second writer waits, and both are right
+        assert done.returncode == 0, done.stderr
+        host.call("mutation", "orders:add", first=15, count=5)
+        until(lambda: count(host) == 20)
+        told = command(host, "status", name=name).stdout
+        found = re.search(r"runs +in the host, watching: running as process (\d+)", told)
+        assert found is not None, told
+        process.kill()
+        until(lambda: not lives(int(found[1])))
+    told = command(host, "status", name=name).stdout
+    assert "in the host, watching, while that runs; it does not answer now" in told
+    (host.folder / name).write_text((host.folder / name).read_text().replace('"watch"', '"6h"'))
+    with host.running():
+        host.call("mutation", "orders:add", first=20, count=1)
+        until(lambda: "in the host, every 6h: waiting" in command(host, "status", name=name).stdout)
+    assert count(host) in (20, 21)  # it began before that mutation or after it
+    console = (host.folder / "console.txt").read_text()
+    assert "[posthog_sync] " in console
+    assert host.key not in console
+
+
+def lives(pid: int) -> bool:
+    """Whether a process runs; one that nobody has collected yet does not."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from posthog_convex.warehouse.plan.progress import Progress as SyncProgress
     from posthog_convex.warehouse.source.deployment import Source
     from posthog_convex.warehouse.sync.config import Config
+    from posthog_convex.warehouse.sync.runner import Runner
 
+#: Somebody waits, and how the sync stands is known without the host.
+_STATUS_TIMEOUT_S = 3.0
 _CONFIG = click.option(
     "--config",
     "path",
@@ -45,18 +48,27 @@ def sync() -> None:
 @click.option("--key-env", help="The variable that holds its key.")
 @click.option("--to", "kind", type=click.Choice(["duckdb", "parquet", "delta"]))
 @click.option("--path", "where", help="The file or folder to write to.")
+@click.option("--schedule", help='What the host does by itself: "watch", "15m", or "no".')
 def init(
-    path: Path, url: str | None, key_env: str | None, kind: str | None, where: str | None
+    path: Path,
+    url: str | None,
+    key_env: str | None,
+    kind: str | None,
+    where: str | None,
+    schedule: str | None,
 ) -> None:
     """Ask what is needed, test the connection, and write a config file without secrets."""
     from posthog_convex.warehouse.sync import opening
     from posthog_convex.warehouse.sync.config import write
 
+    if schedule is not None:
+        schedule = _schedule(schedule)
     if path.exists():
         click.confirm(f"{path} is there already. Write it anew?", abort=True)
-    config = _asked(url, key_env, kind, where)
+    asking = None in (url, key_env, kind, where)
+    config = _asked(path, url, key_env, kind, where)
     with _sentences(kept="Nothing was written"):
-        deployment = opening.deployment_of(config.deployment, os.environ)
+        deployment = opening.deployment_of(config.deployment, os.environ, path.parent)
         found = opening.checked(deployment, config.tables, config.deployment)
     export = "its legacy export" if found.legacy else "data sync"
     click.echo(f"{deployment.url} answers, through {export}.")
@@ -64,8 +76,15 @@ def init(
         names = ", ".join(str(ref) for ref in found.tables[:12])
         more = f" and {len(found.tables) - 12} more" if len(found.tables) > 12 else ""
         click.echo(f"Tables: {names or 'none yet'}{more}.")
+    config = _scheduled(config, path, schedule, ask=asking and found.ours)
     path.write_text(write(config))
-    click.echo(f"Wrote {path}. Next: posthog-convex sync run")
+    if config.host.schedule is None:
+        click.echo(f"Wrote {path}. Next: posthog-convex sync run")
+    else:
+        click.echo(
+            f"Wrote {path}. A host that runs in this folder syncs by itself from now on, within"
+            " seconds if it runs already. Next: posthog-convex sync status"
+        )
 
 
 @sync.command()
@@ -86,16 +105,21 @@ def run(path: Path, fresh: bool, max_pages: int | None) -> None:
 
 @sync.command()
 @_CONFIG
-def watch(path: Path) -> None:
+@click.option("--quiet", is_flag=True, help="Say only what goes wrong, and when it is over.")
+def watch(path: Path, quiet: bool) -> None:
     """Keep the destination up to date until told to stop."""
     from posthog_convex.warehouse.sync import opening, watch
 
+    #: What was said last; None where the next round is told of, whatever it brings.
+    shown: tuple[int, int] | None = None
+
     def trouble(refused: SyncRefused) -> None:
+        nonlocal shown
+        shown = None
         click.echo(f"posthog-convex sync: {refused} It goes on by itself.", err=True)
 
     with _sentences(), _opened(path) as (config, source, destination):
         driver = opening.driver_of(config, source, destination)
-        shown: tuple[int, int | None] | None = None
         rounds = watch.rounds(
             driver,
             poll_interval_s=config.watch.poll_interval_s,
@@ -104,7 +128,7 @@ def watch(path: Path) -> None:
         )
         for progress in rounds:
             now = (progress.rows, progress.restarts)
-            if now != shown:
+            if shown is None or (now != shown and not quiet):
                 click.echo(_line(progress))
             shown = now
 
@@ -129,19 +153,43 @@ def status(path: Path) -> None:
                 now_ms=time.time() * 1000,
                 retention_s=config.deployment.retention_s(told_s),
             )
-    for name, value in report.lines:
+        runner = _runner(config, path.parent)
+    for name, value in (*report.lines, ("runs", runner.line)):
         click.echo(f"{name:<14}{value}")
     for table, rows in report.tables:
         click.echo(f"  {rows:>12,}  {table}")
-    for warning in report.warnings:
+    for warning in (*report.warnings, *([runner.warning] if runner.warning else [])):
         click.echo(f"warning: {warning}", err=True)
 
 
-def _asked(url: str | None, key_env: str | None, kind: str | None, where: str | None) -> Config:
+def _runner(config: Config, folder: Path) -> Runner:
+    """Who runs it. Without a schedule nobody is asked, so `status` needs no key."""
+    from posthog_convex.warehouse.source.deployment import HttpSource
+    from posthog_convex.warehouse.sync import opening
+    from posthog_convex.warehouse.sync.runner import runner_of
+
+    if config.host.schedule is None:
+        return runner_of(None, None)
+    try:
+        deployment = opening.deployment_of(config.deployment, os.environ, folder)
+    except SyncRefused:
+        return runner_of(config.host.schedule, None)
+    with closing(HttpSource(deployment, _STATUS_TIMEOUT_S)) as source:
+        return runner_of(config.host.schedule, source)
+
+
+def _asked(
+    path: Path, url: str | None, key_env: str | None, kind: str | None, where: str | None
+) -> Config:
+    from posthog_convex.warehouse.sync import keys
     from posthog_convex.warehouse.sync.config import Config, DeploymentPart, DestinationPart
 
-    url = url or click.prompt("Address of the deployment", default="http://127.0.0.1:3210")
-    key_env = key_env or click.prompt("Variable that holds its key", default="CONVEX_DEPLOY_KEY")
+    project = keys.project_of(path.parent)
+    known = project.get(keys.URL_VARIABLE) or "http://127.0.0.1:3210"
+    url = url or click.prompt("Address of the deployment", default=known)
+    has_key = keys.KEY_VARIABLE in project and keys.same_address(known, url)
+    usual = keys.KEY_VARIABLE if has_key else "CONVEX_DEPLOY_KEY"
+    key_env = key_env or click.prompt("Variable that holds its key", default=usual)
     kind = kind or click.prompt(
         "Write to", type=click.Choice(["duckdb", "parquet", "delta"]), default="duckdb"
     )
@@ -153,6 +201,34 @@ def _asked(url: str | None, key_env: str | None, kind: str | None, where: str | 
     )
 
 
+def _scheduled(config: Config, path: Path, schedule: str | None, *, ask: bool) -> Config:
+    """The same with what the host does by itself. Hosts look for one name, in their folder."""
+    import msgspec
+
+    from posthog_convex.warehouse.sync.config import FILE, HostPart
+
+    if path.name != FILE:
+        if schedule not in (None, "no"):
+            raise click.UsageError(f"A host looks for {FILE} alone: leave out --config.")
+        return config
+    if schedule is None:
+        schedule = "no"
+        if ask:
+            question = "Have the host run it? (watch, how often such as 15m, or no)"
+            schedule = click.prompt(question, default="watch", value_proc=_schedule)
+    part = HostPart(schedule=None if schedule == "no" else schedule)
+    return msgspec.structs.replace(config, host=part)
+
+
+def _schedule(text: str) -> str:
+    from posthog_convex.warehouse.sync.config import HostPart
+
+    try:
+        return text if text == "no" else str(HostPart(schedule=text).schedule)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Config, Source, Destination]]:
     """What a config file describes, until the block ends."""
@@ -161,7 +237,7 @@ def _opened(path: Path) -> Iterator[tuple[Config, Source, Destination]]:
     from posthog_convex.warehouse.sync import opening
 
     config = configs.read(path)
-    deployment = opening.deployment_of(config.deployment, os.environ)
+    deployment = opening.deployment_of(config.deployment, os.environ, path.parent)
     with (
         closing(HttpSource(deployment)) as source,
         closing(opening.destination_of(config.destination)) as destination,

@@ -17,6 +17,7 @@ import pyconvex
 from pyconvex.cli.deployment import Deployment
 from pyconvex.cli.findings import Finding, Inspected, Level, masked
 from pyconvex.cli.machine_checks import LEAST_FREE_BYTES
+from pyconvex.companions import CompanionState
 
 #: Times in an HTTP answer are whole seconds; beyond this, tokens and events are off.
 LEAST_CLOCK_DIFFERENCE_S = 5.0
@@ -53,6 +54,8 @@ def check(deployment: Deployment, inspected: Inspected) -> Iterator[Finding]:
         yield _queue(queue)
     for lane in status["lanes"]:
         yield _lane(lane)
+    for companion in status.get("companions", ()):  # none from a server of an earlier version
+        yield _companion(companion)
 
 
 def _version(status: Mapping[str, Any]) -> Finding:
@@ -166,3 +169,30 @@ def _lane(lane: Mapping[str, Any]) -> Finding:
         return Finding(Level.PROBLEM, about, text)
     bad = lane["missing"] or lane["set_aside"] or (lane["last_error"] and lane["in_hand"])
     return Finding(Level.WARNING if bad else Level.OK, about, text)
+
+
+def _companion(companion: Mapping[str, Any]) -> Finding:
+    about, state = f"companion {companion['name']}", companion["state"]
+    text = state
+    if companion["pid"] is not None:
+        text += f" as process {companion['pid']}"
+    if companion["starts"] > 1:
+        text += f", started {companion['starts']} times"
+    if companion["nextMs"] is not None:
+        text += f", next start in {max(0.0, companion['nextMs'] / 1000 - time.time()):.0f} s"
+    if companion["reason"]:
+        text += f": {companion['reason']}"
+    if companion["failures"]:
+        text += f"\nended too soon {companion['failures']} times in a row"
+    if companion["lastLine"]:
+        text += f"\nit said last: {companion['lastLine']}"
+    level = Level.WARNING if companion["failures"] else Level.OK
+    return Finding(_COMPANION_LEVELS.get(state, level), about, text)
+
+
+_COMPANION_LEVELS = {
+    CompanionState.NOT_SET_UP.value: Level.INFO,
+    CompanionState.IDLE.value: Level.INFO,
+    CompanionState.BROKEN.value: Level.PROBLEM,
+    CompanionState.RESTARTING.value: Level.PROBLEM,
+}

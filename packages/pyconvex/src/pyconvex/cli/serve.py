@@ -52,6 +52,12 @@ _SITE_PORT = click.option(
     default=None,
     help="Port of HTTP actions; 0 takes a free one. [default: the one after --port]",
 )
+_COMPANIONS = click.option(
+    "--companions/--no-companions",
+    default=True,
+    show_default=True,
+    help="Run what installed packages offer to run beside the host, where this folder sets it up.",
+)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Tell what happens as JSON lines.")
 
 
@@ -76,6 +82,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Tell what happens 
     default=True,
     help="Write TypeScript types into _generated at every deploy.",
 )
+@_COMPANIONS
 @_JSON
 @click.option(
     "--end-with-stdin",
@@ -92,6 +99,7 @@ def dev(
     fresh: bool,
     watch: bool,
     types: bool,
+    companions: bool,
     as_json: bool,
     end_with_stdin: bool,
 ) -> None:
@@ -112,6 +120,7 @@ def dev(
         isolates=isolates,
         fresh=fresh,
         watch=watch,
+        project=Path.cwd() if companions else None,
         deployment_type="dev",
     )
     if end_with_stdin:
@@ -205,6 +214,7 @@ def _origin(_: click.Context, option: click.Parameter, url: str | None) -> str |
     default=None,
     help="Print what functions print and how they ran, as lines or as JSON lines.",
 )
+@_COMPANIONS
 @_JSON
 def start(
     data: Path,
@@ -217,6 +227,7 @@ def start(
     isolates: int,
     redact: bool,
     print_events: str | None,
+    companions: bool,
     as_json: bool,
 ) -> None:
     """Run what was deployed last, and what `pyconvex deploy` brings.
@@ -235,6 +246,7 @@ def start(
         isolates=isolates,
         redact_logs_to_client=redact,
         print_events=print_events,
+        project=Path.cwd() if companions else None,
     )
     run(_start(settings, Report(as_json)))
 

@@ -16,7 +16,10 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
+from pyconvex.companions import CompanionStatus
 from pyconvex.dashboard import calls, contents, documents, logs, streams
+from pyconvex.dashboard.companions import SECTION as COMPANIONS
+from pyconvex.dashboard.companions import CompanionPages
 from pyconvex.dashboard.door import Door, Visit
 from pyconvex.dashboard.questions import Questions
 from pyconvex.dashboard.render import HEADERS, Renderer
@@ -53,6 +56,7 @@ class Dashboard:
         recent: RecentRuns,
         *,
         log_streams: LogStreamOperations | None = None,
+        companions: Callable[[], tuple[CompanionStatus, ...]] | None = None,
         host: calls.RunsFunctions | None = None,
         acts_as: Callable[[bytes], User] | None = None,
         deployment: str,
@@ -64,6 +68,7 @@ class Dashboard:
             logs.SECTION,
             *([streams.SECTION] if log_streams is not None else []),
             *(_SECTIONS if host is not None else []),
+            *([COMPANIONS] if companions is not None else []),
         ]
         self._renderer = renderer = Renderer(deployment=deployment, sections=sections)
         self.routes: list[Route] = [
@@ -74,6 +79,8 @@ class Dashboard:
         ]
         if log_streams is not None:
             self.routes += streams.StreamPages(log_streams, door, renderer).routes()
+        if companions is not None:
+            self.routes += CompanionPages(companions, door, renderer).routes()
         if host is not None:
             self.routes += contents.ContentPages(Questions(host), door, renderer).routes()
             self.routes += documents.DocumentPages(Questions(host), door, renderer).routes()

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 import pyconvex
+from pyconvex.companions import CompanionStatus
 from pyconvex.dashboard import LINK_LIFE_S, Sessions, sign_in_url
 from pyconvex.database import DatabaseError, Transaction, registry
 from pyconvex.delivery.messages import LaneStatus
@@ -46,6 +47,7 @@ class ServerOperations:
         settings: Settings,
         queue: Callable[[str, str], int | None],
         lanes: Callable[[], tuple[LaneStatus, ...]],
+        companions: Callable[[], tuple[CompanionStatus, ...]],
         app: Callable[[], AppSpec | None],
         auth_advice: Callable[[], list[str]],
         sessions: Sessions,
@@ -57,6 +59,7 @@ class ServerOperations:
         self._settings = settings
         self._queue = queue
         self._lanes = lanes
+        self._companions = companions
         self._app = app
         self._auth_advice = auth_advice
         self._sessions = sessions
@@ -105,7 +108,7 @@ class ServerOperations:
         self._audit.tell("delete_tables", named)
 
     def status(self) -> dict[str, Any]:
-        """The version, the app, the disk, its identity providers, the lanes."""
+        """The version, the app, the disk, its identity providers, the lanes, the companions."""
         app = self._app()
         data = self._settings.data
         return {
@@ -128,6 +131,7 @@ class ServerOperations:
             ],
             "components": [_described(each) for each in app.components] if app else [],
             "lanes": [msgspec.to_builtins(lane) for lane in self._lanes()],
+            "companions": [msgspec.to_builtins(each) for each in self._companions()],
         }
 
     def sign_in_link(self, reached_at: str) -> dict[str, Any]:

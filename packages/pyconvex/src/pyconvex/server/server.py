@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import socket
 import time
 from collections.abc import Callable, Coroutine
@@ -27,8 +28,10 @@ from pyconvex.auth import (
     advice,
     user_to_act_as,
 )
+from pyconvex.companions import Companions, Project
 from pyconvex.dashboard import Dashboard, Sessions, sign_in_url
 from pyconvex.database import Committer
+from pyconvex.delivery.breaker import Backoff
 from pyconvex.delivery.messages import LaneStatus
 from pyconvex.delivery.supervisor import LaneSupervisor
 from pyconvex.export import ActiveSync, ActiveSyncs, Exporter
@@ -62,6 +65,9 @@ from pyconvex.server.settings import Settings
 from pyconvex.server.trusting import TrustInForce
 from pyconvex.storage import StorageFailure, Store
 from pyconvex.sync import SyncEndpoint
+
+#: What a companion needs may take somebody hours to mend; he is told why every few minutes.
+COMPANION_BACKOFF = Backoff(base_s=1.0, ceiling_s=300.0)
 
 
 class Server:
@@ -161,6 +167,8 @@ class Server:
         committer = self._open_data()
         host = self._make_host(committer)
         self._run_by_itself(host, committer)
+        self._companions = self._new_companions()
+        self._stack.push_async_callback(self._companions.ended)
         await self._tell_address()
         authenticator = self._make_authenticator(committer)
         answering = SiteEndpoint(host, authenticator, redact=self.settings.redact_logs_to_client)
@@ -168,6 +176,8 @@ class Server:
         await self._serve(self._api(host, authenticator, site, listener), listener)
         await self._serve(site, site_listener)
         self._stack.callback(answering.end_streams)
+        self._companions.start()
+        self._stack.callback(self._companions.leave)
 
     def _take_ports(self) -> tuple[socket.socket, socket.socket]:
         settings = self.settings
@@ -290,6 +300,7 @@ class Server:
                 authenticator,
                 self._run_log.recent,
                 log_streams=self.log_streams,
+                companions=self._companions.status,
                 host=host,
                 acts_as=user_to_act_as,
                 deployment=self.settings.name,
@@ -307,6 +318,7 @@ class Server:
                 settings=self.settings,
                 queue=self._queue_number,
                 lanes=self.lane_status,
+                companions=self._companions.status,
                 app=lambda: self._spec,
                 auth_advice=self.auth_advice,
                 sessions=self._sessions,
@@ -331,6 +343,17 @@ class Server:
             lanes=self._lanes.status,
             variables=self.variables,
             printing=settings.print_events,
+        )
+
+    def _new_companions(self) -> Companions:
+        settings = self.settings
+        urls = [self.url] if settings.cloud_origin is None else [self.url, settings.cloud_origin]
+        chance = random.Random()  # noqa: S311 - jitter, not a secret
+        return Companions(
+            Project(folder=(settings.project or Path()).resolve(), urls=tuple(urls)),
+            self.admin_key,
+            pause_s=lambda failures: COMPANION_BACKOFF.pause_s(failures, chance),
+            points=() if settings.project is None else None,
         )
 
     def _new_exporter(self) -> Exporter:

@@ -44,6 +44,8 @@ class Settings:
     redact_logs_to_client: bool = False
     #: Print events of log streams, as "text" or "jsonl", for as long as this server runs.
     print_events: str | None = None
+    #: The project's folder, whose files say which companions run beside this; None runs none.
+    project: Path | None = None
     #: What receivers of events are told that it is: "dev", "prod", "preview" or "custom".
     deployment_type: str = "prod"
     #: Short name of the deployment, part of its admin key.

@@ -79,7 +79,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
 class HttpSource:
     """A deployment over HTTP, one connection kept open."""
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, read_timeout_s: float = READ_TIMEOUT_S) -> None:
         import httpx2
 
         self._deployment = deployment
@@ -91,7 +91,7 @@ class HttpSource:
                 # Between two processes of one machine, packing costs more than it saves.
                 "Accept-Encoding": "identity" if _is_near(deployment.url) else "gzip, identity",
             },
-            timeout=httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            timeout=httpx2.Timeout(read_timeout_s, connect=min(read_timeout_s, CONNECT_TIMEOUT_S)),
             follow_redirects=False,
             verify=_trust(deployment.ca_file),
         )

@@ -6,6 +6,7 @@ what `write` makes, `read` reads back the same.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
@@ -21,6 +22,10 @@ from posthog_convex.warehouse.tables.selection import Selection
 FILE = "posthog-convex-sync.toml"
 #: What a bucket's address begins with.
 BUCKET = "s3://"
+#: The schedule that has no pauses.
+WATCH = "watch"
+_UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_EVERY = re.compile(r"[1-9][0-9]{0,5}[smhd]")
 _KEPT = "Nothing was changed"
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 
@@ -62,6 +67,33 @@ class WatchPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     poll_interval_s: Positive = 5.0
 
 
+class HostPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What this project's host does by itself, where it runs beside this file.
+
+    `schedule`: "watch", or how often to run, such as "15m". None: nothing.
+    """
+
+    schedule: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.schedule not in (None, WATCH) and not _EVERY.fullmatch(self.schedule):
+            raise ValueError(
+                f'`schedule` is {self.schedule!r}, and can be "watch", or how often to run, such'
+                ' as "90s", "15m", "6h" or "1d"'
+            )
+
+    @property
+    def every_s(self) -> float | None:
+        """Between the beginnings of two runs; None for a watch, and for nothing.
+
+        >>> HostPart(schedule="15m").every_s
+        900.0
+        """
+        if self.schedule in (None, WATCH):
+            return None
+        return float(self.schedule[:-1]) * _UNITS_S[self.schedule[-1]]
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -69,6 +101,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     destination: DestinationPart
     tables: Selection = Selection()
     watch: WatchPart = WatchPart()
+    host: HostPart = HostPart()
 
 
 def read(path: Path) -> Config:

@@ -27,6 +27,7 @@ from posthog_convex.warehouse.source.pager import Clock, Pager
 from posthog_convex.warehouse.source.steps import SyncPosition
 from posthog_convex.warehouse.sync.config import BUCKET, Config, DeploymentPart, DestinationPart
 from posthog_convex.warehouse.sync.driver import Driver, Settings
+from posthog_convex.warehouse.sync.keys import key_of
 from posthog_convex.warehouse.tables.ref import TableRef
 from posthog_convex.warehouse.tables.selection import Selection
 
@@ -41,16 +42,9 @@ CLOCK = Clock(
 _CHECK_ATTEMPTS = 2
 
 
-def deployment_of(part: DeploymentPart, environment: Mapping[str, str]) -> Deployment:
-    """The deployment with its key from the environment. Raises SyncRefused where there is none."""
-    key = environment.get(part.key_env, "")
-    if not key.strip():
-        raise SyncRefused(
-            "no_key",
-            f"The variable {part.key_env} holds no key for {part.url}",
-            "Set it to a deploy key or an admin key with the permission deployment:data:view.",
-        )
-    return Deployment(url=part.url, key=key, ca_file=part.ca_file)
+def deployment_of(part: DeploymentPart, environment: Mapping[str, str], folder: Path) -> Deployment:
+    """The deployment with its key, for a configuration in this folder. Raises SyncRefused."""
+    return Deployment(url=part.url, key=key_of(part, environment, folder), ca_file=part.ca_file)
 
 
 def destination_of(part: DestinationPart) -> Destination:
@@ -98,6 +92,8 @@ class Checked(msgspec.Struct, frozen=True):
     """What a deployment said when it was asked for a first page."""
 
     legacy: bool
+    #: Whether it is this project's own host.
+    ours: bool
     #: None: it does not tell.
     tables: tuple[TableRef, ...] | None
 
@@ -120,7 +116,8 @@ def checked(deployment: Deployment, selection: Selection, part: DeploymentPart) 
     finally:
         source.close()
     legacy = not isinstance(pager.position, SyncPosition)
+    ours = bool(pager.ours)
     if listed is None:
-        return Checked(legacy, None)
+        return Checked(legacy, ours, None)
     wanted = tuple(sorted(ref for ref in listed if selection.allows(ref)))
-    return Checked(legacy, wanted)
+    return Checked(legacy, ours, wanted)
