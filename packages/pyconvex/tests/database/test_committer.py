@@ -44,6 +44,15 @@ def test_an_update_of_the_same_document_names_it(world):
     assert later.retry_after_ts == made.ts
 
 
+def test_whose_table_it_is_is_named(world):
+    id = world.write(lambda ns: ns.insert("users", {"n": 0}), "mailer")
+    first, second = world.begin(), world.begin()
+    for tx in (first, second):
+        tx.namespace("mailer").patch(id, {"n": tx.namespace("mailer").get(id)["n"] + 1})
+    _, conflict = world.commit(first, second)
+    assert (conflict.component, conflict.table) == ("mailer", "users")
+
+
 @pytest.mark.parametrize(
     ("source", "who"),
     [

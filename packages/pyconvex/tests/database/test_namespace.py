@@ -300,10 +300,13 @@ def test_a_run_that_comes_near_a_limit_is_told(world, monkeypatch):
     for _ in range(5):
         tx.namespace("").insert("t", {})
     assert tx.warnings() == [
-        "Many documents read in a single function execution (actual: 9, limit: 10). Consider using "
-        "smaller limits in your queries, paginating your queries, or using indexed queries with a "
-        "selective index range expressions.",
-        "Many writes in a single function execution (actual: 5, limit: 5).",
+        (
+            "TooManyDocumentsRead",
+            "Many documents read in a single function execution (actual: 9, limit: 10). Consider "
+            "using smaller limits in your queries, paginating your queries, or using indexed "
+            "queries with a selective index range expressions.",
+        ),
+        ("TooManyWrites", "Many writes in a single function execution (actual: 5, limit: 5)."),
     ]
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pyconvex.export.answers import Answers
 from pyconvex.export.cursor import SyncCursor, seal
 from pyconvex.export.data_sync import PageLimits
+from pyconvex.export.messages import DataSync, SelectionText
 from pyconvex.storage import retention
 from pyconvex.values import Int64
 
@@ -154,6 +155,20 @@ def test_a_selection_may_change_from_page_to_page(world: ExportWorld) -> None:
     consumer.selection = choosing("a", "b")
     consumer.settle()
     assert consumer.state == world.state
+
+
+def test_while_it_goes_on_a_sync_is_always_at_a_table(world: ExportWorld) -> None:
+    world.insert("a", {"n": 1.0})
+    consumer = Consumer(world)
+    consumer.settle()
+    for _ in range(3):
+        world.insert("a", {"n": 2.0})
+    world.insert("b", {"n": 3.0})
+    asked = DataSync(consumer.cursor, SelectionText(), "s", page_size=1)
+    head, _ = world.answers.answer(asked)
+    assert head.progress is not None
+    told = head.progress
+    assert (told.status, told.table, told.documents_in_table) == ("snapshotting", "b", 0)
 
 
 def test_columns_that_are_not_selected_stay(world: ExportWorld) -> None:

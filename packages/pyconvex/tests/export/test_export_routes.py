@@ -7,72 +7,13 @@ import gzip
 import json
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-
-from pyconvex.server import Server, Settings
-
-#: Far more than anything takes, for machines that are busy with something else.
-DEADLINE_S = 120.0
-SYNC = "/api/v1/data/sync"
-
-APP = """
-from pyconvex import *
-
-@mutation
-async def add(ctx: MutationCtx, table: str, count: int) -> None:
-    for number in range(count):
-        await ctx.db.insert(table, {"number": number, "big": Int64(2**53 + 1)})
-
-@mutation
-async def later(ctx: MutationCtx) -> None:
-    await ctx.scheduler.run_after(3_600_000, internal.lib.never)
-
-@internal_mutation
-async def never(ctx: MutationCtx) -> None:
-    pass
-"""
-
-
-class Deployment:
-    """A server and a client with its admin key."""
-
-    def __init__(self, server: Server, client: httpx2.AsyncClient) -> None:
-        self.server = server
-        self.client = client
-
-    async def add(self, table: str, count: int) -> None:
-        args = {"table": table, "count": count}
-        answer = await self.client.post("/api/mutation", json={"path": "lib:add", "args": args})
-        assert answer.json()["status"] == "success", answer.text
-
-    async def sync(self, body: dict[str, Any], **headers: str) -> httpx2.Response:
-        sent = {key.replace("_", "-"): value for key, value in headers.items()}
-        return await self.client.post(SYNC, json=body, headers=sent)
-
-
-def with_deployment(folder: Path, story: Callable[[Deployment], Coroutine[Any, Any, None]]) -> None:
-    functions = folder / "convex"
-    if not functions.exists():
-        functions.mkdir()
-        (functions / "lib.py").write_text(APP)
-
-    async def main() -> None:
-        settings = Settings(data=folder / "data", port=0, isolates=1)
-        async with asyncio.timeout(DEADLINE_S), Server(settings) as server:
-            await server.deploy(functions)
-            headers = {"authorization": f"Convex {server.admin_key}", "accept-encoding": "identity"}
-            async with httpx2.AsyncClient(
-                base_url=server.url, headers=headers, timeout=DEADLINE_S
-            ) as client:
-                await story(Deployment(server, client))
-        assert asyncio.all_tasks() == {asyncio.current_task()}, "tasks were left behind"
-
-    asyncio.run(main())
+from export_deployment import SYNC, Deployment, with_deployment
 
 
 def rows_of(page: dict[str, Any]) -> list[tuple[str, str]]:
@@ -246,13 +187,13 @@ def test_a_body_must_say_that_it_is_json(
         assert answer.json().get("code") in (None, "InvalidDataSyncCursor", "BadJsonBody")
 
 
-def test_a_bad_key_is_a_403(
+def test_a_bad_key_is_a_401(
     shared: Callable[[str, str, bytes, dict[str, str]], httpx2.Response],
 ) -> None:
     for path in (SYNC, "/api/list_snapshot", "/api/document_deltas"):
         headers = {"authorization": "Convex local|00", "content-type": "application/json"}
         answer = shared("POST", path, b"{}", headers)
-        assert (answer.status_code, answer.json()["code"]) == (403, "BadDeployKey")
+        assert (answer.status_code, answer.json()["code"]) == (401, "BadAdminKey")
         assert "local|00" not in answer.text
 
 
@@ -305,6 +246,10 @@ def test_active_syncs_are_listed_by_pages(
     next_one = first["pagination"]["nextCursor"]
     second = shared("GET", f"{path}?limit=2&cursor={next_one}", b"", {}).json()
     assert second["syncs"][0]["syncId"] == made[0]
+    one = shared("GET", f"/api/v1/data/sync/{made[0]}", b"", {})
+    assert one.json() == second["syncs"][0]
+    gone = shared("GET", "/api/v1/data/sync/nothing", b"", {})
+    assert (gone.status_code, gone.json()["code"]) == (404, "DataSyncNotFound")
     assert shared("GET", f"{path}?limit=101", b"", {}).json()["code"] == "LimitOutOfRange"
     assert shared("GET", f"{path}?limit=x", b"", {}).status_code == 400
 

@@ -215,7 +215,8 @@ def test_what_can_not_be_walked_says_so(world: ExportWorld) -> None:
     assert code(DocumentDeltas(0, ALL, "yaml")) == "BadFormat"
     assert code(DocumentDeltas(head_ts + 1, ALL, "json")) == "InvalidWindowToReadDocuments"
     assert code(DocumentDeltas(-1, ALL, "json")) == "InvalidWindowToReadDocuments"
-    assert code(CursorFromDeltas(head_ts + 1, ALL, "s")) == "InvalidWindowToReadDocuments"
+    assert code(CursorFromDeltas(head_ts + 1, ALL, "s")) == "InvalidDataSyncCursor"
+    assert code(CursorFromDeltas(-1, ALL, "s")) == "InvalidDataSyncCursor"
 
 
 def test_changes_that_are_forgotten_are_refused(tmp_path: Path) -> None:

@@ -104,7 +104,8 @@ def test_an_execution_that_returned() -> None:
 def test_failures_conflicts_and_lines_of_what_goes_on() -> None:
     asking = Asking()
     asking.recent.add(record(error="Uncaught ValueError: no"))
-    asking.recent.add(record(error="conflict", will_retry=True, occ=Occ("notes", "id", "", 2)))
+    occ = Occ("notes", "id", "", 2, "stock/shelf")
+    asking.recent.add(record(error="conflict", will_retry=True, occ=occ, component="stock"))
     told = Report(lines=(LogLine("LOG", "working", 1.0),))
     asking.recent.add(record(kind="action", going_on=True, report=told))
     failed, conflicted, progress = entries(asking)
@@ -115,7 +116,7 @@ def test_failures_conflicts_and_lines_of_what_goes_on() -> None:
         "tableName": "notes",
         "documentId": "id",
         "writeSource": None,
-        "componentPath": None,
+        "componentPath": "stock/shelf",
         "retryCount": 2,
     }
     assert (progress["kind"], progress["logLines"]) == ("Progress", ["[LOG] 'working'"])

@@ -43,6 +43,10 @@ def test_a_stream_from_its_making_to_its_end(tmp_path: Path, receiver: Receiver)
         await it.until_state(id, "active")
         _, now = await it.ask("GET", f"/api/v1/get_log_stream/{id}")
         assert now == described | {"format": "jsonl", "topics": None}
+        unsaid = {"logStreamType": "webhook", "url": None, "format": None}
+        assert await it.ask("POST", url, unsaid) == (200, None), "what is required stays"
+        await it.until_state(id, "active")
+        assert (await it.ask("GET", f"/api/v1/get_log_stream/{id}"))[1] == now
         code, rotated = await it.ask("POST", f"/api/v1/rotate_webhook_secret/{id}")
         assert (code, rotated["logStreamType"]) == (200, "webhook")
         assert rotated["hmacSecret"] != made["hmacSecret"]
@@ -90,7 +94,7 @@ def test_what_is_refused(tmp_path: Path, receiver: Receiver) -> None:
         url = f"/api/v1/update_log_stream/{id}"
         for body, code in (
             ({"logStreamType": "file", "path": "/x"}, "LogStreamTypeMismatch"),
-            ({"logStreamType": "webhook", "url": None}, "BadJsonBody"),
+            ({"logStreamType": "webhook", "url": ""}, "BadJsonBody"),
             ({"url": "https://logs.example/"}, "BadJsonBody"),
             ({"logStreamType": "webhook", "url": "x"}, "InvalidWebhookUrl"),
             ({"logStreamType": "webhook", "topics": []}, "EmptyLogTopics"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streaming import Receiver, Streaming, on_a_server, until
@@ -78,6 +79,28 @@ def test_a_stream_gets_the_topics_that_it_chose(tmp_path: Path, receiver: Receiv
         assert receiver.of("function_execution") == []
 
     on_a_server(tmp_path, test)
+
+
+def test_what_operators_do_with_tables_is_told_in_convexs_fields(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    async def test(it: Streaming) -> None:
+        await it.add_webhook(receiver, topics=["audit_log"])
+        await it.call("mutation", "shop:keep", text="one")
+        _, page = await it.ask("POST", "/api/v1/data/sync", {})
+        deleted = {"tableNames": ["things"]}
+        assert (await it.ask("POST", "/api/delete_tables", deleted))[0] == 200
+        told = receiver.of
+        await until(lambda: told("audit_log") and _action(told("audit_log")[-1]) == "delete_tables")
+        about = {_action(e): json.loads(e["audit_log_metadata"]) for e in told("audit_log")}
+        assert about["create_data_sync"] == {"sync_id": page["syncId"]}
+        assert about["delete_tables"] == {"component": None, "table_names": ["things"]}
+
+    on_a_server(tmp_path, test)
+
+
+def _action(event: dict[str, Any]) -> str:
+    return str(event["audit_log_action"])
 
 
 def test_a_body_that_is_too_large_is_halved(tmp_path: Path, receiver: Receiver) -> None:

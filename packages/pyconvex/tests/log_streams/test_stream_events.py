@@ -12,6 +12,7 @@ from entries_of_runs import entries, events, failed, host_record, record
 from pyconvex.log_streams import StreamEvent, event_of, topics, v2, verification
 from pyconvex.runlog import LogLine, Occ, Report, Usage
 from pyconvex.runlog.entries import AUDIT
+from pyconvex.runlog.lines import LogLines
 from pyconvex.runlog.report import Item, encode_value
 
 
@@ -98,8 +99,24 @@ def test_lines_of_components_and_of_nested_functions_bear_their_names() -> None:
     assert wire(outer)["function"]["component_path"] == "mailer"
     assert wire(outer)["message"] == "{'a': 1}"
     assert wire(execution)["function"]["component_path"] == "mailer"
+    told = wire(events(record(report=Report(lines=(_long_line(),))))[0])
+    assert (told["is_truncated"], told["message"][-1]) == (True, "x"), "the flag says it"
     root = record(report=Report(lines=(LogLine("LOG", "x", 1.0, "mail:send", ""),)))
     assert "component_path" not in wire(events(root)[0])["function"]
+
+
+def _long_line() -> LogLine:
+    lines = LogLines()
+    lines.add("log", "x" * 40_000)
+    return lines.lines()[0]
+
+
+def test_warnings_of_the_host_have_a_code_and_no_quotes() -> None:
+    lines = LogLines()
+    lines.warn_of_limit("TooManyReads", "Many 'reads'")
+    (console, _) = events(record(report=Report(lines=tuple(lines.lines()))))
+    told = wire(console)
+    assert (told["system_code"], told["message"]) == ("warning:TooManyReads", "Many 'reads'")
 
 
 def test_an_attempt_that_runs_again_is_no_failure_and_no_exception() -> None:
@@ -118,6 +135,8 @@ def test_an_attempt_that_runs_again_is_no_failure_and_no_exception() -> None:
         "component_path": None,
         "retry_count": 2,
     }
+    inside = record(occ=Occ("things", component="mailer/child"), will_retry=True)
+    assert wire(events(inside, {"execution"})[0])["occ_info"]["component_path"] == "mailer/child"
     final = wire(events(failed("OCC", occ=Occ(retry_count=20)), {"execution"})[0])
     assert (final["status"], final["error_message"]) == ("failure", "OCC")
     assert final["occ_info"]["table_name"] is None

@@ -42,7 +42,7 @@ def test_there_are_at_most_so_many_and_the_last_says_so() -> None:
         assert len(got) == MAX_LINES == 256
         assert got[-2:] == [
             "[LOG] 'x'",
-            "[ERROR] 'Log overflow (maximum 256). Remaining log lines omitted.'",
+            "[ERROR] Log overflow (maximum 256). Remaining log lines omitted.",
         ]
 
 
@@ -71,8 +71,9 @@ def test_warnings_of_limits_come_also_when_no_line_is_left() -> None:
     lines = LogLines()
     for number in range(300):
         lines.add("log", f"{number}")
-    lines.warn_of_limit("Many 'reads'")
-    assert lines.as_list()[-1] == "[WARN] 'Many \\'reads\\''"
+    lines.warn_of_limit("TooManyReads", "Many 'reads'")
+    assert lines.as_list()[-1] == "[WARN] Many 'reads'"
+    assert [line.code for line in lines.lines()[-2:]] == ["", "warning:TooManyReads"]
     assert len(lines.as_list()) == 257
 
 

@@ -8,7 +8,7 @@ are a serial history: each one read exactly what all earlier ones left.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -30,8 +30,9 @@ class Committed(msgspec.Struct, frozen=True):
 class Conflict(msgspec.Struct, frozen=True):
     """Something that was read has changed: run again at a snapshot of `retry_after_ts` or later.
 
-    Table and document are of one write that did it, when they can be named, and `source` is the
-    function that wrote it, unless the host did. `contested` is where it was read.
+    Table and document are of one write that did it, when they can be named, `component` is whose
+    table it is, and `source` is the function that wrote it, unless the host did. `contested` is
+    where it was read.
     """
 
     retry_after_ts: int
@@ -39,6 +40,7 @@ class Conflict(msgspec.Struct, frozen=True):
     document: str | None = None
     source: str | None = None
     contested: Stretch | None = None
+    component: str = ""
 
     def message(self, path: str) -> str:
         """What to tell the caller of the function at `path` when no further retry is made; Convex's
@@ -57,6 +59,12 @@ class Conflict(msgspec.Struct, frozen=True):
         )
 
 
+class _Table(NamedTuple):
+    component: str
+    name: str
+    number: int
+
+
 CommitOutcome: TypeAlias = Committed | Conflict | Rejected | Replayed
 
 
@@ -70,7 +78,7 @@ class Committer:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._names = store.reader()
-        self._table_names: dict[int, tuple[str, int] | None] = {}
+        self._tables: dict[int, _Table] = {}
         self.log = WriteLog(store.visible_ts)
         self.subscriptions = Subscriptions(self.log)
 
@@ -150,26 +158,26 @@ class Committer:
 
     def _named(self, overlap: Overlap, ts: int, reads: ReadSet) -> Conflict:
         contested = reads.stretch(overlap.index_id, overlap.key)
-        named = self._table_of(overlap.tablet)
-        if named is None:
+        table = self._table_of(overlap.tablet)
+        if table is None:
             return Conflict(ts, contested=contested)
-        name, number = named
-        document = ids.encode_id(number, overlap.id)
-        return Conflict(ts, name, document, overlap.source or None, contested)
+        document = ids.encode_id(table.number, overlap.id)
+        source = overlap.source or None
+        return Conflict(ts, table.name, document, source, contested, table.component)
 
-    def _table_of(self, tablet: int) -> tuple[str, int] | None:
-        """A table's name and number; tablets are never renamed, so they are asked for once."""
-        if tablet not in self._table_names:
+    def _table_of(self, tablet: int) -> _Table | None:
+        """The table of a tablet; tablets are never renamed, so each is asked for once."""
+        if tablet not in self._tables:
             self._names.begin()
             found = _registered(self._names, tablet)
             self._names.end()
             if found is None:
                 return None
-            self._table_names[tablet] = found
-        return self._table_names[tablet]
+            self._tables[tablet] = found
+        return self._tables[tablet]
 
 
-def _registered(reader: Reader, tablet: int) -> tuple[str, int] | None:
+def _registered(reader: Reader, tablet: int) -> _Table | None:
     key = order.encode_key([tablet])
     index = TABLES.indexes["by_tablet"]
     rows = reader.scan(index.id, key, key + b"\0", descending=False, limit=1)
@@ -178,4 +186,4 @@ def _registered(reader: Reader, tablet: int) -> tuple[str, int] | None:
     row = codec.decode(rows[0][3])
     assert isinstance(row, dict)
     table = table_of(row)
-    return table.name, table.number
+    return _Table(table.component, table.name, table.number)

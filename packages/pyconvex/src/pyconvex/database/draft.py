@@ -105,7 +105,7 @@ class Draft:
             scan.record(self._reads)
         return self._reads
 
-    def warnings(self) -> list[str]:
+    def warnings(self) -> list[limits.LimitWarning]:
         """Limits that this transaction came near to, in Convex's words."""
         return self.usage.warnings(self.read_set().interval_count(FIRST_DATA_TABLET))
 

@@ -6,7 +6,7 @@ write meets it again, as in Convex.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from pyconvex.database.errors import DatabaseError
 
@@ -29,6 +29,13 @@ _READ_LESS: Final = (
     "Consider using smaller limits in your queries, paginating your queries, or using indexed "
     "queries with a selective index range expressions."
 )
+
+
+class LimitWarning(NamedTuple):
+    """A limit that a run came near to: its name in Convex's words, and what to tell."""
+
+    code: str
+    text: str
 
 
 class Usage:
@@ -72,19 +79,23 @@ class Usage:
                 f"(limit: {MAX_BYTES_WRITTEN} bytes). Split the writes up over several mutations.",
             )
 
-    def warnings(self, intervals: int) -> list[str]:
+    def warnings(self, intervals: int) -> list[LimitWarning]:
         """What to tell of a run that came near its limits, given the intervals that it read."""
         used = (
-            (self.documents_read, MAX_DOCUMENTS_READ, "documents read", "", True),
-            (intervals, MAX_INTERVALS_READ, "reads", "", True),
-            (self.bytes_read, MAX_BYTES_READ, "bytes read", " bytes", True),
-            (self.documents_written, MAX_DOCUMENTS_WRITTEN, "writes", "", False),
-            (self.bytes_written, MAX_BYTES_WRITTEN, "bytes written", " bytes", False),
+            ("DocumentsRead", self.documents_read, MAX_DOCUMENTS_READ, "documents read", ""),
+            ("Reads", intervals, MAX_INTERVALS_READ, "reads", ""),
+            ("BytesRead", self.bytes_read, MAX_BYTES_READ, "bytes read", " bytes"),
+            ("Writes", self.documents_written, MAX_DOCUMENTS_WRITTEN, "writes", ""),
+            ("BytesWritten", self.bytes_written, MAX_BYTES_WRITTEN, "bytes written", " bytes"),
         )
         return [
-            f"Many {what} in a single function execution "
-            f"(actual: {actual}{unit}, limit: {limit}{unit})." + (f" {_READ_LESS}" if reads else "")
-            for actual, limit, what, unit, reads in used
+            LimitWarning(
+                f"TooMany{name}",
+                f"Many {what} in a single function execution "
+                f"(actual: {actual}{unit}, limit: {limit}{unit})."
+                + (f" {_READ_LESS}" if "Read" in name else ""),
+            )
+            for name, actual, limit, what, unit in used
             if WARN_AT * limit < actual <= limit
         ]
 

@@ -149,7 +149,7 @@ class Answers:
     def _cursor_from_deltas(self, request: CursorFromDeltas) -> tuple[Head, bytes]:
         selection = _selection(request.selection)
         with self._snapshot() as head:
-            legacy.check_window(self._reader, request.cursor)
+            cursors.check_known(self._reader, request.cursor)
             done = [
                 table
                 for table in self._tables.at(self._reader)
@@ -190,6 +190,9 @@ def _progress(
 ) -> Progress:
     cursor, current = step.cursor, step.cursor.current
     selected = [t for t in tables if selection.columns(t.component, t.name) is not None]
+    done = {table.tablet for table in cursor.done}
+    # One that goes on is always at a table: at the next one when it is at none.
+    at = current.table if current else next((t for t in selected if t.tablet not in done), None)
     return Progress(
         sync_id=cursor.sync_id,
         begins=begins,
@@ -197,9 +200,9 @@ def _progress(
         snapshot_ts=step.status.snapshot_ts,
         tables_synced=len(cursor.done),
         tables=tuple(table.tablet for table in selected),
-        component=None if current is None else current.table.component,
-        table=None if current is None else current.table.name,
-        tablet=0 if current is None else current.table.tablet,
+        component=None if at is None else at.component,
+        table=None if at is None else at.name,
+        tablet=0 if at is None else at.tablet,
         documents_in_table=0 if current is None else current.documents,
         documents=cursor.documents + (0 if current is None else current.documents),
         news=bool(step.rows or step.truncates or step.dropped),

@@ -1,7 +1,7 @@
 """Where a data sync stands, as opaque text.
 
-Owns the cursor's contents and their sealing. Never reads data. One invariant: a cursor opens only
-where it was sealed; what it says is then believed.
+Owns the cursor's contents and their sealing. Never reads documents. One invariant: a cursor opens
+only where it was sealed; what it says is then believed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import msgspec
 from pyconvex.export.refusal import ExportRefused
 from pyconvex.export.tables import ExportTable
 from pyconvex.functions import cursors
+from pyconvex.storage import Reader
 
 #: What binds a sealed text to this use, so that no other kind of cursor opens here.
 _PURPOSE = b"data sync 1"
@@ -60,6 +61,21 @@ def unseal(secret: bytes, text: str) -> SyncCursor:
         raise invalid() from None
     assert packed is not None
     return _decode(packed)
+
+
+def check_known(reader: Reader, ts: int) -> None:
+    """Raise `ExportRefused` unless all that happened after this timestamp is known."""
+    assert reader.head is not None
+    if ts < 0:
+        raise invalid("it is no timestamp")
+    if ts > reader.head.ts:
+        raise invalid("it is ahead of this deployment")
+    if not reader.knows_since(ts):
+        raise ExportRefused(
+            "DataSyncCursorExpired",
+            "The cursor is older than the changes that this deployment still knows. Start "
+            "again without a cursor.",
+        )
 
 
 def invalid(why: str = "it was not given by this deployment") -> ExportRefused:

@@ -16,10 +16,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from pyconvex.export.cursor import InProgress, SyncCursor, invalid
+from pyconvex.export.cursor import InProgress, SyncCursor, check_known
 from pyconvex.export.old_documents import OldDocuments
 from pyconvex.export.page_text import PageText, Status, TableName
-from pyconvex.export.refusal import ExportRefused
 from pyconvex.export.selection import Columns, Selection
 from pyconvex.export.tables import ExportTable
 from pyconvex.export.wire_text import Rewrite, as_export, only_id, project
@@ -115,17 +114,10 @@ class _Step:
 
     def emit_changes(self, *, tell_old: bool = False) -> None:
         """Emit what happened to the captured part, up to the head or the end of the page."""
-        if self.ts > self.head:
-            raise invalid("it is ahead of this deployment")
-        if not self._done and self._current is None:
+        if not self._done and self._current is None and self.ts <= self.head:
             self.ts = self.head
             return
-        if not self._reader.knows_since(self.ts):
-            raise ExportRefused(
-                "DataSyncCursorExpired",
-                "The cursor is older than the changes that this deployment still knows. Start "
-                "again without a cursor.",
-            )
+        check_known(self._reader, self.ts)
         self.ts = self._last_complete(self._old_documents() if tell_old else None)
 
     def _old_documents(self) -> OldDocuments:

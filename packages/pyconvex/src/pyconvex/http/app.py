@@ -142,6 +142,7 @@ def _export_routes(callers: Callers, exports: Exports) -> dict[str, dict[str, En
     snapshot, deltas = older.list_snapshot, older.document_deltas
     return {
         "/api/v1/data/sync": {"POST": syncs.sync},
+        "/api/v1/data/sync/{id}": {"GET": syncs.one_active},
         "/api/v1/data/list_active_syncs": {"GET": syncs.list_active},
         "/api/list_snapshot": {"GET": snapshot, "POST": snapshot},
         "/api/document_deltas": {"GET": deltas, "POST": deltas},

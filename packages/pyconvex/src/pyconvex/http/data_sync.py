@@ -1,7 +1,7 @@
 """Data sync over HTTP: the pages of a deployment's tables, and which syncs there are.
 
 Owns these endpoints, their bodies and their optional fields. Never makes a page. One invariant:
-administrators only, and a bad key is a 403, as connectors expect.
+administrators only.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from pyconvex.export import (
+    ActiveSync,
     ActiveSyncs,
     Answer,
     CountDocuments,
@@ -24,7 +25,6 @@ from pyconvex.export import (
 )
 from pyconvex.http.caller import Callers
 from pyconvex.http.exchange import Request, RequestError, Response, json
-from pyconvex.identity import AuthenticationError
 
 T = TypeVar("T")
 
@@ -75,13 +75,13 @@ class DataSyncRoutes:
 
     async def sync(self, request: Request) -> Response:
         """`POST /api/v1/data/sync`: the next page."""
-        await admit(self._callers, request)
+        await self._callers.admin(request)
         body = await json_body(request, SyncBody)
         _check(body)
         asked = DataSync(
             cursor=body.cursor,
             selection=SelectionText(bytes(body.selection) or None),
-            sync_id=self._sync_id(request),
+            sync_id=sync_id_for(request, self._new_sync_id()),
             page_size=body.page_size,
             lines=_LINES in (request.header(b"accept") or ""),
             tell_dropped=body.tell_dropped,
@@ -96,24 +96,34 @@ class DataSyncRoutes:
 
     async def list_active(self, request: Request) -> Response:
         """`GET /api/v1/data/list_active_syncs?limit=&cursor=`."""
-        await admit(self._callers, request)
+        await self._callers.admin(request)
         limit = _whole(request.query.get("limit", "50"), "limit")
         if not 1 <= limit <= MAX_SYNCS_LISTED:
             raise RequestError(400, "LimitOutOfRange", "The limit must be between 1 and 100.")
         start = _whole(request.query.get("cursor", "0"), "cursor")
         syncs = self._active.latest()
-        shown = [
-            {
-                "syncId": sync.progress.sync_id,
-                "lastUpdated": sync.last_updated_ms,
-                "status": await self._status(sync.progress),
-            }
-            for sync in syncs[start : start + limit]
-        ]
+        shown = [await self._described(sync) for sync in syncs[start : start + limit]]
         end = start + len(shown)
         more = end < len(syncs)
         pagination = {"hasMore": more, "nextCursor": str(end) if more else None}
         return json({"syncs": shown, "pagination": pagination})
+
+    async def one_active(self, request: Request) -> Response:
+        """`GET /api/v1/data/sync/{id}`: one of them."""
+        await self._callers.admin(request)
+        for sync in self._active.latest():
+            if sync.progress.sync_id == request.id:
+                return json(await self._described(sync))
+        raise RequestError(
+            404, "DataSyncNotFound", "No data sync with this id got a page in the last three days."
+        )
+
+    async def _described(self, sync: ActiveSync) -> dict[str, Any]:
+        return {
+            "syncId": sync.progress.sync_id,
+            "lastUpdated": sync.last_updated_ms,
+            "status": await self._status(sync.progress),
+        }
 
     async def _page(self, asked: DataSync, wait_s: float) -> Answer:
         """The next page; one without news only when nothing came for `wait_s`."""
@@ -146,27 +156,19 @@ class DataSyncRoutes:
             "type": progress.status,
             "numTablesSynced": progress.tables_synced,
             "totalTables": len(progress.tables),
-            "currentComponent": progress.component,
-            "currentTable": progress.table,
+            "currentComponent": progress.component or "",
+            "currentTable": progress.table or "",
             "numDocumentsInCurrentTable": progress.documents_in_table,
             "totalDocumentsInCurrentTable": current,
             "numDocumentsSynced": progress.documents,
             "totalDocuments": sum(counts),
         }
 
-    def _sync_id(self, request: Request) -> str:
-        """A new id; some connectors are told by it."""
-        name = (request.header(b"convex-client") or "").split("-export-")[0]
-        prefix = f"{name}-" if name in ("fivetran", "airbyte") else ""
-        return prefix + self._new_sync_id()
 
-
-async def admit(callers: Callers, request: Request) -> None:
-    """Administrators only; refused with 403, which connectors take for a bad key."""
-    try:
-        await callers.admin(request)
-    except (AuthenticationError, RequestError) as error:
-        raise RequestError(403, "BadDeployKey", error.message) from None
+def sync_id_for(request: Request, new_id: str) -> str:
+    """The id of a sync that begins; some connectors are told by it."""
+    name = (request.header(b"convex-client") or "").split("-export-")[0]
+    return f"{name}-{new_id}" if name in ("fivetran", "airbyte") else new_id
 
 
 async def json_body(request: Request, form: type[T]) -> T:

@@ -12,7 +12,6 @@ from pyconvex.http.caller import Callers
 from pyconvex.http.exchange import Request, RequestError, Response, json
 from pyconvex.identity import AuthenticationError
 from pyconvex.runlog import LogLine, RunRecord
-from pyconvex.runlog.lines import TRUNCATED
 from pyconvex.runlog.recent import RecentRuns
 
 #: How long a request is held while nothing happens, in seconds (Convex holds a minute).
@@ -118,16 +117,14 @@ def _status(record: RunRecord) -> str | None:
 
 
 def _line(line: LogLine) -> dict[str, Any]:
-    shown = line.shown()
     return {
-        # Who prints the line adds the suffix where it was cut.
-        "messages": [shown.removesuffix(TRUNCATED)] if line.truncated else [shown],
+        "messages": [line.shown()],
         "level": line.level,
         "timestamp": int(line.ts_ms),
         "isTruncated": line.truncated,
         "udfPath": line.path or None,
         "componentPath": line.component or None,
-        "systemMetadata": None,
+        "systemMetadata": {"code": line.code} if line.code else None,
     }
 
 
@@ -139,7 +136,7 @@ def _conflict(record: RunRecord) -> dict[str, Any] | None:
         "tableName": occ.table or None,
         "documentId": occ.document_id or None,
         "writeSource": occ.write_source or None,
-        "componentPath": record.component or None,
+        "componentPath": occ.component or None,
         "retryCount": occ.retry_count,
     }
 

@@ -1,7 +1,7 @@
 """Convex's older export over HTTP: snapshots, changes, and what tables look like.
 
 Owns these endpoints and how their arguments are read, from a query or a body. Never makes a page.
-One invariant: administrators only, and a bad key is a 403, as connectors expect.
+One invariant: administrators only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pyconvex.export import (
     SelectionText,
 )
 from pyconvex.http.caller import Callers
-from pyconvex.http.data_sync import accepts_gzip, admit, json_body, response_of
+from pyconvex.http.data_sync import accepts_gzip, json_body, response_of, sync_id_for
 from pyconvex.http.exchange import Request, RequestError, Response, json
 
 _Form = TypeVar("_Form")
@@ -83,7 +83,7 @@ class StreamingExportRoutes:
 
     async def list_snapshot(self, request: Request) -> Response:
         """`GET` and `POST /api/list_snapshot`: documents as they were at a timestamp."""
-        await admit(self._callers, request)
+        await self._callers.admin(request)
         args = await _args(request, _SnapshotArgs)
         asked = ListSnapshot(
             args.snapshot,
@@ -97,7 +97,7 @@ class StreamingExportRoutes:
 
     async def document_deltas(self, request: Request) -> Response:
         """`GET` and `POST /api/document_deltas`: what changed after a timestamp."""
-        await admit(self._callers, request)
+        await self._callers.admin(request)
         args = await _args(request, _DeltasArgs)
         if args.cursor is None:
             raise RequestError(
@@ -114,15 +114,15 @@ class StreamingExportRoutes:
 
     async def cursor_from_deltas(self, request: Request) -> Response:
         """`POST /api/data_sync_cursor_from_deltas`: go on with data sync from a timestamp."""
-        await admit(self._callers, request)
+        await self._callers.admin(request)
         args = await json_body(request, _ConversionArgs)
         chosen = SelectionText(bytes(args.selection) or None)
-        asked = CursorFromDeltas(args.cursor, chosen, self._new_sync_id())
+        asked = CursorFromDeltas(args.cursor, chosen, sync_id_for(request, self._new_sync_id()))
         return response_of(await self._exporter.answer(asked))
 
     async def json_schemas(self, request: Request) -> Response:
         """`GET /api/json_schemas`."""
-        await admit(self._callers, request)
+        await self._callers.admin(request)
         asked = JsonSchemas(
             request.query.get("format", _DEFAULT_FORMAT),
             _flag(request, "deltaSchema"),
@@ -132,12 +132,12 @@ class StreamingExportRoutes:
 
     async def column_names(self, request: Request) -> Response:
         """`GET /api/get_table_column_names`."""
-        await admit(self._callers, request)
+        await self._callers.admin(request)
         return response_of(await self._surveyor.answer(ColumnNames()))
 
     async def test_connection(self, request: Request) -> Response:
         """`GET /api/test_streaming_export_connection`: 200 for whoever may export."""
-        await admit(self._callers, request)
+        await self._callers.admin(request)
         return json(None)
 
 

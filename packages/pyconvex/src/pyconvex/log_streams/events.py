@@ -151,6 +151,7 @@ def _console(line: LogLine, run: RunRecord) -> v2.Console:
         log_level=line.level,
         message=line.shown(),
         is_truncated=line.truncated,
+        system_code=line.code or None,
     )
 
 
@@ -191,6 +192,7 @@ def _occ(run: RunRecord) -> v2.OccInfo | None:
         table_name=met.table or None,
         document_id=met.document_id or None,
         write_source=met.write_source or None,
+        component_path=met.component or None,
         retry_count=met.retry_count,
     )
 

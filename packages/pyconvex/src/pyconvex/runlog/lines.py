@@ -40,13 +40,18 @@ class LogLine(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     #: False for a value that was shown as `repr` shows it, and so has its own quotes.
     is_text: bool = True
     truncated: bool = False
-    #: True for a warning of the host's own.
+    #: True for a line of the host's own.
     of_host: bool = False
+    #: What a warning of the host is about, in Convex's words, such as "warning:TooManyReads".
+    code: str = ""
 
     def shown(self) -> str:
-        """The line without its level: a text in quotes, as Convex's clients expect."""
+        """The line without its level: a text in quotes, as Convex's clients expect.
+
+        One that was cut ends where it was cut; who prints it adds `TRUNCATED`.
+        """
         if self.truncated:
-            return self.as_client()[len(self.level) + 3 :]
+            return self.as_client()[len(self.level) + 3 :].removesuffix(TRUNCATED)
         return _quote(self.text) if self.is_text else self.text
 
     def as_client(self) -> str:
@@ -100,14 +105,17 @@ class LogLines:
         if len(root._lines) >= MAX_LINES:
             return
         if len(root._lines) == MAX_LINES - 1:
-            root._append(LogLine("ERROR", _OVERFLOW, root._now_ms(), of_host=True))
+            root._append(_host_line("ERROR", _OVERFLOW, root._now_ms()))
             return
         root._append(self._line(_LEVELS.get(level, "LOG"), message))
 
-    def warn_of_limit(self, text: str) -> None:
-        """Add a warning of the host's own, also when the function has used up its lines."""
+    def warn_of_limit(self, code: str, text: str) -> None:
+        """Add a warning of the host's own, also when the function has used up its lines.
+
+        `code` names the limit, such as "TooManyReads".
+        """
         root = self._root
-        root._host_lines.append(LogLine("WARN", text, root._now_ms(), of_host=True))
+        root._host_lines.append(_host_line("WARN", text, root._now_ms(), f"warning:{code}"))
 
     def write(self, text: str) -> None:
         """Add what was printed: a line at each line break; what is left over ends with the run."""
@@ -154,6 +162,11 @@ class LogLines:
             is_text,
             truncated,
         )
+
+
+def _host_line(level: str, text: str, ts_ms: float, code: str = "") -> LogLine:
+    """A sentence of the host's own: without quotes, as Convex shows its own."""
+    return LogLine(level, text, ts_ms, is_text=False, of_host=True, code=code)
 
 
 def _quote(text: str) -> str:

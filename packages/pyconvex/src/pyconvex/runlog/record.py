@@ -24,6 +24,8 @@ class Occ(msgspec.Struct, frozen=True, omit_defaults=True):
     write_source: str = ""
     #: Attempts before this one.
     retry_count: int = 0
+    #: Whose table it is; "" for the app's own.
+    component: str = ""
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -136,7 +136,7 @@ class LogStreams:
                 raise HostError(
                     400,
                     "LogStreamTypeMismatch",
-                    f"Cannot update a {now.stream_type} log stream with arguments for a different "
+                    f"Cannot update a {title(now)} log stream with arguments for a different "
                     "log stream type",
                 )
             config = given_settings(kind, body, now.config)

@@ -104,8 +104,10 @@ class ServerOperations:
                 "code and deploy that first.",
             )
         await self._system.write(delete)
-        named = {"component": asked.component, "tableNames": asked.table_names}
-        self._audit.tell("delete_tables", named)
+        self._audit.tell(
+            "delete_tables",
+            {"component": asked.component or None, "table_names": asked.table_names},
+        )
 
     def status(self) -> dict[str, Any]:
         """The version, the app, the disk, its identity providers, the lanes, the companions."""

@@ -241,7 +241,7 @@ class Server:
             lambda: time.time() * 1000,
             self._keep_sync,
             system.read(sync_records.all_syncs),
-            lambda sync_id: self._audit.tell("create_data_sync", {"syncId": sync_id}),
+            lambda sync_id: self._audit.tell("create_data_sync", {"sync_id": sync_id}),
         )
         self._scheduler = Scheduler(host, system, committer.subscriptions)
         self._scheduler.start()

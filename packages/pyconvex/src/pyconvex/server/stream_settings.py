@@ -37,11 +37,14 @@ def given_settings(
 ) -> dict[str, str | int | float | bool | None]:
     """The settings of a body, over those that were there before; raises `HostError`.
 
-    What is left out stays as it was, `null` and empty text unset.
+    What is left out stays as it was, `null` and empty text unset; `null` for what is required
+    leaves it, too, as Convex does.
     """
-    config: dict[str, str | int | float | bool | None] = {}
+    was, config = before or {}, dict[str, str | int | float | bool | None]()
     for field in kind.fields:
-        value = body.get(field.name, (before or {}).get(field.name))
+        value = body.get(field.name, was.get(field.name))
+        if value is None and field.required:
+            value = was.get(field.name)
         value = None if value == "" else value
         try:
             field.check(value)

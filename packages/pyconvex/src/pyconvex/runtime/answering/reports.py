@@ -136,7 +136,13 @@ class RunReports:
 
         Its lines are kept and its metadata is not: of several attempts one counts.
         """
-        occ = Occ(conflict.table or "", conflict.document or "", conflict.source or "", retries)
+        occ = Occ(
+            table=conflict.table or "",
+            document_id=conflict.document or "",
+            write_source=conflict.source or "",
+            retry_count=retries,
+            component=conflict.component,
+        )
         report = finished.report
         exception = b""
         if not will_retry:

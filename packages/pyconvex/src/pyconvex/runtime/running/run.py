@@ -58,8 +58,8 @@ class PureRun:
         finally:
             purity.end()
             CURRENT_LOG.reset(token)
-        for warning in state.transaction.warnings():
-            state.log.warn_of_limit(warning)
+        for code, text in state.transaction.warnings():
+            state.log.warn_of_limit(code, text)
         wall_ms, cpu_ms = (perf_counter() - began) * 1000, (thread_time() - cpu_began) * 1000
         finished = self._finished(value, error, data, wall_ms, cpu_ms)
         state.transaction.close()
