@@ -181,7 +181,7 @@ def test_nothing_is_lost_when_posthog_is_away_and_the_receiver_is_killed(tmp_pat
             local.kill()
             for n in range(5):
                 at = now_ms()
-                events = (console(at, f"line {n}"), failed(at, f"Uncaught Error: {n}"))
+                events = (console(at, f"line {n}"), failed(at, f"Uncaught Error: {'abcde'[n]}"))
                 assert receiver.post(as_jsonl(*events))[0] == 200
             until("trouble", lambda: receiver.health()["logs"]["failing"])
             receiver.process.kill()

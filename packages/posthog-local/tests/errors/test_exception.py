@@ -7,7 +7,9 @@ import itertools
 import json
 from typing import Any
 from urllib.request import urlopen
+from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,31 +65,81 @@ def test_a_python_exception_is_resolved_and_described() -> None:
     assert (result.name, result.description) == ("ValueError", "bad")
 
 
-def test_the_fingerprint_is_type_and_in_app_frames() -> None:
-    first = run(exception("E", "order 1", frame("library", in_app=False), frame("place_order")))
-    expected = hashlib.sha512(b"Eplace_ordershop/orders.py").hexdigest()
+def test_the_fingerprint_is_type_and_all_frames_whoever_wrote_them() -> None:
+    library = frame("call", in_app=False, module="wsgi.app")
+    first = run(exception("E", "order 1", library, frame("place_order")))
+    expected = hashlib.sha512(b"Eorders.pywsgi.appcallorders.pyplace_order").hexdigest()
     assert first.fingerprint == expected
-    other_message = run(exception("E", "order 2", frame("place_order", lineno=9)))
-    assert other_message.fingerprint == expected
+    assert first.properties["$exception_fingerprint_version"] == "v2"
+    _, called, placed = first.properties["$exception_fingerprint_record"]
+    assert called["pieces"] == ["Source file name", "Module name", "Resolved function name"]
+    assert placed["pieces"] == ["Source file name", "Resolved function name"]
+    elsewhere = frame("place_order", lineno=9, filename="/srv/8f31/shop/orders.py")
+    other = run(exception("E", "order 2", {**library, "in_app": True}, elsewhere))
+    assert other.fingerprint == expected
 
 
-def test_without_a_stack_the_message_counts() -> None:
-    assert run(exception("E", "a")).fingerprint != run(exception("E", "b")).fingerprint
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("timeout after 30s (attempt 2)", "timeout after 4.5s (attempt 71)"),
+        ("no 'userName' here", 'no "accountId" here'),
+        (f"job {UUID(int=7)} at 0x7f31 lost", f"job {UUID(int=8)} at 0xabc lost"),
+        ("x" * 200 + "a", "x" * 200 + "b"),
+    ],
+)
+def test_without_a_stack_the_message_counts_but_for_what_differs_from_call_to_call(
+    one: str, other: str
+) -> None:
     assert run(exception("E", "a")).fingerprint == hashlib.sha512(b"Ea").hexdigest()
+    assert run(exception("E", "a")).fingerprint != run(exception("E", "b")).fingerprint
+    assert run(exception("E", one)).fingerprint == run(exception("E", other)).fingerprint
 
 
-def test_without_an_in_app_frame_the_first_one_counts() -> None:
-    frames = [frame("first", in_app=False), frame("second", in_app=False)]
-    result = run(exception("E", "a", *frames))
-    assert result.fingerprint == hashlib.sha512(b"Efirstshop/orders.py").hexdigest()
+def test_an_empty_stack_is_one_and_the_message_does_not_count() -> None:
+    empty = {"stacktrace": {"type": "raw", "frames": []}}
+    results = [run(exception("Error", text, **empty)) for text in ("one", "two")]
+    assert results[0].fingerprint == results[1].fingerprint
+    assert results[0].properties["$exception_list"][0]["stacktrace"]["frames"] == []
 
 
-def test_a_bundled_frame_stays_unresolved() -> None:
-    raw = frame("t", platform="web:javascript", colno=5, filename="app.js")
+def test_a_bundled_frame_stays_unresolved_and_its_place_does_not_count() -> None:
+    raw = frame("t", platform="web:javascript", colno=5, filename="/a/app-8C3f99Ab.js?v=1")
     result = run(exception("E", "a", raw))
     resolved = result.properties["$exception_list"][0]["stacktrace"]["frames"][0]
     assert (resolved["resolved"], resolved["resolved_name"]) == (False, None)
-    assert result.fingerprint == hashlib.sha512(b"Etapp.js75javascript").hexdigest()
+    assert result.fingerprint == hashlib.sha512(b"Eapp-*.jstjavascript").hexdigest()
+
+
+def test_a_frame_of_any_language_is_taken_by_its_word() -> None:
+    convex = {"platform": "custom", "lang": "javascript", "filename": "a.ts", "function": "send"}
+    lines = {"pre_context": ["near", "far"], "context_line": "boom()"}
+    result = run(exception("E", "a", {**convex, **lines}, {**convex, "resolved": True}))
+    unresolved, resolved = result.properties["$exception_list"][0]["stacktrace"]["frames"]
+    assert (unresolved["resolved"], resolved["resolved"]) == (False, True)
+    assert unresolved["resolved_name"] == resolved["resolved_name"] == "send"
+    assert unresolved["resolve_failure"] is None
+    assert unresolved["in_app"], "what a sender leaves out is the app's"
+    assert unresolved["pre_context"] == ["far", "near"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "in_app"),
+    [
+        ({"abs_path": "/app/.venv/lib/python3.12/site-packages/redis/client.py"}, False),
+        ({"abs_path": "/usr/local/lib/python3.11/socket.py"}, False),
+        ({"filename": "/usr/lib/python3/dist-packages/click/core.py"}, False),
+        ({"filename": "functools.py", "module": "functools"}, False),
+        ({"abs_path": "/app/logging/views.py", "module": "logging.views"}, True),
+        ({"abs_path": "/app/<frozen runpy>", "module": "runpy"}, False),
+        ({"filename": "shop.py", "module": "shop"}, True),
+    ],
+)
+def test_pythons_library_and_installed_packages_are_not_the_apps_whatever_is_said(
+    raw: dict[str, Any], in_app: bool
+) -> None:
+    result = run(exception("E", "a", frame("run", **raw)))
+    assert result.properties["$exception_list"][0]["stacktrace"]["frames"][0]["in_app"] is in_app
 
 
 def test_the_caller_may_choose_fingerprint_and_name() -> None:

@@ -6,17 +6,14 @@ processed is kept with its reason in `$cymbal_errors`.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
-from posthog_local.errors import frames
+from posthog_local.errors import fingerprint, frames
 
 MAX_MESSAGE_CHARACTERS = 10_000
-# A longer fingerprint of the caller's own is hashed, so that it fits an index.
-_MAX_OWN_FINGERPRINT = 64
 
 
 class ProcessedException(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,11 +32,12 @@ def process(properties: Mapping[str, Any], new_uuid: Callable[[], str]) -> Proce
         reason = "$exception_list is empty or missing"
         return ProcessedException(properties={**properties, "$cymbal_errors": [reason]})
     exceptions = [_exception(one, new_uuid) for one in raw]
-    proposed, record = _fingerprint(exceptions)
-    fingerprint, record = _own_fingerprint(properties, proposed, record)
+    given = _text(properties.get("$exception_fingerprint"))
+    chosen, record = fingerprint.own(given) if given else fingerprint.fingerprint(exceptions)
+    told = {} if given else {"$exception_fingerprint_version": fingerprint.VERSION}
     handled = _object(exceptions[0].get("mechanism")).get("handled")
     return ProcessedException(
-        fingerprint=fingerprint,
+        fingerprint=chosen,
         name=_text(properties.get("$issue_name")) or exceptions[0]["type"],
         description=_text(properties.get("$issue_description")) or exceptions[0]["value"],
         properties={
@@ -52,10 +50,9 @@ def process(properties: Mapping[str, Any], new_uuid: Callable[[], str]) -> Proce
                 frame["resolved_name"] or frame["mangled_name"] for frame in _in_app(exceptions)
             ),
             "$exception_handled": handled is True,
-            "$exception_fingerprint": fingerprint,
-            "$exception_proposed_fingerprint": proposed,
+            "$exception_fingerprint": chosen,
+            **told,
             "$exception_fingerprint_record": record,
-            "$exception_releases": {},
         },
     )
 
@@ -67,47 +64,12 @@ def _exception(raw: Mapping[str, Any], new_uuid: Callable[[], str]) -> dict[str,
     exception = {**raw, "id": new_uuid(), "type": _text(raw.get("type")) or "Error"}
     exception["value"] = message
     raw_frames = _object(raw.get("stacktrace")).get("frames")
-    if isinstance(raw_frames, list) and raw_frames:
+    if isinstance(raw_frames, list):
         resolved = [frames.resolve(one) for one in raw_frames if isinstance(one, dict)]
         exception["stacktrace"] = {"type": "resolved", "frames": resolved}
     else:
         exception.pop("stacktrace", None)
     return exception
-
-
-def _fingerprint(exceptions: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
-    digest = hashlib.sha512()
-    record: list[dict[str, Any]] = []
-    for exception in exceptions:
-        digest.update(exception["type"].encode("utf-8", "replace"))
-        pieces = ["Exception Type"]
-        if not _frames(exception):
-            digest.update(exception["value"].encode("utf-8", "replace"))
-            pieces.append("Exception Message")
-        record.append({"type": "exception", "id": exception["id"], "pieces": pieces})
-        for frame in _counting_frames(_frames(exception)):
-            digest.update(frames.identity(frame).encode("utf-8", "replace"))
-            pieces = ["Resolved function name" if frame["resolved"] else "Function name", "Source"]
-            record.append({"type": "frame", "raw_id": frame["raw_id"], "pieces": pieces})
-    return digest.hexdigest(), record
-
-
-def _own_fingerprint(
-    properties: Mapping[str, Any], proposed: str, record: list[dict[str, Any]]
-) -> tuple[str, list[dict[str, Any]]]:
-    own = _text(properties.get("$exception_fingerprint"))
-    if not own:
-        return proposed, record
-    if len(own) > _MAX_OWN_FINGERPRINT:
-        own = hashlib.sha512(own.encode("utf-8", "replace")).hexdigest()
-    return own, [{"type": "manual"}]
-
-
-def _counting_frames(all_frames: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    in_app = [frame for frame in all_frames if frame["in_app"]]
-    if not in_app:
-        return all_frames[:1]
-    return [frame for frame in in_app if frame["resolved"]] or in_app
 
 
 def _in_app(exceptions: list[dict[str, Any]]) -> list[dict[str, Any]]:
