@@ -149,20 +149,33 @@ def test_issues(stocked: PostHogLocal) -> None:
 @pytest.mark.parametrize(
     ("node", "named"),
     [
-        ({"kind": "PathsQuery"}, "PathsQuery"),
+        ({"kind": "CalendarHeatmapQuery"}, "CalendarHeatmapQuery"),
         ({"kind": "TrendsQuery", "series": [{"math": "p99"}]}, "p99"),
         ({"kind": "TrendsQuery", "series": [{}], "dateRange": {"date_from": "soon"}}, "soon"),
         ({"kind": "TrendsQuery", "series": [{}], "interval": "year"}, "year"),
         ({"kind": "TrendsQuery", "series": [{"properties": [{"value": 1}]}]}, "key"),
-        ({"kind": "TrendsQuery", "series": [{"properties": [{"key": "a", "type": "hogql"}]}]},
-         "hogql"),
+        ({"kind": "TrendsQuery", "series": [{"properties": [{"key": "a", "type": "group"}]}]},
+         "group"),
+        ({"kind": "TrendsQuery", "series": [{"properties": [
+            {"key": "gone(1)", "type": "hogql"}]}]}, "the function gone"),
+        ({"kind": "PathsQuery", "pathsFilter": {"includeEventTypes": ["hogql"]}}, "hogql"),
+        ({"kind": "PathsQuery", "pathsFilter": {"startPoint": "a", "endPoint": "b"}}, "together"),
+        ({"kind": "PathsQuery", "pathsFilter": {"stepLimit": 99}}, "stepLimit"),
+        ({"kind": "PathsQuery", "pathsFilter": {"pathsHogQLExpression": "event"}},
+         "pathsHogQLExpression"),
+        ({"kind": "LifecycleQuery", "series": [{}, {}]}, "one series"),
+        ({"kind": "StickinessQuery", "series": [{"math": "hogql"}]}, "hogql"),
+        ({"kind": "EventsQuery", "select": ["*"], "actionId": 1}, "actionId"),
+        ({"kind": "EventsQuery", "select": ["gone"]}, "no column 'gone'"),
+        ({"kind": "EventsQuery", "select": ["*"], "limit": 0}, "limit"),
         ({"kind": "TrendsQuery", "series": [{}], "properties": {"values": []}}, "AND or OR"),
         ({"kind": "TrendsQuery", "series": [{}], "properties": [
             {"key": "a", "operator": "near"}]}, "near"),
         ({"kind": "TrendsQuery", "series": [{}], "properties": [
             {"key": "a", "operator": {"a": 1}}]}, "operator"),
         ({"kind": "TrendsQuery", "series": [{}], "dateRange": {"date_to": "9999-12-31"}}, "9999"),
-        ({"kind": "TrendsQuery", "series": [{}], "trendsFilter": {"formula": "A/B"}}, "formulas"),
+        ({"kind": "TrendsQuery", "series": [{}], "trendsFilter": {"formula": "A/B"}},
+         "no series B"),
         ({"kind": "TrendsQuery", "series": [{"kind": "ActionsNode"}]}, "ActionsNode"),
         ({"kind": "TrendsQuery", "series": [{}], "breakdownFilter": {
             "breakdown": "x", "breakdown_type": "hogql"}}, "breakdown"),

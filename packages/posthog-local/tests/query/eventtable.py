@@ -21,6 +21,8 @@ class Event(msgspec.Struct, frozen=True):
     properties: dict[str, Any] = {}
     person: dict[str, Any] = {}
     session: str | None = None
+    #: When the person was first seen, in hours after the begin; nobody knows else.
+    created: float | None = None
 
 
 class EventTable:
@@ -31,7 +33,7 @@ class EventTable:
         self._connection.execute(
             "CREATE TABLE events_with_person (person_id VARCHAR, distinct_id VARCHAR,"
             " event VARCHAR, timestamp TIMESTAMP, properties VARCHAR, person_properties VARCHAR,"
-            ' "$session_id" VARCHAR);'
+            ' "$session_id" VARCHAR, person_created_at TIMESTAMP, uuid VARCHAR);'
             "CREATE VIEW events AS FROM events_with_person;"
             "CREATE VIEW events_of_person AS FROM events_with_person;"
             "CREATE VIEW links AS SELECT DISTINCT distinct_id, person_id FROM events_with_person"
@@ -43,9 +45,10 @@ class EventTable:
         run.execute("DELETE FROM events_with_person")
         rows = [
             (f"person-{one.who}", one.who, one.name, BEGIN + timedelta(hours=one.hours),
-             json.dumps(one.properties), json.dumps(one.person), one.session)
-            for one in events
+             json.dumps(one.properties), json.dumps(one.person), one.session,
+             None if one.created is None else BEGIN + timedelta(hours=one.created), str(number))
+            for number, one in enumerate(events)
         ]  # fmt: skip
         if rows:
-            run.executemany("INSERT INTO events_with_person VALUES (?,?,?,?,?,?,?)", rows)
+            run.executemany("INSERT INTO events_with_person VALUES (?,?,?,?,?,?,?,?,?)", rows)
         return list(run.execute(*asked).fetchall())

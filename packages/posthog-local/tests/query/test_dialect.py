@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
-from posthog_local.query.dialect import translate
+from posthog_local.query.dialect import aggregates, expression, translate
+from posthog_local.query.filters import Condition
 from posthog_local.query.refusal import QueryRefused
 
 
@@ -40,7 +43,53 @@ def test_translations(text: str, part: str) -> None:
     assert part in sql(text)
 
 
+def test_what_an_event_leads_to_is_joined() -> None:
+    session = sql("select session.$entry_current_url from events")
+    assert 'session_of."session__session_id" = whole."$session_id"' in session
+    group = sql("select group_1.properties.name, e.group_0.key from events as e")
+    assert "index = 1" in group
+    assert "index = 0" in group
+    assert "'$.name'" in group
+    assert "session__" not in sql("select session.session_id from sessions as session")
+    assert '"person_id"' in sql("select pdi.person_id from events")
+
+
+def test_filters_hold_for_the_events_of_their_select() -> None:
+    held = Condition("json_extract_string(properties, ?) = ? AND timestamp < ?",
+                     ("/it's", "a?b", datetime(2026, 1, 1)))  # fmt: skip
+    text = translate("select count() from events where {filters}", filtered=held).sql
+    assert "json_extract_string(properties, '/it''s') = 'a?b'" in text
+    assert "timestamp < TIMESTAMP '2026-01-01 00:00:00'" in text
+    joined = "select 1 from events e join persons p on p.id = e.person_id where {filters}"
+    assert "IN (SELECT uuid FROM events WHERE" in translate(joined, filtered=held).sql
+    assert "WHERE (true)" in sql("select count() from events where {filters}")
+    person = Condition("person_properties IS NOT NULL", (), True)
+    assert "events_with_person" in translate(
+        "select count() from events where {filters}", filtered=person
+    ).sql  # fmt: skip
+
+
+def test_a_condition_over_one_event() -> None:
+    found = expression("properties.total > 5")
+    assert (found.sql, found.values, found.person) == (
+        "(TRY_CAST(properties ->> '$.total' AS DOUBLE) > 5)", (), False)  # fmt: skip
+    assert expression("person.properties.plan = 'pro'").person
+    for bad in ("1) FROM persons WHERE (1", "1 AS one", "(SELECT 1)", "session.$x"):
+        with pytest.raises(QueryRefused):
+            expression(bad)
+    with pytest.raises(QueryRefused, match=r"cannot ask for session\."):
+        expression("session.$is_bounce")
+
+
+def test_aggregates_are_told_from_values() -> None:
+    for text in ("count()", "uniq(event)", "1 + sum(properties.a)", "median(properties.a)"):
+        assert aggregates(text)
+    for text in ("event", "toDate(timestamp)", "properties.count"):
+        assert not aggregates(text)
+
+
 def test_placeholders_are_literals() -> None:
+    assert "IN ('a', 'b')" in sql("select 1 from events where event in {names}", names=["a", "b"])
     assert "'it''s; DROP'" in sql("select 1 from events where event = {name}", name="it's; DROP")
     with pytest.raises(QueryRefused, match="no value for the placeholder"):
         sql("select {gone}")
@@ -76,7 +125,14 @@ def test_the_person_is_joined_only_when_asked() -> None:
             "select 1 from evnts",
             r"no table 'evnts'; did you mean events\? there are events",
         ),
-        ("select session.$session_duration from events", "join it: events e JOIN sessions s"),
+        ("select session.$duration from events", r"no session\.\$duration"),
+        ("select group_0.nam from events", "groups has index, key, properties, created_at"),
+        ("select count() from events sample 0.1", "SAMPLE is not supported"),
+        ("select event from events order by event with fill", "WITH FILL is not supported"),
+        ("select 1 from numbers(1000000000)", "up to 1,000,000"),
+        ("select 1 from numbers(now())", "takes whole numbers"),
+        ("select x from events array join [1] as x, [2] as y", "one list with a name"),
+        ("select 1 from persons where {filters}", "in the WHERE of a SELECT FROM events"),
         ("select (", "no query that we understand"),
         ("select event from events limit 1 + 1", "LIMIT takes a whole number"),
         ("select 1 -- " + "x" * 100_000, "longer than"),

@@ -112,7 +112,7 @@ def test_the_copy_survives_a_crash_and_a_damaged_file(tmp_path: Path) -> None:
     [
         ({}, "the body must be"),
         ([], "the body must be"),
-        ({"query": {"kind": "PathsQuery"}}, "PathsQuery"),
+        ({"query": {"kind": "CalendarHeatmapQuery"}}, "CalendarHeatmapQuery"),
         ({"query": {"kind": "HogQLQuery", "query": "select ("}}, "no query that we understand"),
         ({"query": {"kind": "HogQLQuery", "query": "select gone from events"}}, "gone"),
         ({"query": {"kind": "HogQLQuery", "query": "select event = 5 from events"}}, "onver"),

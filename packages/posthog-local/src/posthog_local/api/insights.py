@@ -1,7 +1,8 @@
-"""PostHog's query nodes other than SQL, answered: trends, funnels, retention, the list of issues.
+"""PostHog's query nodes other than SQL, answered: insights, and the list of issues.
 
-Owns the shape of an answer. How a node is read stands in `nodes`; what is not here is refused by
-name.
+Owns the shape of the answers of trends, funnels, retention and issues; those of paths, stickiness
+and lifecycle stand in `habits`. How a node is read stands in `nodes`; what is not here is refused
+by name.
 """
 
 from __future__ import annotations
@@ -10,26 +11,37 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
+from posthog_local.api import habits
 from posthog_local.api.issues import shown as issue_shown
 from posthog_local.api.nodes import (
     Compare,
     Entity,
+    FormulaNode,
     FunnelFields,
     InsightNode,
     RetentionEntity,
     RetentionFields,
     TrendFields,
+    day,
+    event_of,
     parts_of,
 )
 from posthog_local.query.analyst import Analyst
+from posthog_local.query.formula import Formula
 from posthog_local.query.funnels import MAX_STEPS, MIN_STEPS, Funnel, Stage, Steps
 from posthog_local.query.insights import Insights
-from posthog_local.query.period import Interval, Period, before, intervals
+from posthog_local.query.period import Period, before, intervals
 from posthog_local.query.returns import MAX_ROWS, MIN_ROWS, Retention
 from posthog_local.query.trends import NONE, OTHER, Line, Series, Trend
 from posthog_local.store.store import Store
 
 _MAX_ISSUES = 1000
+_KNOWN = (
+    "HogQLQuery, EventsQuery, TrendsQuery, FunnelsQuery, RetentionQuery, PathsQuery,"
+    " StickinessQuery, LifecycleQuery and ErrorTrackingQuery"
+)
 # Displays of one number a line.
 _TOTALS = ("BoldNumber", "ActionsPie", "ActionsBarValue", "ActionsTable", "WorldMap")
 _RETENTIONS = {"retention_recurring": False, "retention_first_time": True}
@@ -38,12 +50,18 @@ _VALUES = {NONE: "$$_posthog_breakdown_null_$$", OTHER: "$$_posthog_breakdown_ot
 _LABELS = {NONE: "None (i.e. no value)", OTHER: "Other (i.e. all remaining values)"}
 
 
-async def insight(node: InsightNode, store: Store, analyst: Analyst) -> list[Any]:
+async def insight(node: InsightNode, store: Store, analyst: Analyst, now: datetime) -> list[Any]:
     """The results of a node; `ValueError` or `QueryRefused` names what it asks that is not here."""
-    insights = Insights(analyst, store.flags.cohorts, datetime.now(UTC))
+    insights = Insights(analyst, store.flags.cohorts, now)
     if node.group_type is not None:
         raise ValueError("aggregation by group is not supported; persons are counted")
     match node.kind:
+        case "PathsQuery":
+            return await habits.paths(node, insights)
+        case "StickinessQuery":
+            return await habits.stickiness(node, insights)
+        case "LifecycleQuery":
+            return await habits.lifecycle(node, insights)
         case "TrendsQuery":
             return await _trends(node, insights)
         case "FunnelsQuery":
@@ -53,35 +71,70 @@ async def insight(node: InsightNode, store: Store, analyst: Analyst) -> list[Any
         case "ErrorTrackingQuery":
             return await _issues(node, store)
         case other:
-            known = "HogQLQuery, TrendsQuery, FunnelsQuery, RetentionQuery and ErrorTrackingQuery"
-            raise ValueError(f"queries of kind {other!r} are not supported; {known} are")
+            raise ValueError(f"queries of kind {other!r} are not supported; {_KNOWN} are")
 
 
 async def _trends(node: InsightNode, insights: Insights) -> list[Any]:
     asked, compare = node.trend or TrendFields(), node.compare or Compare()
-    if asked.formula or asked.formulas:
-        raise ValueError("formulas are not supported; ask for the series by themselves")
     if compare.compare and compare.compare_to:
         raise ValueError("compare_to is not supported; the time just before is compared with")
-    period, results = node.period(insights.now), list[Any]()
+    period = node.period(insights.now)
     times = {"current": period}
     if compare.compare:
         times["previous"] = before(period, node.interval)
     trend = Trend(interval=node.interval, where=parts_of(node.properties), breakdown=node.split_by)
-    for entity in node.series:
-        one = Series(
-            event=_event(entity),
-            math=entity.counted,
-            of=entity.of,
-            where=parts_of(entity.properties),
-        )
-        for label, time in times.items():
-            lines = await insights.lines(trend, one, time)
-            compared = {"compare": True, "compare_label": label} if compare.compare else {}
-            for line in lines or _empty(trend, time):
-                # A display of one number is of the whole time.
-                whole = {"aggregated_value": line.whole} if asked.display in _TOTALS else {}
-                results.append({**_line_shown(line, trend, entity, time), **whole, **compared})
+    shape = _Shape(trend, times, bool(compare.compare), asked.display in _TOTALS)
+    found = [
+        {label: await insights.lines(trend, _series(entity), time) for label, time in times.items()}
+        for entity in node.series
+    ]
+    if asked.asked:
+        return _formulas(asked.asked, found, shape)
+    return [
+        shape.shown(line, label, _named_as(entity), {"id": entity.event, "type": "events",
+                    "math": entity.math or "total"})
+        for entity, lines in zip(node.series, found, strict=True)
+        for label in times
+        for line in lines[label] or _empty(trend, times[label])
+    ]  # fmt: skip
+
+
+def _series(entity: Entity) -> Series:
+    return Series(
+        event=event_of(entity),
+        math=entity.counted,
+        of=entity.of,
+        where=parts_of(entity.properties),
+    )
+
+
+def _named_as(entity: Entity) -> str:
+    return entity.custom_name or entity.name or entity.event or "All events"
+
+
+def _formulas(
+    asked: Sequence[FormulaNode], found: Sequence[Mapping[str, list[Line]]], shape: _Shape
+) -> list[Any]:
+    """A line for each formula, and for each value that the series are split by."""
+    results = list[Any]()
+    for node in asked:
+        formula = Formula(node.formula, len(found))
+        name = node.custom_name or f"Formula ({node.formula})"
+        for label, time in shape.times.items():
+            series = [{line.name: line for line in lines[label]} for lines in found]
+            names = dict.fromkeys(one for lines in series for one in lines)
+            if shape.trend.breakdown is None:
+                names = dict.fromkeys(["all"])
+            none = Line(name="", values=(0,) * len(intervals(time, shape.trend.interval)), whole=0)
+            for one in names:
+                parts = [lines.get(one, none) for lines in series]
+                columns = zip(*(part.values for part in parts), strict=True)
+                line = Line(
+                    name=one,
+                    values=tuple(formula.of(column) for column in columns),
+                    whole=formula.of([part.whole for part in parts]),
+                )
+                results.append(shape.shown(line, label, name, None))
     return results
 
 
@@ -93,23 +146,39 @@ def _empty(trend: Trend, period: Period) -> list[Line]:
     return [Line(name="all", values=zeros, whole=0)]
 
 
-def _line_shown(line: Line, trend: Trend, entity: Entity, period: Period) -> dict[str, Any]:
-    begins = intervals(period, trend.interval)
-    name = entity.custom_name or entity.name or entity.event or "All events"
-    split = trend.breakdown is not None
-    return {
-        "label": _LABELS.get(line.name, line.name) if split else name,
-        "count": line.total,
-        "data": line.values,
-        "days": [_day(begin, trend.interval) for begin in begins],
-        "labels": [begin.strftime("%-d-%b-%Y") for begin in begins],
-        "breakdown_value": _VALUES.get(line.name, line.name) if split else None,
-        "action": {"id": entity.event, "type": "events", "math": entity.math or "total"},
-    }
+class _Shape(msgspec.Struct, frozen=True):
+    """How a line is told: by its value, the time that it is of, or one number for all of that."""
+
+    trend: Trend
+    times: dict[str, Period]
+    compared: bool
+    one_number: bool
+
+    def shown(
+        self, line: Line, label: str, name: str, action: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """A line as PostHog tells it."""
+        begins = intervals(self.times[label], self.trend.interval)
+        split = self.trend.breakdown is not None
+        result = {
+            "label": _LABELS.get(line.name, line.name) if split else name,
+            "count": line.total,
+            "data": line.values,
+            "days": [day(begin, self.trend.interval) for begin in begins],
+            "labels": [begin.strftime("%-d-%b-%Y") for begin in begins],
+            "breakdown_value": _VALUES.get(line.name, line.name) if split else None,
+            "action": action,
+        }
+        # A display of one number is of the whole time.
+        whole = {"aggregated_value": line.whole} if self.one_number else {}
+        compared = {"compare": True, "compare_label": label} if self.compared else {}
+        return {**result, **whole, **compared}
 
 
 async def _funnel(node: InsightNode, insights: Insights) -> list[Any]:
-    stages = tuple(Stage(event=_event(one), where=parts_of(one.properties)) for one in node.series)
+    stages = tuple(
+        Stage(event=event_of(one), where=parts_of(one.properties)) for one in node.series
+    )
     if not MIN_STEPS <= len(stages) <= MAX_STEPS:
         raise ValueError(f"a funnel has {MIN_STEPS} to {MAX_STEPS} steps")
     funnel = Funnel(
@@ -184,20 +253,10 @@ async def _issues(node: InsightNode, store: Store) -> list[Any]:
     return [dict(issue_shown(one)) for one in wanted[: max(0, node.limit)]]
 
 
-def _event(entity: Entity) -> str | None:
-    if entity.kind != "EventsNode":
-        raise ValueError(f"a series of kind {entity.kind!r} is not supported; EventsNode is")
-    return entity.event
-
-
 def _named(entity: RetentionEntity) -> str | None:
     if entity.type not in (None, "events"):
         raise ValueError(f"a retention of {entity.type!r} is not supported; of events it is")
     return None if entity.id is None else str(entity.id)
-
-
-def _day(begin: datetime, interval: Interval) -> str:
-    return begin.isoformat(sep=" ") if interval == "hour" else begin.date().isoformat()
 
 
 def answer_of(results: Sequence[Mapping[str, Any]], now: str) -> dict[str, Any]:

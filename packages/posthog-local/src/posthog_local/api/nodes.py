@@ -13,8 +13,22 @@ from typing import Any, Literal
 
 import msgspec
 
-from posthog_local.query.filters import Cohort, Group, Line, Of, Part, Property
+from posthog_local.query.console import written
+from posthog_local.query.filters import (
+    Cohort,
+    Cohorts,
+    Condition,
+    Group,
+    Line,
+    Of,
+    Part,
+    Property,
+    both,
+    condition,
+)
+from posthog_local.query.pathlinks import Kind, PathLinks
 from posthog_local.query.period import Interval, Period, day_of, floor, plain, shifted
+from posthog_local.query.stickiness import Often
 
 _AGO = re.compile(r"-(\d{1,4})([hdwmy])")
 _STARTS: dict[str, Interval] = {"hStart": "hour", "dStart": "day", "wStart": "week",
@@ -23,6 +37,8 @@ _HOURS = {"second": 1 / 3600, "minute": 1 / 60, "hour": 1.0, "day": 24.0, "week"
           "month": 720.0}  # fmt: skip
 _MATHS = {None: "total", "dau": "persons", "unique_users": "persons", "unique_session": "sessions"}
 _DAY = timedelta(days=1)
+# Before every event.
+_FIRST = datetime(1970, 1, 1)
 
 
 class Dates(msgspec.Struct, frozen=True):
@@ -31,10 +47,18 @@ class Dates(msgspec.Struct, frozen=True):
     date_from: str | None = None
     date_to: str | None = None
 
+    def bounds(self, now: datetime) -> Period:
+        """The same to the moment: `2026-01-31` is its begin, and -24h is a day ago."""
+        begin, end = self.date_from or "all", self.date_to
+        return Period(
+            _FIRST if begin == "all" else _exactly(begin, plain(now)),
+            plain(now) if end is None else _exactly(end, plain(now)),
+        )
+
     def period(self, now: datetime) -> Period:
         """The time that is meant, a week until now by default."""
         end = plain(now) if self.date_to is None else _end(self.date_to, plain(now))
-        begin = _begin(self.date_from or "-7d", plain(now))
+        begin = _FIRST if self.date_from == "all" else _begin(self.date_from or "-7d", plain(now))
         if end <= begin:
             raise ValueError(f"date_to {self.date_to!r} is not after date_from {self.date_from!r}")
         return Period(begin, end)
@@ -148,12 +172,98 @@ class RetentionFields(msgspec.Struct, frozen=True):
         return names[self.period]
 
 
+class FormulaNode(msgspec.Struct, frozen=True):
+    """A formula with a name of its own."""
+
+    formula: str
+    custom_name: str | None = None
+
+
 class TrendFields(msgspec.Struct, frozen=True):
     """What a trend has beside its series."""
 
     formula: str | None = None
-    formulas: Sequence[Any] | None = None
+    formulas: tuple[str, ...] | None = None
+    formula_nodes: tuple[FormulaNode, ...] | None = msgspec.field(name="formulaNodes", default=None)
     display: str | None = None
+
+    @property
+    def asked(self) -> tuple[FormulaNode, ...]:
+        """Every formula; none for the series themselves."""
+        if self.formula_nodes:
+            return self.formula_nodes
+        texts = self.formulas or ((self.formula,) if self.formula else ())
+        return tuple(map(FormulaNode, texts))
+
+
+class StickinessFields(msgspec.Struct, frozen=True):
+    """What stickiness has beside its series."""
+
+    computed_as: Literal["non_cumulative", "cumulative"] | None = msgspec.field(
+        name="computedAs", default=None
+    )
+    often: Often | None = msgspec.field(name="stickinessCriteria", default=None)
+
+
+class PathFields(msgspec.Struct, frozen=True):
+    """What paths ask."""
+
+    kinds: tuple[str, ...] | None = msgspec.field(name="includeEventTypes", default=None)
+    start: str | None = msgspec.field(name="startPoint", default=None)
+    end: str | None = msgspec.field(name="endPoint", default=None)
+    excluded: tuple[str, ...] | None = msgspec.field(name="excludeEvents", default=None)
+    groups: tuple[str, ...] | None = msgspec.field(name="pathGroupings", default=None)
+    steps: int | None = msgspec.field(name="stepLimit", default=None)
+    limit: int | None = msgspec.field(name="edgeLimit", default=None)
+    fewest: int | None = msgspec.field(name="minEdgeWeight", default=None)
+    most: int | None = msgspec.field(name="maxEdgeWeight", default=None)
+    expression: str | None = msgspec.field(name="pathsHogQLExpression", default=None)
+    cleaning: Sequence[Any] | None = msgspec.field(name="localPathCleaningFilters", default=None)
+
+    def links(self, where: tuple[Part, ...]) -> PathLinks:
+        """The question that is meant."""
+        if self.expression or self.cleaning:
+            name = "pathsHogQLExpression" if self.expression else "localPathCleaningFilters"
+            raise ValueError(f"{name} is not supported; pathGroupings are")
+        if self.start and self.end:
+            raise ValueError("startPoint and endPoint are not supported together; each alone is")
+        known: dict[str, Kind] = {"$pageview": "$pageview", "$screen": "$screen",
+                                  "custom_event": "custom_event"}  # fmt: skip
+        if unknown := [one for one in self.kinds or () if one not in known]:
+            raise ValueError(
+                f"paths of {unknown[0]!r} are not supported; of {', '.join(known)} are"
+            )
+        steps, limit = self.steps or 5, self.limit or 50
+        if not (2 <= steps <= 20 and 1 <= limit <= 10_000):
+            raise ValueError("stepLimit is 2 to 20, edgeLimit 1 to 10,000")
+        return PathLinks(
+            kinds=tuple(known[one] for one in self.kinds or ()),
+            start=self.start,
+            end=self.end,
+            excluded=self.excluded or (),
+            groups=self.groups or (),
+            steps=steps,
+            limit=limit,
+            fewest=self.fewest,
+            most=self.most,
+            where=where,
+        )
+
+
+class SqlFilters(msgspec.Struct, frozen=True):
+    """What fills `{filters}` in PostHog's SQL."""
+
+    properties: Any = None
+    dates: Dates | None = msgspec.field(name="dateRange", default=None)
+
+    def condition(self, now: datetime, cohorts: Cohorts) -> Condition:
+        """What must hold for an event. Without a date it is of any time."""
+        found = condition(parts_of(self.properties), now, cohorts)
+        if self.dates is None or not (self.dates.date_from or self.dates.date_to):
+            return found
+        period = self.dates.period(now)
+        time = Condition("timestamp >= ? AND timestamp < ?", (period.begin, period.end))
+        return both(time, found)
 
 
 class Compare(msgspec.Struct, frozen=True):
@@ -175,6 +285,8 @@ class InsightNode(msgspec.Struct, frozen=True):
     retention: RetentionFields | None = msgspec.field(name="retentionFilter", default=None)
     trend: TrendFields | None = msgspec.field(name="trendsFilter", default=None)
     compare: Compare | None = msgspec.field(name="compareFilter", default=None)
+    stickiness: StickinessFields | None = msgspec.field(name="stickinessFilter", default=None)
+    paths: PathFields | None = msgspec.field(name="pathsFilter", default=None)
     properties: Any = None
     group_type: int | None = msgspec.field(name="aggregation_group_type_index", default=None)
     status: str | None = None
@@ -188,6 +300,18 @@ class InsightNode(msgspec.Struct, frozen=True):
     def period(self, now: datetime) -> Period:
         """The time that is meant."""
         return (self.dates or Dates()).period(now)
+
+
+def event_of(entity: Entity) -> str | None:
+    """The event of a series, None for any."""
+    if entity.kind != "EventsNode":
+        raise ValueError(f"a series of kind {entity.kind!r} is not supported; EventsNode is")
+    return entity.event
+
+
+def day(begin: datetime, interval: Interval) -> str:
+    """The begin of an interval as PostHog writes it."""
+    return begin.isoformat(sep=" ") if interval == "hour" else begin.date().isoformat()
 
 
 def parts_of(properties: Any) -> tuple[Part, ...]:
@@ -211,10 +335,12 @@ def _part(node: Any) -> Part:
         value = str(node.get("value"))
         number = int(value) if value.isascii() and value.isdigit() and len(value) < 16 else -1
         return Cohort(number=number, inside=operator not in ("not_in", "is_not"))
+    if kind == "hogql":
+        return written(str(node.get("key")))
     kinds: dict[str, Of] = {"event": "event", "feature": "event", "person": "person"}
     if kind not in kinds:
         raise ValueError(
-            f"filters by {kind!r} are not supported here; event, person and cohort are"
+            f"filters by {kind!r} are not supported here; event, person, cohort and hogql are"
         )
     if not isinstance(node.get("key"), str) or not isinstance(operator, str):
         raise ValueError("a filter has the key of a property and the name of an operator")
@@ -237,6 +363,12 @@ def _end(text: str, now: datetime) -> datetime:
         return moment if match[2] == "h" else moment + _DAY
     moment = _moment("date_to", text)
     return moment + _DAY if len(text) == len("2026-01-31") else moment
+
+
+def _exactly(text: str, now: datetime) -> datetime:
+    if (match := _AGO.fullmatch(text)) is not None:
+        return _ago(now, int(match[1]), match[2])
+    return _begin(text, now)
 
 
 def _ago(now: datetime, count: int, unit: str) -> datetime:

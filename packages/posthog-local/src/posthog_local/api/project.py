@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
 from posthog_local.api.door import ApiError, Door, body_of, page
+from posthog_local.api.eventrows import EventsNode, event_rows
 from posthog_local.api.insights import answer_of, insight
-from posthog_local.api.nodes import InsightNode
+from posthog_local.api.nodes import InsightNode, SqlFilters
 from posthog_local.http.exchange import Request, Response, json_response
 from posthog_local.http.router import Endpoint
 from posthog_local.ingest.clock import format_time
@@ -23,6 +25,10 @@ from posthog_local.query.analyst import Analyst
 from posthog_local.query.console import answer
 from posthog_local.store.store import Store
 
+T = TypeVar("T")
+
+# Nodes that say how something is shown, around what is asked.
+_SHOWING = ("InsightVizNode", "DataVisualizationNode", "DataTableNode")
 _UUID = "00000000-0000-4000-8000-000000000001"
 _EXAMPLE = '{"query": {"kind": "HogQLQuery", "query": "SELECT …"}}'
 USER = {
@@ -35,10 +41,29 @@ USER = {
 _ORGANIZATION: dict[str, Any] = {"id": _UUID, "name": "PostHog Local", "slug": "posthog-local"}
 
 
+_Value: TypeAlias = str | int | float | bool | None
+
+
+class _Variable(msgspec.Struct, frozen=True):
+    code_name: str
+    value: _Value | list[_Value] = None
+
+
 class _Query(msgspec.Struct, frozen=True):
     kind: str
     query: str = ""
-    values: dict[str, str | int | float | bool | None] = {}
+    values: dict[str, _Value | list[_Value]] | None = None
+    filters: SqlFilters | None = None
+    variables: dict[str, _Variable] | None = None
+    #: What is shown, of a node that says how.
+    source: msgspec.Raw = msgspec.Raw()
+
+    @property
+    def filled(self) -> dict[str, Any]:
+        """What fills placeholders, by the name that stands in them."""
+        named = {f"variables.{one.code_name}": one.value
+                 for one in (self.variables or {}).values()}  # fmt: skip
+        return {**(self.values or {}), **named}
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -96,13 +121,23 @@ class ProjectApi:
         now = format_time(time.time_ns() // 1000)
         try:
             raw = body_of(request, _Asked).query
-            asked = msgspec.json.decode(raw, type=_Query)
+            asked = _read(raw, _Query)
         except (ApiError, msgspec.ValidationError) as error:
             raise ApiError(400, "invalid_input", f"the body must be {_EXAMPLE}: {error}") from None
+        if asked.kind in _SHOWING and bytes(asked.source):
+            raw = asked.source
+            asked = _read(raw, _Query)
+        moment = datetime.now(UTC)
+        if asked.kind == "EventsQuery":
+            rows = await event_rows(
+                _read(raw, EventsNode), self._analyst, self._store.flags.cohorts, moment
+            )
+            return json_response({**answer_of([], now), **rows})
         if asked.kind != "HogQLQuery":
-            node = msgspec.json.decode(raw, type=InsightNode)
-            return json_response(answer_of(await insight(node, self._store, self._analyst), now))
-        result = await answer(self._analyst, asked.query, asked.values)
+            results = await insight(_read(raw, InsightNode), self._store, self._analyst, moment)
+            return json_response(answer_of(results, now))
+        filtered = (asked.filters or SqlFilters()).condition(moment, self._store.flags.cohorts)
+        result = await answer(self._analyst, asked.query, asked.filled, filtered)
         return json_response(
             {
                 "results": result.results,
@@ -123,3 +158,7 @@ class ProjectApi:
 
     def _organization(self) -> dict[str, Any]:
         return {**_ORGANIZATION, "teams": [self._project], "projects": [self._project]}
+
+
+def _read(raw: msgspec.Raw, shape: type[T]) -> T:
+    return msgspec.json.decode(raw, type=shape)

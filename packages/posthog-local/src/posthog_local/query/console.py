@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from posthog_local.query.analyst import Analyst
+from posthog_local.query.filters import ALL, Condition, Written
 from posthog_local.query.hints import worded
 from posthog_local.query.refusal import QueryRefused
 from posthog_local.query.tablefolder import NO_TABLES, BesideTables
@@ -51,14 +52,19 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     has_more: bool
 
 
-async def answer(analyst: Analyst, text: str, values: Mapping[str, Any] | None = None) -> Result:
-    """Runs a query; `QueryRefused` says what is wrong with it."""
+async def answer(
+    analyst: Analyst,
+    text: str,
+    values: Mapping[str, Any] | None = None,
+    filtered: Condition = ALL,
+) -> Result:
+    """Runs a query, `{filters}` in it filled; `QueryRefused` says what is wrong with it."""
     try:
         from posthog_local.query.dialect import translate
     except ImportError as error:
         raise QueryRefused(_MISSING) from error
     beside = tables_beside(analyst)
-    translation = translate(text, values, beside)
+    translation = translate(text, values, beside, filtered)
     try:
         found = await analyst.ask(translation.sql)
     except QueryRefused as refused:
@@ -66,7 +72,7 @@ async def answer(analyst: Analyst, text: str, values: Mapping[str, Any] | None =
         if now == beside:
             raise QueryRefused(worded(str(refused), text, translation.tables)) from refused
         # The files were replaced by newer ones between our looking and reading.
-        translation = translate(text, values, now)
+        translation = translate(text, values, now, filtered)
         found = await analyst.ask(translation.sql)
     kept = found.rows[: translation.limit]
     pairs = zip(found.columns, found.types, strict=True)
@@ -79,6 +85,24 @@ async def answer(analyst: Analyst, text: str, values: Mapping[str, Any] | None =
         offset=translation.offset,
         has_more=len(found.rows) > translation.limit,
     )
+
+
+def written(text: str) -> Written:
+    """A condition over an event in PostHog's SQL, as a filter; may raise `QueryRefused`."""
+    try:
+        from posthog_local.query.dialect import expression
+    except ImportError as error:
+        raise QueryRefused(_MISSING) from error
+    return Written(condition=expression(text))
+
+
+def counts_events(text: str) -> bool:
+    """Whether an expression of PostHog's SQL is of many events at once: an aggregate."""
+    try:
+        from posthog_local.query.dialect import aggregates
+    except ImportError as error:
+        raise QueryRefused(_MISSING) from error
+    return aggregates(text)
 
 
 def tables_beside(analyst: Analyst) -> BesideTables:
@@ -102,4 +126,6 @@ def _plain(value: object) -> Any:
         return base64.b64encode(value).decode()
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
     return str(value)

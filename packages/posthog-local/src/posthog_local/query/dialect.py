@@ -1,13 +1,16 @@
 """PostHog's SQL, translated for DuckDB.
 
 Owns what of the dialect is understood: one SELECT over the tables below, properties as
-`properties.name`, `person.properties.name` or `properties['name']`, and the functions of the tables
-here. Never runs anything. What it does not know it refuses by name, rather than guess.
+`properties.name`, `person.properties.name` or `properties['name']`, and what an event leads to: its
+session and its groups. Never runs anything. What it does not know it refuses by name, rather than
+guess.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Set
+from datetime import datetime
 from typing import Any, cast
 
 import msgspec
@@ -15,22 +18,30 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.dialects.clickhouse import ClickHouse
 from sqlglot.errors import SqlglotError
+from sqlglot.parsers.clickhouse import ClickHouseParser
+from sqlglot.tokenizer_core import TokenType
 
-from posthog_local.query.functions import FUNCTIONS, SPELT
+from posthog_local.query.calls import AGGREGATES, OURS, called, is_plain
+from posthog_local.query.clauses import understood
+from posthog_local.query.filters import ALL, Condition, view_for
 from posthog_local.query.hints import meant
 from posthog_local.query.refusal import QueryRefused
 from posthog_local.query.tablefolder import NO_TABLES, PREFIX, BesideTables
-from posthog_local.query.tables import TABLES
+from posthog_local.query.tables import TABLES, columns_of
 
 DEFAULT_ROWS, MAX_ROWS = 100, 50_000
 _MAX_CHARACTERS = 100_000
 
-# DuckDB has these under the name that PostHog's dialect gives them.
-_SAME_NAME = frozenset(["now", "greatest", "least", "abs", "floor", "ceil", "round", "replace"])
 _ARITHMETIC = (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.Neg)
-_NUMBERS = (*_ARITHMETIC, exp.Sum, exp.Avg, exp.Median, exp.Quantile, exp.Stddev, exp.Variance)
-_NUMBER_FUNCTIONS = frozenset(["sumif", "avgif", "quantileif", "intdiv", "modulo"])
+_NUMBERS = (*_ARITHMETIC, exp.Sum, exp.Avg, exp.Stddev, exp.Variance)
+_NUMBER_FUNCTIONS = frozenset([
+    "sumif", "avgif", "quantileif", "quantile", "quantiles", "quantileexact", "quantiletdigest",
+    "median", "medianif", "stddevpop", "stddevsamp", "varpop", "varsamp",
+    "intdiv", "modulo", "plus", "minus", "multiply", "divide",
+])  # fmt: skip
+_BINARY = frozenset(["intdiv", "modulo", "plus", "minus", "multiply", "divide"])
 _COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.In, exp.Between)
+_FILTERS = "__filters__"
 
 
 class PostHogSQL(ClickHouse):
@@ -42,6 +53,23 @@ class PostHogSQL(ClickHouse):
         HEREDOC_STRINGS = []  # noqa: RUF012  # sqlglot reads it from the class
         SINGLE_TOKENS = {  # noqa: RUF012
             mark: kind for mark, kind in ClickHouse.Tokenizer.SINGLE_TOKENS.items() if mark != "$"
+        }
+        KEYWORDS = {  # noqa: RUF012
+            **ClickHouse.Tokenizer.KEYWORDS, "=~": TokenType.RLIKE, "=~*": TokenType.IRLIKE,
+        }  # fmt: skip
+
+    class Parser(ClickHouseParser):
+        """Leaves to us what we translate by ourselves."""
+
+        FUNCTIONS = {  # noqa: RUF012
+            name: rule
+            for name, rule in ClickHouseParser.FUNCTIONS.items()
+            if name.lower() not in OURS
+        }
+        FUNCTION_PARSERS = {  # noqa: RUF012
+            name: rule
+            for name, rule in ClickHouseParser.FUNCTION_PARSERS.items()
+            if name.lower() not in OURS or name == "EXTRACT"
         }
 
 
@@ -56,27 +84,33 @@ class Translation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def translate(
-    text: str, values: Mapping[str, Any] | None = None, beside: BesideTables = NO_TABLES
+    text: str,
+    values: Mapping[str, Any] | None = None,
+    beside: BesideTables = NO_TABLES,
+    filtered: Condition = ALL,
 ) -> Translation:
-    """The query for DuckDB; `values` fill placeholders like `{name}`. May raise `QueryRefused`.
+    """The query for DuckDB; `values` fill placeholders like `{name}`, `filtered` fills `{filters}`.
 
-    Tables `beside` events are read from their files. One that has the name of a table of ours is
-    called `warehouse.name`, and every other may be.
+    May raise `QueryRefused`. Tables `beside` events are read from their files. One that has the
+    name of a table of ours is called `warehouse.name`, and every other may be.
     """
-    query = _parsed(text, values or {})
+    query = understood(_parsed(text, values or {}))
     named = {cte.alias.lower() for cte in query.find_all(exp.CTE)}
     _name_columns(query)
     _check_tables(query, named, beside)
-    _translate_properties(query)
+    reached = _translate_properties(query)
     query = cast("exp.Query", query.transform(_function))
-    events, tables = _view_of_events(query), list[str]()
+    _put_filters(query, filtered)
+    events, tables = _source_of_events(query, reached, filtered), list[str]()
     for table in query.find_all(exp.Table):
-        if table.name.lower() in named and not table.db:
+        if (table.name.lower() in named and not table.db) or isinstance(table.this, exp.Func):
             continue
         name, alias = table.name.lower(), table.alias or table.name
         tables.append(name)
-        if name in TABLES and not table.db:
-            source = exp.to_table(events if name == "events" else name)
+        if name == "events" and not table.db:
+            source = events.copy()
+        elif name in TABLES and not table.db:
+            source = exp.to_table(name)
         else:
             files = exp.Literal.string(beside.files[name][1])
             source = exp.Table(this=exp.Anonymous(this="read_parquet", expressions=[files]))
@@ -87,6 +121,28 @@ def translate(
     except SqlglotError as error:
         raise QueryRefused(f"this query cannot be translated: {error}") from error
     return Translation(sql=sql, limit=limit, offset=offset, tables=tuple(tables))
+
+
+def expression(text: str) -> Condition:
+    """A condition over an event, as PostHog writes it in a filter. May raise `QueryRefused`."""
+    query = _parsed(f"SELECT ({text}\n)", {})
+    columns = query.expressions
+    if query.find(exp.From, exp.Subquery, exp.Where, exp.Alias) is not None or len(columns) != 1:
+        raise QueryRefused(f"{text!r} is no expression over one event")
+    query = understood(exp.select("1").from_("events").where(columns[0], copy=False))
+    reached = _translate_properties(query)
+    query = cast("exp.Query", query.transform(_function))
+    if reached:
+        raise QueryRefused(f"a filter cannot ask for {', '.join(sorted(reached))}.… here")
+    person = _view_of_events(query) != "events"
+    return Condition(cast("exp.Where", query.args["where"]).this.sql("duckdb"), (), person)
+
+
+def aggregates(text: str) -> bool:
+    """Whether an expression is of many rows at once. May raise `QueryRefused`."""
+    query = _parsed(f"SELECT {text}\n", {})
+    called_names = {str(one.this).lower() for one in query.find_all(exp.Anonymous)}
+    return query.find(exp.AggFunc) is not None or bool(called_names & AGGREGATES)
 
 
 def _parsed(text: str, values: Mapping[str, Any]) -> exp.Query:
@@ -108,9 +164,12 @@ def _filled(text: str, values: Mapping[str, Any]) -> str:
     while (start := _brace(rest)) >= 0:
         end = rest.find("}", start)
         name = rest[start + 1 : end].strip() if end > 0 else ""
-        if name not in values:
+        if name == "filters" and name not in values:
+            parts += [rest[:start], _FILTERS]
+        elif name not in values:
             raise QueryRefused(f"there is no value for the placeholder {{{name}}}")
-        parts += [rest[:start], exp.convert(values[name]).sql(PostHogSQL)]
+        else:
+            parts += [rest[:start], exp.convert(values[name]).sql(PostHogSQL)]
         rest = rest[end + 1 :]
     return "".join([*parts, rest])
 
@@ -150,6 +209,8 @@ def _check_tables(query: exp.Query, named: set[str], beside: BesideTables) -> No
     there = ", ".join([*TABLES, *(_called(name) for name in beside.names)])
     for table in query.find_all(exp.Table):
         known = table.name.lower()
+        if isinstance(table.this, exp.Anonymous) and str(table.this.this) == "range":
+            continue
         if not isinstance(table.this, exp.Identifier) or table.catalog:
             raise QueryRefused(f"{table.sql(PostHogSQL)} is no table; there are {there}")
         if table.db and table.db.lower() != PREFIX:
@@ -177,17 +238,24 @@ def _drop_prefix(query: exp.Query, table: exp.Table) -> None:
             column.set("db", None)
 
 
-def _translate_properties(query: exp.Query) -> None:
+def _translate_properties(query: exp.Query) -> set[str]:
+    """Gives what is reached beyond events and persons: `session`, `group_0`."""
+    reached = set[str]()
+    aliases = {
+        one.alias_or_name.lower() for one in query.find_all(exp.Table, exp.Subquery, exp.CTE)
+    }
+    beyond = _BEYOND.keys() - aliases
     for bracket in list(query.find_all(exp.Bracket)):
         key = bracket.expressions[0] if len(bracket.expressions) == 1 else None
         path = _path(bracket.this)
         if path and isinstance(key, exp.Literal) and key.is_string:
-            _replace(bracket, [*path, key.name])
+            _replace(bracket, [*path, key.name], beyond, reached)
     for dot in list(query.find_all(exp.Dot)):
         if not isinstance(dot.parent, exp.Dot) and (path := _path(dot)):
-            _replace(dot, path)
+            _replace(dot, path, beyond, reached)
     for column in list(query.find_all(exp.Column)):
-        _replace(column, _path(column))
+        _replace(column, _path(column), beyond, reached)
+    return reached
 
 
 def _path(node: exp.Expression | None) -> list[str]:
@@ -199,25 +267,10 @@ def _path(node: exp.Expression | None) -> list[str]:
     return []
 
 
-def _replace(node: exp.Expression, path: list[str]) -> None:
+def _replace(node: exp.Expression, path: list[str], beyond: Set[str], reached: set[str]) -> None:
     """A path through properties becomes the JSON's text, or its number where one is asked for."""
+    path = _flattened(path, beyond, reached)
     lowered = [part.lower() for part in path]
-    if lowered[0] in _GROUP_FIELDS and len(path) > 1:
-        raise QueryRefused(
-            f"{path[0]}.… is not supported; join it: events e JOIN groups g"
-            f" ON g.key = e.${lowered[0]} AND g.index = {lowered[0][-1]}"
-        )
-    if lowered[0] == "session" and len(path) > 1:
-        raise QueryRefused(
-            f"session.… is not supported; join it: events e JOIN sessions s"
-            f" ON s.session_id = e.$session_id, then s.{path[1]}"
-        )
-    if lowered[0] == "pdi":
-        raise QueryRefused("pdi.… is not supported; person_id is a column of events")
-    if "person" in lowered[:2] and len(path) > lowered.index("person") + 1:
-        at = lowered.index("person")
-        path = [*path[:at], f"person_{path[at + 1]}", *path[at + 2 :]]
-        lowered = [part.lower() for part in path]
     at = next((n for n, one in enumerate(lowered) if one in _PROPERTIES), len(path))
     column = exp.column(path[min(at, len(path) - 1)], table=path[at - 1] if at == 1 else None)
     if at >= len(path):  # no property: only a person's own column changes its name
@@ -236,8 +289,35 @@ def _replace(node: exp.Expression, path: list[str]) -> None:
     node.replace(exp.TryCast(this=text, to=exp.DataType.build(kind)) if kind else text)
 
 
-_GROUP_FIELDS = frozenset(f"group_{number}" for number in range(5))
-_PROPERTIES = frozenset(["properties", "person_properties", "attributes", "resource_attributes"])
+def _flattened(path: list[str], beyond: Set[str], reached: set[str]) -> list[str]:
+    """What an event leads to are columns of its own here: `person.id` is `person_id`."""
+    lowered = [part.lower() for part in path]
+    if len(path) > 1 and "pdi" in lowered[:2]:
+        at = lowered.index("pdi")
+        return _flattened([*path[:at], *path[at + 1 :]], beyond, reached)
+    if "person" in lowered[:2] and len(path) > lowered.index("person") + 1:
+        at = lowered.index("person")
+        return [*path[:at], f"person_{path[at + 1]}", *path[at + 2 :]]
+    for at, part in enumerate(lowered[:2]):
+        if part in beyond and len(path) > at + 1:
+            table, known = _BEYOND[part], columns_of(_BEYOND[part])
+            wanted = path[at + 1]
+            if wanted not in known:
+                near = meant(wanted, known)
+                raise QueryRefused(f"there is no {part}.{wanted}{near}; {table} has"
+                                   f" {', '.join(known)}")  # fmt: skip
+            reached.add(part)
+            return [*path[:at], f"{part}__{wanted}", *path[at + 2 :]]
+    return path
+
+
+_GROUPS = tuple(f"group_{number}" for number in range(5))
+# What an event leads to, with the table that it is in.
+_BEYOND = {"session": "sessions", **dict.fromkeys(_GROUPS, "groups")}
+_PROPERTIES = frozenset(
+    ["properties", "person_properties", "attributes", "resource_attributes"]
+    + [f"{group}__properties" for group in _GROUPS]
+)
 
 
 def _wanted_type(node: exp.Expression) -> str | None:
@@ -248,8 +328,9 @@ def _wanted_type(node: exp.Expression) -> str | None:
     if isinstance(parent, _NUMBERS):
         return "DOUBLE"
     if isinstance(parent, exp.AnonymousAggFunc | exp.Anonymous):
-        first = bool(parent.expressions) and parent.expressions[0] is node
-        return "DOUBLE" if first and str(parent.this).lower() in _NUMBER_FUNCTIONS else None
+        given = parent.args.get("params") or parent.expressions
+        name, first = str(parent.this).lower(), bool(given) and given[0] is node
+        return "DOUBLE" if name in _NUMBER_FUNCTIONS and (first or name in _BINARY) else None
     if isinstance(parent, _COMPARISONS):
         others = [one for one in parent.iter_expressions() if one is not node]
         if any(isinstance(one, exp.Literal) and not one.is_string for one in others):
@@ -262,41 +343,84 @@ def _wanted_type(node: exp.Expression) -> str | None:
 
 
 def _function(node: exp.Expression) -> exp.Expression:
-    if isinstance(node, exp.ApproxDistinct):
-        return exp.Count(this=exp.Distinct(expressions=[node.this.transform(_function)]))
     if isinstance(node, exp.ParameterizedAgg):
         return _known(node, str(node.this), [*node.args["params"], *node.expressions])
-    if isinstance(node, exp.CombinedAggFunc | exp.AnonymousAggFunc):
+    if isinstance(node, exp.CombinedAggFunc | exp.AnonymousAggFunc | exp.Anonymous):
         return _known(node, str(node.this), list(node.expressions))
-    if isinstance(node, exp.Anonymous):
-        return _known(node, str(node.this), list(node.expressions))
+    if isinstance(node, exp.CastToStrType):
+        kind = exp.DataType.build(node.args["to"].name, dialect="clickhouse")
+        return exp.Cast(this=node.this, to=kind)
     return node
 
 
 def _known(node: exp.Expression, name: str, given: list[exp.Expression]) -> exp.Expression:
-    # What stands inside is not visited once the whole is replaced.
-    arguments = [one.transform(_function) for one in given]
-    lowered = name.lower()
-    if lowered == "multiif" and len(arguments) % 2 == 1:
-        case = exp.Case(default=arguments[-1])
-        for condition, value in zip(arguments[:-1:2], arguments[1::2], strict=True):
-            case = case.when(condition, value)
-        return case
-    if lowered in _SAME_NAME or lowered == "json_extract_string":
+    if is_plain(name) or name.lower() in _MADE:
         return node
-    template = FUNCTIONS.get(lowered)
-    if template is None:
-        raise QueryRefused(f"the function {name} is not supported{meant(name, SPELT)}")
-    wanted = len({n for n in range(4) if f":a{n}" in template})
-    if len(arguments) < wanted:
-        many = "argument" if wanted == 1 else "arguments"
-        raise QueryRefused(f"{name} takes {wanted} {many} here, not {len(arguments)}")
-    built: exp.Expression = exp.maybe_parse(template, dialect="duckdb")
-    for placeholder in list(built.find_all(exp.Placeholder)):
-        placeholder.replace(arguments[int(placeholder.name[1:])].copy())
-    if isinstance(built, exp.Binary):
-        return exp.Paren(this=built)
-    return built
+    # What stands inside is not visited once the whole is replaced.
+    return called(name, [one.transform(_function, copy=False) for one in given], node.parent)
+
+
+# Calls that `clauses` and this module have made themselves.
+_MADE = frozenset(["json_extract_string", "row"])
+
+
+def _put_filters(query: exp.Query, filtered: Condition) -> None:
+    """`{filters}` holds for the events of the SELECT that it stands in."""
+    for column in [one for one in query.find_all(exp.Column) if one.name == _FILTERS]:
+        select = column.find_ancestor(exp.Select)
+        source = select.args.get("from_") if select is not None else None
+        table = source.this if source is not None else None
+        if not isinstance(table, exp.Table) or table.name.lower() != "events":
+            raise QueryRefused("{filters} stands in the WHERE of a SELECT FROM events")
+        sql = _inlined(filtered)
+        if select is not None and select.args.get("joins"):
+            view = view_for(filtered.person)
+            place = exp.column("uuid", table=table.alias_or_name).sql("duckdb")
+            sql = f"{place} IN (SELECT uuid FROM {view} WHERE {sql})"
+        column.replace(exp.Paren(this=exp.Var(this=sql)))
+
+
+def _inlined(filtered: Condition) -> str:
+    """The condition with its values in it, which are ours or were read from JSON."""
+    values = iter(filtered.values)
+    return re.sub(r"'(?:[^']|'')*'|\?",
+                  lambda found: _literal(next(values)) if found[0] == "?" else found[0],
+                  filtered.sql)  # fmt: skip
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, datetime):
+        return f"TIMESTAMP '{value.isoformat(sep=' ')}'"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_literal, value))}]"
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def _source_of_events(query: exp.Query, reached: set[str], filtered: Condition) -> exp.Expression:
+    view = _view_of_events(query)
+    if filtered.person and query.find(exp.Var) is not None:
+        view = "events_with_person"
+    if not reached:
+        return exp.to_table(view)
+    joins = " ".join(_joined(one) for one in sorted(reached))
+    text = f"SELECT * FROM {view} AS whole {joins}"
+    return cast("exp.Query", sqlglot.parse_one(text, read="duckdb")).subquery()
+
+
+def _joined(part: str) -> str:
+    table, key = _BEYOND[part], "key" if part in _GROUPS else "session_id"
+    columns = ", ".join(f'"{one}" AS "{part}__{one}"' for one in columns_of(table))
+    own, where = ("$session_id", "")
+    if part in _GROUPS:
+        own, where = f"${part}", f" WHERE index = {part[-1]}"
+    return (
+        f"LEFT JOIN (SELECT {columns} FROM {table}{where}) AS {part}_of"
+        f' ON {part}_of."{part}__{key}" = whole."{own}"'
+    )
 
 
 def _view_of_events(query: exp.Query) -> str:

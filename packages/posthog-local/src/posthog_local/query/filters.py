@@ -59,6 +59,12 @@ class Cohort(msgspec.Struct, frozen=True, kw_only=True):
     inside: bool = True
 
 
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """A condition that somebody wrote in PostHog's SQL, translated."""
+
+    condition: Condition
+
+
 class Group(msgspec.Struct, frozen=True, kw_only=True):
     """All of these, or any."""
 
@@ -66,7 +72,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     any: bool = False
 
 
-Part: TypeAlias = Line | Cohort | Group
+Part: TypeAlias = Line | Cohort | Written | Group
 Cohorts: TypeAlias = Mapping[int, Mapping[str, Any]]
 
 
@@ -76,6 +82,10 @@ class Condition(msgspec.Struct, frozen=True):
     sql: str = "true"
     values: tuple[Any, ...] = ()
     person: bool = False
+
+
+#: What holds for every event.
+ALL = Condition()
 
 
 def condition(parts: Sequence[Part], now: datetime, cohorts: Cohorts) -> Condition:
@@ -113,6 +123,8 @@ def _part(part: Part, now: datetime, cohorts: Cohorts, depth: int) -> Condition:
             return _line(part, now)
         case Cohort():
             return _cohort(part, now, cohorts, depth)
+        case Written(condition=written):
+            return written
         case Group():
             return _group(part, now, cohorts, depth)
 

@@ -9,15 +9,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from posthog_local.query import experiments, funnels, returns, trends
+from posthog_local.query import (
+    experiments,
+    funnels,
+    lifecycle,
+    pathlinks,
+    returns,
+    stickiness,
+    trends,
+)
 from posthog_local.query import paths as path_questions
 from posthog_local.query.analyst import Analyst
 from posthog_local.query.experiments import Experiment, Outcome
 from posthog_local.query.filters import Cohorts
 from posthog_local.query.funnels import Funnel, Steps
+from posthog_local.query.lifecycle import Lifecycle
+from posthog_local.query.pathlinks import Link, PathLinks
 from posthog_local.query.paths import Paths, PathStep
 from posthog_local.query.period import Period, intervals
 from posthog_local.query.returns import Retention, Row
+from posthog_local.query.stickiness import Stickiness
 from posthog_local.query.trends import Line, Series, Trend
 
 
@@ -59,6 +70,23 @@ class Insights:
         """What persons did next, or before, step by step."""
         asked = path_questions.sql_of(paths, period, self.now, self._cohorts)
         return path_questions.steps_of((await self._analyst.ask(*asked)).rows)
+
+    async def path_links(self, links: PathLinks, period: Period) -> list[Link]:
+        """How many visits went from one step to another."""
+        asked = pathlinks.sql_of(links, period, self.now, self._cohorts)
+        return pathlinks.links_of((await self._analyst.ask(*asked)).rows)
+
+    async def persons_by_intervals(self, habit: Stickiness, period: Period) -> list[int]:
+        """How many persons were there in one interval, in two, and so on."""
+        many = len(intervals(period, habit.interval))
+        asked = stickiness.sql_of(habit, period, self.now, self._cohorts)
+        return stickiness.persons_of((await self._analyst.ask(*asked)).rows, many)
+
+    async def lives(self, life: Lifecycle, period: Period) -> dict[str, list[int]]:
+        """New, returning, resurrecting and dormant persons of each interval."""
+        begins = intervals(period, life.interval)
+        asked = lifecycle.sql_of(life, period, self.now, self._cohorts)
+        return lifecycle.lists_of((await self._analyst.ask(*asked)).rows, begins)
 
     async def outcomes(self, experiment: Experiment, period: Period) -> list[Outcome]:
         """What came of each variant of a flag."""

@@ -11,14 +11,18 @@ from functools import lru_cache
 TABLES = {
     "events": (
         "uuid, event, timestamp, distinct_id, properties, person_id, person.properties,"
-        " person.created_at, created_at, $session_id, $group_0 … $group_4"
+        " person.created_at, created_at, $session_id, $window_id, elements_chain,"
+        " $group_0 … $group_4"
     ),
     "persons": "id, properties, created_at, is_identified",
     "person_distinct_ids": "distinct_id, person_id",
     "groups": "index, key, properties, created_at",
     "sessions": (
         "session_id, distinct_id, $start_timestamp, $end_timestamp, $session_duration,"
-        " $event_count, $pageview_count, $autocapture_count, $entry_current_url, $exit_current_url"
+        " $event_count, $pageview_count, $autocapture_count, $screen_count, $num_uniq_urls,"
+        " $entry_current_url, $entry_pathname, $entry_referring_domain, $entry_utm_source,"
+        " $entry_utm_medium, $entry_utm_campaign, $exit_current_url, $end_current_url,"
+        " $end_pathname, $is_bounce"
     ),
     "logs": (
         "timestamp, observed_timestamp, severity_text, severity_number, service_name, body,"

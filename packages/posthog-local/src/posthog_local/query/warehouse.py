@@ -27,7 +27,7 @@ _MISSING = (
     "SQL and trends need the extra `sql`, which is not installed:"
     " pip install 'posthog-local[sql]', then start the server again"
 )
-_LAYOUT = 4
+_LAYOUT = 5
 _TABLES = """
 CREATE TABLE copied (
     layout INTEGER, epoch VARCHAR, seq BIGINT, version BIGINT, log_seq BIGINT
@@ -55,7 +55,9 @@ CREATE TABLE group_rows (
 CREATE VIEW groups AS SELECT * FROM group_rows;
 CREATE VIEW events AS
     SELECT uuid::VARCHAR AS uuid, event, timestamp, distinct_id, properties,
-        session_id AS "$session_id", created_at, COLUMNS('^.group_[0-4]$')
+        session_id AS "$session_id", created_at, COLUMNS('^.group_[0-4]$'),
+        json_extract_string(properties, '$."$elements_chain"') AS elements_chain,
+        json_extract_string(properties, '$."$window_id"') AS "$window_id"
     FROM event_rows;
 CREATE VIEW logs AS SELECT * EXCLUDE seq FROM log_rows;
 CREATE VIEW sessions AS
@@ -65,24 +67,33 @@ CREATE VIEW sessions AS
         count(*) AS "$event_count",
         count(*) FILTER (event = '$pageview') AS "$pageview_count",
         count(*) FILTER (event = '$autocapture') AS "$autocapture_count",
-        arg_min(json_extract_string(properties, '$."$current_url"'), timestamp)
-            FILTER (event = '$pageview') AS "$entry_current_url",
-        arg_max(json_extract_string(properties, '$."$current_url"'), timestamp)
-            FILTER (event = '$pageview') AS "$exit_current_url"
-    FROM event_rows WHERE session_id IS NOT NULL GROUP BY session_id;
+        count(*) FILTER (event = '$screen') AS "$screen_count",
+        arg_min(url, timestamp) FILTER (event = '$pageview') AS "$entry_current_url",
+        arg_max(url, timestamp) FILTER (event = '$pageview') AS "$exit_current_url",
+        "$exit_current_url" AS "$end_current_url",
+        regexp_extract("$entry_current_url", '^[a-z]+://[^/?#]*([^?#]*)', 1) AS "$entry_pathname",
+        regexp_extract("$exit_current_url", '^[a-z]+://[^/?#]*([^?#]*)', 1) AS "$end_pathname",
+        count(DISTINCT url) FILTER (event = '$pageview') AS "$num_uniq_urls",
+        arg_min(json_extract_string(properties, '$."$referring_domain"'), timestamp)
+            FILTER (event = '$pageview') AS "$entry_referring_domain",
+        arg_min(json_extract_string(properties, '$.utm_source'), timestamp)
+            FILTER (event = '$pageview') AS "$entry_utm_source",
+        arg_min(json_extract_string(properties, '$.utm_medium'), timestamp)
+            FILTER (event = '$pageview') AS "$entry_utm_medium",
+        arg_min(json_extract_string(properties, '$.utm_campaign'), timestamp)
+            FILTER (event = '$pageview') AS "$entry_utm_campaign",
+        "$pageview_count" + "$screen_count" <= 1 AND "$autocapture_count" = 0
+            AND "$session_duration" < 10 AS "$is_bounce"
+    FROM (SELECT *, json_extract_string(properties, '$."$current_url"') AS url FROM event_rows)
+    WHERE session_id IS NOT NULL GROUP BY session_id;
 CREATE VIEW persons AS
     SELECT * FROM person_rows WHERE id IN (SELECT person_id FROM links WHERE NOT alone);
 CREATE VIEW person_distinct_ids AS SELECT distinct_id, person_id FROM links WHERE NOT alone;
 CREATE VIEW events_of_person AS
-    SELECT uuid::VARCHAR AS uuid, event, timestamp, distinct_id, properties,
-        session_id AS "$session_id", created_at, COLUMNS('^.group_[0-4]$'), l.person_id
-    FROM event_rows LEFT JOIN links l USING (distinct_id);
+    SELECT e.*, l.person_id FROM events e LEFT JOIN links l USING (distinct_id);
 CREATE VIEW events_with_person AS
-    SELECT uuid::VARCHAR AS uuid, event, timestamp, distinct_id, e.properties,
-        session_id AS "$session_id", e.created_at, COLUMNS('^.group_[0-4]$'), l.person_id,
-        p.properties AS person_properties, p.created_at AS person_created_at
-    FROM event_rows e LEFT JOIN links l USING (distinct_id) LEFT JOIN person_rows p
-        ON p.id = l.person_id;
+    SELECT e.*, p.properties AS person_properties, p.created_at AS person_created_at
+    FROM events_of_person e LEFT JOIN person_rows p ON p.id = e.person_id;
 """
 
 
