@@ -59,7 +59,7 @@ class JobsMachine(RuleBasedStateMachine):
         try:
             tx = Transaction(reader, now_ms=self.now_ms, random=self.random, catalog=Catalog())
             result = work(tx)
-            if tx.wrote():
+            if not tx.proposal().changes_nothing():
                 [outcome] = self.committer.commit([tx.proposal()])
                 assert isinstance(outcome, Committed), outcome
         finally:

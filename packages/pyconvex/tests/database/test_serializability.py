@@ -146,7 +146,7 @@ def run_history(world, seed: int, spoil: Callable[[Proposal], Proposal]) -> list
         proposals = [spoil(each.finish().tx.proposal()) for each in group]
         for each, outcome in zip(group, world.committer.commit(proposals), strict=True):
             if isinstance(outcome, Committed):
-                if each.tx.wrote():
+                if not each.tx.proposal().changes_nothing():
                     committed.append((outcome.ts, each))
             else:
                 assert isinstance(outcome, Conflict | Rejected)

@@ -109,16 +109,6 @@ class Draft:
         """Limits that this transaction came near to, in Convex's words."""
         return self.usage.warnings(self.read_set().interval_count(FIRST_DATA_TABLET))
 
-    def wrote(self) -> bool:
-        """True when there is something to commit."""
-        buffer = self.buffer
-        return bool(
-            buffer.appends
-            or buffer.backfill
-            or buffer.dropped_indexes
-            or next(buffer.writes(), None)
-        )
-
     def proposal(self, replay: Replay | None = None, *, source: str = "") -> Proposal:
         """What to give to the committer; writes that change nothing are left out.
 
