@@ -57,19 +57,18 @@ class ErrorCalls(Binding):
                 "posthog.capture_exception needs an error: pass one, or call it in an except block"
             )
         described = ctx.describe_exception(found)
-        uuid = described.id
         person, for_caller = await self._whose_error(ctx, distinct_id)
-        described_list = describe(
+        entries = describe(
             found,
             rules=self._frame_rules,
             variables=self._variable_rules,
             caller=sys._getframe(),
         )
-        stamp = Stamp.of(uuid, unobserved_now_ms())
+        stamp = Stamp.of(described.id, unobserved_now_ms())
         made = self._built(
             ctx,
             lambda fit: events.exception(
-                described_list,
+                entries,
                 distinct_id=person,
                 stamp=stamp,
                 properties=fit(additional_properties, "additional_properties"),
@@ -79,21 +78,29 @@ class ErrorCalls(Binding):
         )
         carried = {} if flags is None else events.flag_properties(values_of(flags))
         made["properties"] = _data_of(described) | carried | made["properties"]
-        shown = events.in_session(made, ctx.session_id)
-        names, nobodys = tuple(shown["properties"]), shown["distinct_id"]
-        kept = self._hooked(ctx, shown)
-        item = ReportedException(self._component.mount, uuid, None)
-        if kept is not None:
-            item = ReportedException(
-                self._component.mount,
-                uuid,
-                self._text_of(ctx, kept, additional_properties or {}),
-                for_caller and kept["distinct_id"] == nobodys,
-                removed=removed(names, kept),
-            )
+        item = self._left(ctx, made, additional_properties or {}, for_caller=for_caller)
         ctx.report(reported.EXCEPTION, reported.to_item(item), durable=True)
-        mark_reported(found, self._component.mount, uuid)
-        return uuid
+        mark_reported(found, self._component.mount, described.id)
+        return described.id
+
+    def _left(
+        self, ctx: Ctx, event: Event, additional: Properties, *, for_caller: bool
+    ) -> ReportedException:
+        """What leaves with the run's outcome, as the hooks leave it."""
+        mount, uuid = self._component.mount, str(event["uuid"])
+        shown = events.in_session(event, ctx.session_id)
+        # A hook may change the event in place.
+        names, nobody = tuple(shown["properties"]), shown["distinct_id"]
+        kept = self._hooked(ctx, shown)
+        if kept is None:
+            return ReportedException(mount, uuid, None)
+        return ReportedException(
+            mount,
+            uuid,
+            self._text_of(ctx, kept, additional),
+            for_caller and kept["distinct_id"] == nobody,
+            removed=removed(names, kept),
+        )
 
     def _text_of(self, ctx: Ctx, event: Event, additional: Properties) -> str | None:
         """The event's text, without the caller's own properties where they make it too large."""

@@ -7,8 +7,8 @@ event is one event however often it is sent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Unpack
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict, Unpack
 
 from posthog_convex import events
 from posthog_convex.client.arguments import (
@@ -18,11 +18,20 @@ from posthog_convex.client.arguments import (
     Stamped,
     stamp_of,
 )
+from posthog_convex.client.binding import Fit
 from posthog_convex.client.local_flags import LocalFlagCalls
 from posthog_convex.client.results import FlagValues, values_of
 from posthog_convex.client.slips import writer
-from posthog_convex.events import Exposure, Properties
+from posthog_convex.events import Event, Exposure, Properties, Stamp
 from pyconvex import ActionCtx, MutationCtx
+
+
+class _Shared(TypedDict):
+    """What the builders of all events about a person take."""
+
+    distinct_id: str | None
+    stamp: Stamp
+    disable_geoip: bool
 
 
 class EventCalls(LocalFlagCalls):
@@ -95,20 +104,17 @@ class EventCalls(LocalFlagCalls):
         Events of `anon_distinct_id`, the browser's id from before the login, become theirs. Raises
         `EventError` when nobody is known.
         """
-        allowed = writer(ctx, "identify")
-        person, stamp = await self._person(ctx, stamped.get("distinct_id")), stamp_of(stamped)
-        made = self._built(
-            allowed,
-            lambda fit: events.identify(
-                distinct_id=person,
-                stamp=stamp,
+        return await self._record_about_person(
+            ctx,
+            "identify",
+            stamped,
+            lambda shared, fit: events.identify(
                 properties=fit(properties, "properties"),
                 set_once=fit(set_once, "set_once"),
                 anon_distinct_id=anon_distinct_id,
-                disable_geoip=stamped.get("disable_geoip", True),
+                **shared,
             ),
         )
-        return await self._record(allowed, made)
 
     async def set(
         self,
@@ -120,18 +126,14 @@ class EventCalls(LocalFlagCalls):
 
         await posthog.set(ctx, {"plan": plan})
         """
-        allowed = writer(ctx, "set")
-        person, stamp = await self._person(ctx, stamped.get("distinct_id")), stamp_of(stamped)
-        made = self._built(
-            allowed,
-            lambda fit: events.set_properties(
-                distinct_id=person,
-                stamp=stamp,
-                properties=fit(properties, "properties") or {},
-                disable_geoip=stamped.get("disable_geoip", True),
+        return await self._record_about_person(
+            ctx,
+            "set",
+            stamped,
+            lambda shared, fit: events.set_properties(
+                properties=fit(properties, "properties") or {}, **shared
             ),
         )
-        return await self._record(allowed, made)
 
     async def set_once(
         self,
@@ -140,18 +142,14 @@ class EventCalls(LocalFlagCalls):
         **stamped: Unpack[Stamped],
     ) -> str:
         """Set person properties where there is nothing yet. As `set` else."""
-        allowed = writer(ctx, "set_once")
-        person, stamp = await self._person(ctx, stamped.get("distinct_id")), stamp_of(stamped)
-        made = self._built(
-            allowed,
-            lambda fit: events.set_once(
-                distinct_id=person,
-                stamp=stamp,
-                properties=fit(properties, "properties") or {},
-                disable_geoip=stamped.get("disable_geoip", True),
+        return await self._record_about_person(
+            ctx,
+            "set_once",
+            stamped,
+            lambda shared, fit: events.set_once(
+                properties=fit(properties, "properties") or {}, **shared
             ),
         )
-        return await self._record(allowed, made)
 
     async def unset(
         self,
@@ -163,14 +161,12 @@ class EventCalls(LocalFlagCalls):
 
         await posthog.unset(ctx, ["trial_ends_at"])
         """
-        allowed = writer(ctx, "unset")
-        made = events.unset_properties(
-            distinct_id=await self._person(ctx, stamped.get("distinct_id")),
-            names=names,
-            stamp=stamp_of(stamped),
-            disable_geoip=stamped.get("disable_geoip", True),
+        return await self._record_about_person(
+            ctx,
+            "unset",
+            stamped,
+            lambda shared, _: events.unset_properties(names=names, **shared),
         )
-        return await self._record(allowed, made)
 
     async def alias(
         self, ctx: MutationCtx | ActionCtx, alias: str, **stamped: Unpack[Stamped]
@@ -180,14 +176,9 @@ class EventCalls(LocalFlagCalls):
         PostHog refuses an alias that was identified as a person of its own. Raises `EventError`
         when nobody is known.
         """
-        allowed = writer(ctx, "alias")
-        made = events.alias(
-            distinct_id=await self._person(ctx, stamped.get("distinct_id")),
-            alias=alias,
-            stamp=stamp_of(stamped),
-            disable_geoip=stamped.get("disable_geoip", True),
+        return await self._record_about_person(
+            ctx, "alias", stamped, lambda shared, _: events.alias(alias=alias, **shared)
         )
-        return await self._record(allowed, made)
 
     async def group_identify(
         self,
@@ -219,6 +210,22 @@ class EventCalls(LocalFlagCalls):
             ),
         )
         return await self._record(allowed, made)
+
+    async def _record_about_person(
+        self,
+        ctx: MutationCtx | ActionCtx,
+        call: str,
+        stamped: Stamped,
+        build: Callable[[_Shared, Fit], Event],
+    ) -> str:
+        """Queue an event that is about a person, who must be known; returns its uuid."""
+        allowed = writer(ctx, call)
+        shared = _Shared(
+            distinct_id=await self._person(ctx, stamped.get("distinct_id")),
+            stamp=stamp_of(stamped),
+            disable_geoip=stamped.get("disable_geoip", True),
+        )
+        return await self._record(allowed, self._built(allowed, lambda fit: build(shared, fit)))
 
     async def _flag_properties(
         self,
