@@ -9,7 +9,7 @@ import pytest
 
 from posthog_local.logs.record import LogRecord
 from posthog_local.store import schema
-from posthog_local.store.logshelf import LogFilter, LogReader, append
+from posthog_local.store.shelves.logs import LogFilter, LogReader, append
 from posthog_local.store.transaction import Transaction
 
 _LINES = 5_000

@@ -11,13 +11,13 @@ from uuid import uuid4
 from posthog_local.ingest.event import IncomingEvent
 from posthog_local.logs.record import LogRecord
 from posthog_local.replay.snapshot import RecordingPiece
-from posthog_local.store import warningshelf
+from posthog_local.store import shelves
 from posthog_local.store.folder import Folder
-from posthog_local.store.logshelf import LogFilter
 from posthog_local.store.reader import EventFilter
 from posthog_local.store.retention import DAY_US, Limits, used_bytes
+from posthog_local.store.shelves.logs import LogFilter
+from posthog_local.store.shelves.warnings import StoredWarning
 from posthog_local.store.store import Store
-from posthog_local.store.warningshelf import StoredWarning
 from posthog_local.testing import running
 
 _NOW = 1000 * DAY_US
@@ -49,7 +49,7 @@ def piece(day: float) -> RecordingPiece:
 
 
 async def warnings(store: Store) -> list[StoredWarning]:
-    return await store.read(lambda view: warningshelf.latest(view.connection, 10))
+    return await store.read(lambda view: shelves.warnings.latest(view.connection, 10))
 
 
 def with_store(use: Callable[[Store], Awaitable[None]], data: Path | None = None) -> None:

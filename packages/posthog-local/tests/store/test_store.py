@@ -15,12 +15,12 @@ import pytest
 from posthog_local.flags.definition import InvalidDefinition
 from posthog_local.ingest.event import IncomingEvent
 from posthog_local.persons.ids import person_uuid
-from posthog_local.store import flagshelf, schema, warningshelf
+from posthog_local.store import schema, shelves
 from posthog_local.store.folder import Folder, FolderError
 from posthog_local.store.reader import EventFilter
+from posthog_local.store.shelves.warnings import StoredWarning
 from posthog_local.store.store import Store
 from posthog_local.store.transaction import Transaction
-from posthog_local.store.warningshelf import StoredWarning
 
 _ALL = EventFilter()
 
@@ -37,7 +37,7 @@ def event(name: str, distinct_id: str = "u", at: int = 0, **changes: Any) -> Inc
 
 
 async def warnings(store: Store) -> list[StoredWarning]:
-    return await store.read(lambda view: warningshelf.latest(view.connection, 10))
+    return await store.read(lambda view: shelves.warnings.latest(view.connection, 10))
 
 
 def with_store(data: Path | None, use: Callable[[Store], Awaitable[None]]) -> None:
@@ -128,7 +128,7 @@ def test_filters() -> None:
 
 def test_a_failing_job_fails_alone_and_leaves_nothing() -> None:
     def broken(transaction: Transaction) -> None:
-        transaction.ingest(event("half"))
+        shelves.events.ingest(transaction, event("half"))
         transaction.people.find_or_create("half", 0)
         raise RuntimeError("broken")
 
@@ -175,7 +175,7 @@ def test_waiting_ends_with_the_event_or_the_time() -> None:
 def test_reset_empties_and_numbers_go_on() -> None:
     async def use(store: Store) -> None:
         await store.add_events([event("a", **{"$groups": {"company": "x"}})])
-        await store.change_flags(flagshelf.save({"key": "f"}, 0))
+        await store.change_flags(shelves.flags.save({"key": "f"}, 0))
         await store.reset(keep_flags=True)
         assert store.reader.events(_ALL, 10) == []
         assert store.reader.person("u") is None
@@ -191,13 +191,13 @@ def test_reset_empties_and_numbers_go_on() -> None:
 
 def test_a_flag_s_version_goes_up_with_each_real_change() -> None:
     async def use(store: Store) -> None:
-        first = await store.change_flags(flagshelf.save({"key": "f"}, 0))
-        again = await store.change_flags(flagshelf.save({"key": "f"}, 0))
-        changed = await store.change_flags(flagshelf.save({"key": "f", "active": False}, 0))
+        first = await store.change_flags(shelves.flags.save({"key": "f"}, 0))
+        again = await store.change_flags(shelves.flags.save({"key": "f"}, 0))
+        changed = await store.change_flags(shelves.flags.save({"key": "f", "active": False}, 0))
         assert [first["version"], again["version"], changed["version"]] == [1, 1, 2]
         assert first["id"] == changed["id"]
         with pytest.raises(InvalidDefinition):
-            await store.change_flags(flagshelf.save({"key": "f", "variants": {"a": 10}}, 0))
+            await store.change_flags(shelves.flags.save({"key": "f", "variants": {"a": 10}}, 0))
         assert store.flags.get("f") == changed
 
     with_store(None, use)
@@ -205,11 +205,13 @@ def test_a_flag_s_version_goes_up_with_each_real_change() -> None:
 
 def test_replacing_all_flags_changes_all_or_nothing() -> None:
     async def use(store: Store) -> None:
-        await store.change_flags(flagshelf.save({"key": "old"}, 0))
+        await store.change_flags(shelves.flags.save({"key": "old"}, 0))
         with pytest.raises(InvalidDefinition):
-            await store.change_flags(flagshelf.replace_all([{"key": "new"}, {"key": ""}], {}, 0))
+            await store.change_flags(
+                shelves.flags.replace_all([{"key": "new"}, {"key": ""}], {}, 0)
+            )
         assert [flag["key"] for flag in store.flags.flags] == ["old"]
-        await store.change_flags(flagshelf.replace_all([{"key": "new"}], {"3": {}}, 0))
+        await store.change_flags(shelves.flags.replace_all([{"key": "new"}], {"3": {}}, 0))
         assert [flag["key"] for flag in store.flags.flags] == ["new"]
         assert store.flags.cohorts == {3: {}}
 

@@ -13,7 +13,7 @@ from posthog_local.flags.book import FlagBook
 from posthog_local.flags.definition import InvalidDefinition
 from posthog_local.http.exchange import Request, Response, json_response
 from posthog_local.http.router import Endpoint
-from posthog_local.store import cohortshelf
+from posthog_local.store import shelves
 from posthog_local.store.store import Store
 from posthog_local.store.views import View
 
@@ -43,7 +43,7 @@ class CohortApi:
     async def create(self, request: Request) -> Response:
         """Makes a cohort."""
         definition = _definition(body_of(request, dict[str, Any]), {})
-        number = await self._store.change_flags(cohortshelf.save(None, definition))
+        number = await self._store.change_flags(shelves.cohorts.save(None, definition))
         return json_response(await self._answer(number), 201)
 
     async def change(self, request: Request) -> Response:
@@ -52,10 +52,10 @@ class CohortApi:
         given = body_of(request, dict[str, Any])
         shown = await self._answer(number)
         if given.get("deleted") is True:
-            await self._store.change_flags(cohortshelf.delete(number))
+            await self._store.change_flags(shelves.cohorts.delete(number))
             return json_response({**shown, "deleted": True})
         definition = _definition(given, self._store.flags.cohorts[number])
-        await self._store.change_flags(cohortshelf.save(number, definition))
+        await self._store.change_flags(shelves.cohorts.save(number, definition))
         return json_response(await self._answer(number))
 
     async def _answer(self, number: int) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class CohortApi:
 
 
 def _shown(view: View, flags: FlagBook, numbers: Sequence[int]) -> list[dict[str, Any]]:
-    sizes = cohortshelf.sizes(view, flags, numbers)
+    sizes = shelves.cohorts.sizes(view.persons, flags, numbers)
     return [_cohort(number, flags.cohorts[number], sizes[number]) for number in numbers]
 
 
@@ -101,6 +101,6 @@ def _definition(given: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
     if not rest:
         raise ApiError(400, "required", "Send filters, or is_static.", "filters")
     try:
-        return cohortshelf.checked({"name": name, **rest})
+        return shelves.cohorts.checked({"name": name, **rest})
     except (InvalidDefinition, TypeError) as error:
         raise ApiError(400, "invalid_input", str(error), "filters") from error

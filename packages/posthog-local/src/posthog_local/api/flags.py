@@ -19,8 +19,8 @@ from posthog_local.flags.evaluate import Evaluation
 from posthog_local.http.exchange import Request, Response, json_response
 from posthog_local.http.router import Endpoint
 from posthog_local.ingest.clock import format_time
-from posthog_local.store import flagshelf
-from posthog_local.store.flagshelf import StaleVersion, StoredFlag
+from posthog_local.store import shelves
+from posthog_local.store.shelves.flags import StaleVersion, StoredFlag
 from posthog_local.store.store import Store
 from posthog_local.store.subject import subject_of
 from posthog_local.store.views import View
@@ -64,7 +64,7 @@ class FlagApi:
         active = {"true": True, "false": False}.get(request.query.get("active", ""))
         found = [
             one
-            for one in flagshelf.stored(view.connection)
+            for one in shelves.flags.stored(view.connection)
             if search in f"{one.definition['key']} {one.definition.get('name')}".lower()
             and active in (None, one.definition["active"])
         ]
@@ -83,9 +83,9 @@ class FlagApi:
                 raise ApiError(400, "required", "This field is required.", name)
         if self._store.flags.get(str(given["key"])) is not None:
             raise ApiError(400, "unique", "There is already a feature flag with this key.", "key")
-        saved = await self._store.change_flags(flagshelf.save(given, _now_us()))
+        saved = await self._store.change_flags(shelves.flags.save(given, _now_us()))
         made = await self._store.read(
-            lambda view: flagshelf.stored_one(view.connection, saved["id"])
+            lambda view: shelves.flags.stored_one(view.connection, saved["id"])
         )
         assert made is not None
         return json_response(_shown(made), 201)
@@ -95,13 +95,13 @@ class FlagApi:
         flag = await self._store.read(lambda view: _found(view, request))
         given = _given(request)
         if given.get("deleted") is True:
-            await self._store.change_flags(flagshelf.delete(flag.definition["key"]))
+            await self._store.change_flags(shelves.flags.delete(flag.definition["key"]))
             return json_response({**_shown(flag), "deleted": True})
         known = self._store.flags.get(str(given.get("key", "")))
         if known is not None and known["id"] != flag.definition["id"]:
             raise ApiError(400, "unique", "There is already a feature flag with this key.", "key")
         version = body_of(request, dict[str, Any]).get("version")
-        job = flagshelf.change(flag.definition["id"], given, version, _now_us())
+        job = shelves.flags.change(flag.definition["id"], given, version, _now_us())
         try:
             changed = await self._store.change_flags(job)
         except StaleVersion as stale:
@@ -120,7 +120,7 @@ class FlagApi:
 
     def my_flags(self, view: View, request: Request) -> Response:
         """Every flag for the one user."""
-        stored = {one.definition["id"]: one for one in flagshelf.stored(view.connection)}
+        stored = {one.definition["id"]: one for one in shelves.flags.stored(view.connection)}
         found = self._evaluate(view, str(USER["distinct_id"]), _groups(request))
         return json_response(
             [
@@ -143,7 +143,7 @@ def _given(request: Request) -> dict[str, Any]:
 def _found(view: View, request: Request) -> StoredFlag:
     text = request.path_values["id"]
     if text.isascii() and text.isdigit() and len(text) < 16:
-        found = flagshelf.stored_one(view.connection, int(text))
+        found = shelves.flags.stored_one(view.connection, int(text))
         if found is not None:
             return found
     raise not_found()

@@ -14,7 +14,7 @@ from posthog_local.api.door import Door, body_of, bounds, not_found, page
 from posthog_local.http.exchange import Request, Response, json_response
 from posthog_local.http.router import Endpoint
 from posthog_local.ingest.clock import format_time
-from posthog_local.store.issueshelf import Issue, IssueStatus
+from posthog_local.store.shelves.issues import Issue, IssueStatus
 from posthog_local.store.store import Store
 from posthog_local.store.views import View
 

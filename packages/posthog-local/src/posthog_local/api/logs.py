@@ -14,7 +14,7 @@ from posthog_local.api.door import ApiError, Door, body_of
 from posthog_local.http.exchange import Request, Response, json_response
 from posthog_local.http.router import Endpoint
 from posthog_local.ingest.clock import format_time, parse_time_us
-from posthog_local.store.logshelf import LogFilter, StoredLog
+from posthog_local.store.shelves.logs import LogFilter, StoredLog
 from posthog_local.store.store import Store
 
 _MAX_LINES = 1000

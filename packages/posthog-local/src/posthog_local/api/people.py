@@ -18,8 +18,8 @@ from posthog_local.http.exchange import Request, Response, json_response
 from posthog_local.http.router import Endpoint
 from posthog_local.ingest.clock import format_time
 from posthog_local.ingest.event import IncomingEvent, new_uuid7
-from posthog_local.store.persons import PersonFilter
 from posthog_local.store.reader import EventFilter, StoredEvent, StoredPerson
+from posthog_local.store.shelves.persons import PersonFilter
 from posthog_local.store.store import Store
 from posthog_local.store.views import View
 

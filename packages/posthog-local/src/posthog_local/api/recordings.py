@@ -14,7 +14,7 @@ from posthog_local.api.door import ApiError, Door, bounds, not_found
 from posthog_local.http.exchange import Request, Response, json_response
 from posthog_local.http.router import Endpoint
 from posthog_local.ingest.clock import format_time
-from posthog_local.store.recordingshelf import Recording
+from posthog_local.store.shelves.recordings import Recording
 from posthog_local.store.views import View
 
 _SOURCE = "blob_v2"

@@ -28,10 +28,10 @@ from posthog_local.control.views import (
 )
 from posthog_local.flags.definition import InvalidDefinition
 from posthog_local.http.faults import Fault, FaultBook
-from posthog_local.store import dump, flagshelf, warningshelf
+from posthog_local.store import dump, shelves
 from posthog_local.store.dump import InvalidDump
-from posthog_local.store.logshelf import LogFilter
 from posthog_local.store.reader import EventFilter
+from posthog_local.store.shelves.logs import LogFilter
 from posthog_local.store.store import Store
 from posthog_local.store.views import View
 
@@ -152,7 +152,7 @@ class ControlRoutes:
 
     def warnings(self, view: View, request: Request) -> Response:
         limit = int(_number(request, "limit", 100, _MAX_EVENTS))
-        found = warningshelf.latest(view.connection, limit, request.query_params.get("kind"))
+        found = shelves.warnings.latest(view.connection, limit, request.query_params.get("kind"))
         return _json({"warnings": [warning_json(warning) for warning in found]})
 
     async def reset(self, request: Request) -> Response:
@@ -187,7 +187,7 @@ class ControlRoutes:
         if not all(number.isdigit() and len(number) < 10 for number in wanted.cohorts):
             raise BadRequest("cohorts are keyed by their number")
         await self._store.change_flags(
-            flagshelf.replace_all(wanted.flags, wanted.cohorts, _now_us())
+            shelves.flags.replace_all(wanted.flags, wanted.cohorts, _now_us())
         )
         return await self.flags(request)
 
@@ -200,10 +200,10 @@ class ControlRoutes:
         key = request.path_params["key"]
         if given.setdefault("key", key) != key:
             raise BadRequest("the key in the body is not the one in the path")
-        return _json(await self._store.change_flags(flagshelf.save(given, _now_us())))
+        return _json(await self._store.change_flags(shelves.flags.save(given, _now_us())))
 
     async def delete_flag(self, request: Request) -> Response:
-        deleted = await self._store.change_flags(flagshelf.delete(request.path_params["key"]))
+        deleted = await self._store.change_flags(shelves.flags.delete(request.path_params["key"]))
         return _json({"deleted": deleted})
 
     async def faults(self, request: Request) -> Response:

@@ -12,11 +12,11 @@ import msgspec
 
 from posthog_local.ingest.clock import format_time
 from posthog_local.ingest.warning import REASONS
-from posthog_local.store.issueshelf import Issue
-from posthog_local.store.logshelf import StoredLog
 from posthog_local.store.reader import StoredEvent, StoredPerson
-from posthog_local.store.recordingshelf import Recording
-from posthog_local.store.warningshelf import StoredWarning
+from posthog_local.store.shelves.issues import Issue
+from posthog_local.store.shelves.logs import StoredLog
+from posthog_local.store.shelves.recordings import Recording
+from posthog_local.store.shelves.warnings import StoredWarning
 
 
 def event_json(event: StoredEvent) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import apsw
 import msgspec
 
-from posthog_local.store import warningshelf
+from posthog_local.store import shelves
 from posthog_local.store.transaction import Transaction
 from posthog_local.store.writer import Job
 
@@ -157,4 +157,4 @@ def _note(
         " ((SELECT 1 + max(?, coalesce(max(seq), 0)) FROM warnings), ?, 'dropped_by_retention', ?)",
         (0 if row is None else row[0], now_us, msgspec.json.encode(details).decode()),
     )
-    warningshelf.trim(connection)
+    shelves.warnings.trim(connection)

@@ -16,14 +16,7 @@ from posthog_local.ingest.event import IncomingEvent
 from posthog_local.ingest.warning import Note
 from posthog_local.logs.record import LogRecord
 from posthog_local.replay.snapshot import RecordingPiece
-from posthog_local.store import (
-    flagshelf,
-    issueshelf,
-    logshelf,
-    persons,
-    recordingshelf,
-    warningshelf,
-)
+from posthog_local.store import shelves
 from posthog_local.store.changes import Changes
 from posthog_local.store.folder import Folder
 from posthog_local.store.reader import EventFilter, Reader, StoredEvent
@@ -44,7 +37,7 @@ class Store:
         self._connection = folder.connect_reader()
         self.reader = Reader(self._connection)
         self._views = Views(folder)
-        self.flags = FlagBook(*flagshelf.load(self._connection))
+        self.flags = FlagBook(*shelves.flags.load(self._connection))
 
     async def read(self, question: Callable[[View], T]) -> T:
         """What `question` answers from one commit, on a thread of its own."""
@@ -55,20 +48,20 @@ class Store:
 
         def job(transaction: Transaction) -> None:
             for event in events:
-                transaction.ingest(event)
+                shelves.events.ingest(transaction, event)
             for note in notes:
-                warningshelf.add(transaction.connection, note)
+                shelves.warnings.add(transaction.connection, note)
 
         await self._writer.submit(job)
 
     async def add_logs(self, records: Sequence[LogRecord], notes: Sequence[Note] = ()) -> None:
         """Returns when all of them are on disk."""
-        append = logshelf.append(records)
+        append = shelves.logs.append(records)
 
         def job(transaction: Transaction) -> None:
             append(transaction)
             for note in notes:
-                warningshelf.add(transaction.connection, note)
+                shelves.warnings.add(transaction.connection, note)
 
         await self._writer.submit(job)
 
@@ -78,35 +71,35 @@ class Store:
 
     async def add_recording(self, piece: RecordingPiece) -> None:
         """Returns when the piece is on disk."""
-        await self._writer.submit(recordingshelf.append(piece))
+        await self._writer.submit(shelves.recordings.append(piece))
 
     async def change(self, job: Job[T]) -> T:
         """Runs a job of a shelf; when it returns, what it wrote is on disk."""
         return await self._writer.submit(job)
 
     async def change_flags(self, job: Job[T]) -> T:
-        """Runs a job of `flagshelf`; when it returns, the new definitions are the ones in force."""
+        """Runs a job of `shelves.flags`; when it returns, the new definitions are in force."""
         result = await self._writer.submit(job)
-        self.flags = FlagBook(*flagshelf.load(self._connection))
+        self.flags = FlagBook(*shelves.flags.load(self._connection))
         return result
 
     def hash_keys(self, distinct_ids: Sequence[str]) -> dict[str, str]:
         """Flag key to what to bucket by, for the persons with these ids."""
-        return flagshelf.hash_keys(self._connection, distinct_ids)
+        return shelves.flags.hash_keys(self._connection, distinct_ids)
 
     async def keep_hash_keys(self, distinct_id: str, hash_keys: Mapping[str, str]) -> None:
         """Notes what to bucket a person by from now on."""
-        await self._writer.submit(flagshelf.keep_hash_keys(distinct_id, hash_keys))
+        await self._writer.submit(shelves.flags.keep_hash_keys(distinct_id, hash_keys))
 
     async def change_issue(self, issue_id: str, changes: Mapping[str, str]) -> bool:
         """Changes an issue's status, name or description; false when there is no such issue."""
         return await self._writer.submit(
-            lambda transaction: issueshelf.change(transaction.connection, issue_id, changes)
+            lambda transaction: shelves.issues.change(transaction.connection, issue_id, changes)
         )
 
     async def delete_person(self, person_id: str, *, with_events: bool) -> bool:
         """Deletes a person, with their events if asked; false when there is none."""
-        return await self._writer.submit(persons.delete(person_id, with_events=with_events))
+        return await self._writer.submit(shelves.persons.delete(person_id, with_events=with_events))
 
     async def sweep(self, limits: Limits, now_us: int) -> int:
         """Drops what is beyond the limits, in small portions; gives the number of rows."""

@@ -1,7 +1,7 @@
-"""What one write transaction can do: the shelves of persons and groups, and appending events.
+"""What one write transaction has at hand: the connection, who is who, and the next numbers.
 
-Owns every SQL statement that writes events, persons and groups. Lives on the writer's thread;
-nothing here commits. Invariant: an event's uuid is stored once, whoever sends it how often.
+Owns the SQL statements that write persons and groups as events come in. Lives on the writer's
+thread; nothing here commits. Invariant: numbers go on, also after everything was deleted.
 """
 
 from __future__ import annotations
@@ -13,21 +13,10 @@ from typing import Any
 import apsw
 import msgspec
 
-from posthog_local.errors.exception import process
-from posthog_local.ingest.event import IncomingEvent, new_uuid7
-from posthog_local.ingest.warning import IngestionWarning
-from posthog_local.persons.attribution import Attribution, attribute
 from posthog_local.persons.groups import Groups
 from posthog_local.persons.people import People, Person
-from posthog_local.store import issueshelf, schema, warningshelf
-from posthog_local.traces.costs import PRICED_EVENTS, priced
-from posthog_local.traces.normal import normalised
+from posthog_local.store import schema
 
-_INSERT_EVENT = (
-    f"INSERT INTO events ({schema.EVENT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
-)
-# About what PostHog's queue takes as one message.
-_MAX_EVENT_BYTES = 1_000_000
 _encode = msgspec.json.Encoder().encode
 
 
@@ -38,30 +27,9 @@ class Transaction:
         self.connection = connection
         self._start()
 
-    def ingest(self, event: IncomingEvent) -> None:
-        """Processes and stores one event; does nothing when its uuid is already stored."""
-        uuid = bytes.fromhex(event.uuid.replace("-", ""))
-        known = self.connection.execute(
-            "SELECT event, distinct_id FROM events WHERE uuid = ?", (uuid,)
-        ).fetchone()
-        if known is not None:
-            self._note_reuse(event, known)
-            return
-        result = attribute(event, self.people, self.groups)
-        for warning in (*event.warnings, *result.warnings):
-            self.warn(warning, event)
-        if not result.kept:
-            return
-        if event.event == "$exception":
-            self._append_exception(uuid, event, result)
-        elif event.event.startswith("$ai_"):
-            self._append_ai(uuid, event, result)
-        else:
-            self._append(uuid, event, result, result.properties)
-
-    def warn(self, warning: IngestionWarning, event: IncomingEvent) -> None:
-        """Keeps an ingestion warning beside the event that caused it."""
-        warningshelf.add(self.connection, warningshelf.about(warning, event))
+    def next_seq(self) -> int:
+        """The number of the next event."""
+        return next(self._seq)
 
     def flush(self) -> None:
         """Writes what is still in memory; the writer calls it before every commit."""
@@ -96,61 +64,6 @@ class Transaction:
         self.people = People(_PersonShelf(self.connection, versions))
         self.groups = Groups(_GroupShelf(self.connection, versions))
         self._seq = _numbers(self.connection)
-
-    def _append_exception(self, uuid: bytes, event: IncomingEvent, result: Attribution) -> None:
-        exception = process(result.properties, lambda: new_uuid7(event.received_us))
-        if exception.fingerprint is None:
-            self._append(uuid, event, result, exception.properties)
-            return
-        new_id = new_uuid7(event.received_us)
-        issue_id = issueshelf.take(self.connection, exception, new_id, event.timestamp_us)
-        if issue_id is None:
-            self.warn(IngestionWarning(kind="exception_of_suppressed_issue", details={}), event)
-            return
-        properties = {**exception.properties, "$exception_issue_id": issue_id}
-        seq = self._append(uuid, event, result, properties)
-        issueshelf.add_occurrence(self.connection, issue_id, seq)
-
-    def _append_ai(self, uuid: bytes, event: IncomingEvent, result: Attribution) -> None:
-        properties = normalised(result.properties)
-        if event.event in PRICED_EVENTS:
-            properties = priced(properties)
-        trace_id = properties.get("$ai_trace_id")
-        seq = self._append(uuid, event, result, properties)
-        if trace_id:
-            self.connection.execute(
-                "INSERT INTO trace_events (trace_id, seq) VALUES (?,?)", (trace_id, seq)
-            )
-
-    def _append(
-        self, uuid: bytes, event: IncomingEvent, result: Attribution, properties: dict[str, Any]
-    ) -> int:
-        seq, text = next(self._seq), _encode(properties).decode()
-        if len(text) > _MAX_EVENT_BYTES and not event.event.startswith("$ai_"):
-            details = {"bytes": len(text)}
-            self.warn(IngestionWarning(kind="message_size_too_large", details=details), event)
-        self.connection.execute(
-            _INSERT_EVENT,
-            (
-                seq,
-                uuid,
-                event.event,
-                event.distinct_id,
-                result.mode.value,
-                event.timestamp_us,
-                event.received_us,
-                _text_or_none(properties.get("$session_id")),
-                _text_or_none(properties.get("$window_id")),
-                *(result.groups.get(index) for index in range(5)),
-                text,
-            ),
-        )
-        return seq
-
-    def _note_reuse(self, event: IncomingEvent, known: tuple[Any, ...]) -> None:
-        if known != (event.event, event.distinct_id):
-            details = {"kept": {"event": known[0], "distinct_id": known[1]}}
-            self.warn(IngestionWarning(kind="uuid_reused_by_another_event", details=details), event)
 
 
 class _PersonShelf:
@@ -252,7 +165,3 @@ def last_version(connection: apsw.Connection) -> int:
         " coalesce((SELECT max(version) FROM groups), 0))"
     )
     return int(connection.execute(sql).get or 0)
-
-
-def _text_or_none(value: object) -> str | None:
-    return value if isinstance(value, str) else None

@@ -15,11 +15,11 @@ from typing import TypeVar
 import apsw
 
 from posthog_local.store.folder import Folder
-from posthog_local.store.issueshelf import IssueReader
-from posthog_local.store.logshelf import LogReader
-from posthog_local.store.persons import PersonList
 from posthog_local.store.reader import Reader
-from posthog_local.store.recordingshelf import RecordingReader
+from posthog_local.store.shelves.issues import IssueReader
+from posthog_local.store.shelves.logs import LogReader
+from posthog_local.store.shelves.persons import PersonList
+from posthog_local.store.shelves.recordings import RecordingReader
 
 T = TypeVar("T")
 # One slow page must not keep the others waiting; more threads would only fight for the interpreter.

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from posthog_local.flags.definition import InvalidDefinition
 from posthog_local.flags.operators import OPERATOR_NAMES
-from posthog_local.store import cohortshelf
+from posthog_local.store import shelves
 from posthog_local.store.store import Store
 from posthog_local.ui.flagform import ConditionRow, Fields, condition_lines, condition_rows
 from posthog_local.ui.forms import first, form_fields, see_other
@@ -61,14 +61,16 @@ class CohortPages:
     async def cohorts(self, request: Request) -> Response:
         flags = self._store.flags
 
-        found = await self._store.read(lambda view: cohortshelf.sizes(view, flags, flags.cohorts))
+        found = await self._store.read(
+            lambda view: shelves.cohorts.sizes(view.persons, flags, flags.cohorts)
+        )
         types = self._store.reader.group_types()
         return self._page(
             "cohorts.html",
             cohorts=flags.cohorts,
             sizes=found,
             types=types,
-            counted=cohortshelf.COUNTED,
+            counted=shelves.cohorts.COUNTED,
         )
 
     async def new_cohort(self, request: Request) -> Response:
@@ -80,7 +82,9 @@ class CohortPages:
         if known is None:
             return self._page("missing.html", status=404, what="cohort")
         flags = self._store.flags
-        members = await self._store.read(lambda view: cohortshelf.members(view, flags, number))
+        members = await self._store.read(
+            lambda view: shelves.cohorts.members(view.persons, flags, number)
+        )
         return self._editor(number, form_of(known), members=members)
 
     async def save(self, request: Request) -> Response:
@@ -88,18 +92,18 @@ class CohortPages:
         text = first(fields, "number")
         number = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
         try:
-            definition = cohortshelf.checked(definition_of(fields))
+            definition = shelves.cohorts.checked(definition_of(fields))
         except InvalidDefinition as error:
             known = self._store.flags.cohorts.get(number if number is not None else -1)
             form = CohortForm() if known is None else form_of(known)
             return self._editor(number, form, error=str(error), status=400)
-        saved = await self._store.change_flags(cohortshelf.save(number, definition))
+        saved = await self._store.change_flags(shelves.cohorts.save(number, definition))
         return see_other(f"/cohorts/{saved}")
 
     async def delete(self, request: Request) -> Response:
         text = first(await form_fields(request), "number")
         if text.isascii() and text.isdigit() and len(text) < 16:
-            await self._store.change_flags(cohortshelf.delete(int(text)))
+            await self._store.change_flags(shelves.cohorts.delete(int(text)))
         return see_other("/cohorts")
 
     def _editor(

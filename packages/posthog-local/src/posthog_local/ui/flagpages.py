@@ -21,7 +21,7 @@ from starlette.routing import Route
 from posthog_local.flags.definition import InvalidDefinition
 from posthog_local.flags.evaluate import Evaluation
 from posthog_local.flags.operators import OPERATOR_NAMES
-from posthog_local.store import flagshelf
+from posthog_local.store import shelves
 from posthog_local.store.reader import Reader
 from posthog_local.store.store import Store
 from posthog_local.store.subject import subject_of
@@ -75,7 +75,7 @@ class FlagPages:
         fields = await form_fields(request)
         try:
             given = _given(fields)
-            saved = await self._store.change_flags(flagshelf.save(given, _now_us()))
+            saved = await self._store.change_flags(shelves.flags.save(given, _now_us()))
         except InvalidDefinition as error:
             known = self._store.flags.get(first(fields, "key"))
             form = form_of(known) if known is not None else FlagForm()
@@ -86,12 +86,12 @@ class FlagPages:
         flag = self._store.flags.get(first(await form_fields(request), "key"))
         if flag is not None:
             changed = {**flag, "active": not flag["active"]}
-            await self._store.change_flags(flagshelf.save(changed, _now_us()))
+            await self._store.change_flags(shelves.flags.save(changed, _now_us()))
         return see_other("/feature_flags")
 
     async def delete_flag(self, request: Request) -> Response:
         key = first(await form_fields(request), "key")
-        await self._store.change_flags(flagshelf.delete(key))
+        await self._store.change_flags(shelves.flags.delete(key))
         return see_other("/feature_flags")
 
     def _editor(

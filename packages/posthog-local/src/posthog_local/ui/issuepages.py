@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from posthog_local.store.issueshelf import IssueStatus
+from posthog_local.store.shelves.issues import IssueStatus
 from posthog_local.store.views import View
 from posthog_local.ui.forms import first, form_fields, see_other
 from posthog_local.ui.section import Section

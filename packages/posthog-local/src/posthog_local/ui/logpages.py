@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from posthog_local.store.logshelf import LogFilter, StoredLog
+from posthog_local.store.shelves.logs import LogFilter, StoredLog
 from posthog_local.store.views import View
 from posthog_local.ui.forms import whole_number
 from posthog_local.ui.section import Section

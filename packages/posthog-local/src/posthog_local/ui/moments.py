@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from posthog_local.store.logshelf import StoredLog
 from posthog_local.store.reader import StoredEvent
+from posthog_local.store.shelves.logs import StoredLog
 
 _META, _PLUGIN, _CONSOLE = 4, 6, "rrweb/console@1"
 MAX_MOMENTS = 300

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from posthog_local.ingest.warning import REASONS
 from posthog_local.query.analyst import Analyst
-from posthog_local.store import warningshelf
+from posthog_local.store import shelves
 from posthog_local.store.reader import EventFilter
 from posthog_local.store.store import Store
 from posthog_local.store.views import View
@@ -135,8 +135,8 @@ class Pages:
         kind = request.query_params.get("kind") or None
         return self._warnings.page(
             "warnings.html",
-            warnings=warningshelf.latest(view.connection, _LIST_ROWS, kind),
-            counts=warningshelf.counts(view.connection),
+            warnings=shelves.warnings.latest(view.connection, _LIST_ROWS, kind),
+            counts=shelves.warnings.counts(view.connection),
             kind=kind,
             reasons=REASONS,
         )

@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from posthog_local.persons.ids import person_uuid
-from posthog_local.store.persons import PersonFilter
+from posthog_local.store.shelves.persons import PersonFilter
 from posthog_local.store.timeorder import LATEST_US
 from posthog_local.store.views import View
 from posthog_local.ui.flagpages import evaluations

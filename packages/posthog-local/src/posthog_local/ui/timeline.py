@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import msgspec
 
 from posthog_local.logs.record import LogRecord
-from posthog_local.store.logshelf import StoredLog
 from posthog_local.store.reader import StoredEvent
-from posthog_local.store.recordingshelf import Recording
+from posthog_local.store.shelves.logs import StoredLog
+from posthog_local.store.shelves.recordings import Recording
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

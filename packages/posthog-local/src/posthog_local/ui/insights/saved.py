@@ -10,7 +10,7 @@ import time
 from starlette.requests import Request
 from starlette.responses import Response
 
-from posthog_local.store import chartshelf
+from posthog_local.store import shelves
 from posthog_local.ui.forms import first, form_fields, see_other
 from posthog_local.ui.insights.desk import Desk
 
@@ -29,7 +29,7 @@ _MAX_ADDRESS = 20_000
 
 async def saved_page(desk: Desk, request: Request) -> Response:
     """Every saved chart."""
-    found = await desk.store.read(lambda view: chartshelf.charts(view.connection))
+    found = await desk.store.read(lambda view: shelves.charts.charts(view.connection))
     return desk.page("saved.html", request, charts=found, kinds=KINDS)
 
 
@@ -41,7 +41,7 @@ async def save(desk: Desk, request: Request) -> Response:
         return Response(f"a chart needs a name of at most {_MAX_NAME} characters", 400)
     if address.partition("?")[0] not in KINDS:
         return Response("this is no page whose question can be kept", 400)
-    await desk.store.change(chartshelf.save(name, address, time.time_ns() // 1000))
+    await desk.store.change(shelves.charts.save(name, address, time.time_ns() // 1000))
     return see_other("/saved")
 
 
@@ -49,5 +49,5 @@ async def delete(desk: Desk, request: Request) -> Response:
     """Forgets a chart."""
     text = first(await form_fields(request), "id")
     if text.isascii() and text.isdigit() and len(text) < 16:
-        await desk.store.change(chartshelf.delete(int(text)))
+        await desk.store.change(shelves.charts.delete(int(text)))
     return see_other("/saved")

@@ -1,4 +1,4 @@
-"""Flags and cohorts in the store: saving, deleting, replacing, loading.
+"""Flags in the store, and cohorts with them: saving, deleting, replacing, loading.
 
 Owns every SQL statement on them. Each change that alters a definition raises its version by one;
 saving the same definition again changes nothing.

@@ -15,8 +15,8 @@ import msgspec
 from posthog_local.flags.book import FlagBook
 from posthog_local.flags.cohorts import CohortBook, MissingCohort
 from posthog_local.flags.definition import InvalidDefinition, PropertyFilter
+from posthog_local.store.shelves.persons import PersonList
 from posthog_local.store.transaction import Transaction
-from posthog_local.store.views import View
 from posthog_local.store.writer import Job
 
 # Counting asks each person; beyond this many the count is of the newest.
@@ -68,7 +68,7 @@ def delete(number: int) -> Job[bool]:
     return job
 
 
-def members(view: View, flags: FlagBook, number: int, limit: int = 50) -> list[str]:
+def members(persons: PersonList, flags: FlagBook, number: int, limit: int = 50) -> list[str]:
     """The distinct ids of some of its members, the newest persons first."""
     listed = flags.cohorts[number].get("distinct_ids")
     if listed is not None:
@@ -76,19 +76,19 @@ def members(view: View, flags: FlagBook, number: int, limit: int = 50) -> list[s
     book, now = CohortBook(flags.cohorts), datetime.now(UTC)
     inside = (
         distinct_id
-        for distinct_id, properties in view.persons.newest(COUNTED)
+        for distinct_id, properties in persons.newest(COUNTED)
         if _contains(book, number, distinct_id, properties, now)
     )
     return list(itertools.islice(inside, limit))
 
 
-def sizes(view: View, flags: FlagBook, numbers: Iterable[int]) -> dict[int, int]:
+def sizes(persons: PersonList, flags: FlagBook, numbers: Iterable[int]) -> dict[int, int]:
     """How many persons are in each of these cohorts; each person is read once for all of them."""
     asked = {number: flags.cohorts[number].get("distinct_ids") for number in numbers}
     counts = {number: 0 if listed is None else len(listed) for number, listed in asked.items()}
     dynamic = [number for number, listed in asked.items() if listed is None]
     book, now = CohortBook(flags.cohorts), datetime.now(UTC)
-    for distinct_id, properties in view.persons.newest(COUNTED) if dynamic else ():
+    for distinct_id, properties in persons.newest(COUNTED) if dynamic else ():
         for number in dynamic:
             counts[number] += _contains(book, number, distinct_id, properties, now)
     return counts
