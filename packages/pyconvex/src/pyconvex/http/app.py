@@ -185,6 +185,8 @@ class _Application:
         dashboard: ASGIApp | None,
     ) -> None:
         self._routes = routes
+        #: The URLs of requests that `respond` answers, where they come without parameters.
+        self.direct_paths = frozenset(path.encode() for path in routes if "{" not in path)
         self._run = run
         self._sync = sync
         self._site = site
@@ -204,28 +206,33 @@ class _Application:
             await _lifespan(receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive, _SLASHES.sub("/", scope["path"]))
+        request = Request.of(scope, receive, _SLASHES.sub("/", scope["path"]))
+        response = await self.respond(request)
+        if response is not None:
+            await response.send(request, send)
+
+    async def respond(self, request: Request) -> Response | None:
+        """What to answer, whatever happens; None when the client has left."""
         try:
-            response = await self._answer(request)
+            return await self._answer(request)
         except (RequestError, AuthenticationError, HostError) as error:
-            response = refusal(error.status, error.code, error.message)
+            return refusal(error.status, error.code, error.message)
         except Gone:
-            return
+            return None
         except asyncio.CancelledError:
             # The server stops and has waited long enough; nobody else cancels a request.
-            response = refusal(
+            return refusal(
                 503,
                 "ServerStopping",
                 "The server is stopping, and this request had not ended; it may end unseen.",
             )
         except Exception:
             _log.exception("A request to %s could not be answered.", request.path)
-            response = refusal(
+            return refusal(
                 500,
                 "InternalServerError",
                 "Your request couldn't be completed. Try again later.",
             )
-        await response.send(request, send)
 
     async def _answer(self, request: Request) -> Response:
         if request.method == "OPTIONS":

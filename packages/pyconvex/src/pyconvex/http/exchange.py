@@ -6,6 +6,7 @@ body over its cap is refused before more than the cap has been read.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import NamedTuple
 from urllib.parse import parse_qsl
@@ -36,17 +37,32 @@ class Gone(Exception):
 class Request:
     """What a client asks."""
 
-    def __init__(self, scope: Scope, receive: Receive, path: str) -> None:
-        self.method: str = scope["method"]
+    def __init__(
+        self,
+        method: str,
+        peer: str,
+        path: str,
+        headers: Iterable[tuple[bytes, bytes]],
+        receive: Receive,
+        query_string: bytes = b"",
+    ) -> None:
+        self.method = method
         #: The address that it came from, without port.
-        self.peer: str = (scope.get("client") or ("",))[0]
+        self.peer = peer
         #: Without doubled slashes.
         self.path = path
         #: What stands in the place of `{id}` in the route's path.
         self.id = ""
-        self._headers: dict[bytes, bytes] = dict(scope["headers"])
-        self._query_string: bytes = scope["query_string"]
+        self._headers = dict(headers)
+        self._query_string = query_string
         self._receive = receive
+
+    @classmethod
+    def of(cls, scope: Scope, receive: Receive, path: str) -> Request:
+        """The request that an ASGI scope describes, for this path."""
+        peer = (scope.get("client") or ("",))[0]
+        headers, query_string = scope["headers"], scope["query_string"]
+        return cls(scope["method"], peer, path, headers, receive, query_string)
 
     def header(self, name: bytes) -> str | None:
         """A header's value; the name in lower case."""
@@ -106,14 +122,18 @@ class Response(NamedTuple):
     content_type: bytes = JSON
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
-    async def send(self, request: Request, send: Send) -> None:
-        """Send the response, with a length; a long one no faster than the client reads."""
-        headers = [
+    def all_headers(self, request: Request) -> list[tuple[bytes, bytes]]:
+        """Its headers as an answer to this request."""
+        return [
             (b"content-type", self.content_type),
             (b"content-length", b"%d" % len(self.body)),
             *self.headers,
             *request.cors(),
         ]
+
+    async def send(self, request: Request, send: Send) -> None:
+        """Send the response, with a length; a long one no faster than the client reads."""
+        headers = self.all_headers(request)
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         body = b"" if request.method == "HEAD" else self.body
         if len(body) > PIECE_BYTES:

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from pyconvex.server.direct import DirectProtocol
+
 #: The largest message that a client may send: 16 MiB of arguments and room for the envelope.
 MAX_MESSAGE_BYTES = 17 * 1024 * 1024
 #: How long requests under way may take to end at shutdown, in seconds.
@@ -53,6 +55,7 @@ class Serving:
         self._server = _Uvicorn(
             uvicorn.Config(
                 app,
+                http=DirectProtocol,
                 log_config=None,
                 log_level="warning",
                 access_log=False,
