@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pyconvex.database import ReadSet, Subscriptions, WriteLog
 from pyconvex.identity import ANONYMOUS, Identity, User
 from pyconvex.runtime.answering.cache import Execution, ResultCache
+from pyconvex.runtime.answering.cache import keys_of as cache_keys
 from pyconvex.runtime.answering.queries import OPTIMISTIC_ROUNDS, QueryRounds
 from pyconvex.runtime.calls import Failure, FunctionCall, HostError, QueryResult, Success
 from pyconvex.storage import DocumentWrite
@@ -439,30 +440,46 @@ def test_a_caller_who_leaves_takes_nothing_along() -> None:
     play(scenario)
 
 
+def test_who_waits_for_an_execution_whose_caller_leaves_asks_again() -> None:
+    async def scenario(world: World) -> None:
+        first, *others = [asyncio.create_task(world.rounds.once(query("a"))) for _ in range(3)]
+        await asyncio.sleep(0)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        assert all(isinstance(found.outcome, Success) for found in await asyncio.gather(*others))
+
+    play(scenario)
+
+
 def test_kept_results_are_bounded_by_number_and_bytes() -> None:
     def kept(cache: ResultCache, paths: str) -> str:
-        return "".join(p for p in paths if cache.find(query(p), None, 100) is not None)
+        return "".join(p for p in paths if cache.find(cache_keys(query(p), None), 100) is not None)
 
     world = World()
 
     def execution(path: str) -> Execution:
         return world._execution(query(path), 100)
 
+    def keep(cache: ResultCache, path: str) -> None:
+        call = query(path)
+        cache.keep(call, cache_keys(call, None), None, execution(path))
+
     few = ResultCache(world.log, max_entries=2)
     for path in "abc":
-        few.keep(query(path), None, execution(path))
-        assert few.find(query("a"), None, 100) is not None, "used, so not given up"
+        keep(few, path)
+        assert few.find(cache_keys(query("a"), None), 100) is not None, "used, so not given up"
     assert (kept(few, "abc"), len(few)) == ("ac", 2)
     small = ResultCache(world.log, max_bytes=3000)
     for path in "abc":
-        small.keep(query(path), None, execution(path))
+        keep(small, path)
     assert kept(small, "abc") == "bc"
     for _ in range(5):  # the same again takes no more room
-        small.keep(query("c"), None, execution("c"))
+        keep(small, "c")
     assert kept(small, "abc") == "bc"
-    small.keep(query("d" * 4000), None, execution("d" * 4000))
+    keep(small, "d" * 4000)
     assert len(small) == 0, "what is too large alone is not kept"
-    small.keep(query("fail:a"), None, execution("fail:a"))
+    keep(small, "fail:a")
     assert len(small) == 0
 
 

@@ -45,12 +45,14 @@ Identity = Anonymous | User | Admin
 ANONYMOUS = Anonymous()
 
 _encoder = msgspec.msgpack.Encoder()
+#: Most are.
+_ANONYMOUS_BYTES = _encoder.encode(ANONYMOUS)
 _decoder: msgspec.msgpack.Decoder[Identity] = msgspec.msgpack.Decoder(Identity)
 
 
 def encode(identity: Identity) -> bytes:
     """The identity as bytes, for another process or as a cache key."""
-    return _encoder.encode(identity)
+    return _ANONYMOUS_BYTES if identity is ANONYMOUS else _encoder.encode(identity)
 
 
 def decode(encoded: bytes) -> Identity:

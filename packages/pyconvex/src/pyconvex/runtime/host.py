@@ -7,7 +7,7 @@ that is not yet durable.
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from collections.abc import Callable
 
@@ -44,7 +44,7 @@ class Host:
         *,
         on_appended: Callable[[], None] = lambda: None,
         now_ms: Callable[[], float] = lambda: time.time() * 1000,
-        new_seed: Callable[[], int] = lambda: secrets.randbits(8 * SEED_BYTES),
+        new_seed: Callable[[], int] = lambda: int.from_bytes(os.urandom(SEED_BYTES)),
         steady_s: Callable[[], float] = time.monotonic,
         keeper: Keeper | None = None,
     ) -> None:

@@ -48,15 +48,20 @@ class DirectProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """It is known what is asked."""
         parser = self.parser
-        if self.url in self._direct_paths and parser.get_http_version() == "1.1":
-            if not (self.expect_100_continue or parser.should_upgrade()):
-                self._begin(parser.get_method().decode("ascii"), parser.should_keep_alive())
-                return
+        if self._is_direct():
+            self._begin(parser.get_method().decode("ascii"), parser.should_keep_alive())
+            return
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expects
         self.headers += headers  # the scope has this list
         super().on_headers_complete()
+
+    def _is_direct(self) -> bool:
+        plain = self.url in self._direct_paths and not self.expect_100_continue
+        return (
+            plain and self.parser.get_http_version() == "1.1" and not self.parser.should_upgrade()
+        )
 
     def _begin(self, method: str, keep_alive: bool) -> None:
         before = self.cycle

@@ -28,6 +28,8 @@ ENTRY_OVERHEAD_BYTES = 1024
 TIMED_RESULT_AGE_S = 17.0
 
 Key = tuple[object, ...]
+Keys = tuple[Key, Key]
+"""What makes two queries the same: for every caller, and for one caller."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,9 @@ class ResultCache:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def find(self, call: FunctionCall, journal: str | None, newest_ts: int) -> Execution | None:
-        """An execution that answers this call at `newest_ts`, if one is kept."""
-        for key in keys_of(call, journal):
+    def find(self, keys: Keys, newest_ts: int) -> Execution | None:
+        """An execution that answers the call of these keys at `newest_ts`, if one is kept."""
+        for key in keys:
             kept = self._kept.get(key)
             if kept is None:
                 continue
@@ -96,8 +98,11 @@ class ResultCache:
             return kept.execution
         return None
 
-    def keep(self, call: FunctionCall, journal: str | None, execution: Execution) -> None:
-        """Keep an execution, for everybody or, where it looked at the caller, for this caller.
+    def keep(
+        self, call: FunctionCall, keys: Keys, journal: str | None, execution: Execution
+    ) -> None:
+        """Keep an execution of a call with this journal, for everybody or, where it looked at the
+        caller, for this caller.
 
         Failures are never kept.
         """
@@ -105,14 +110,19 @@ class ResultCache:
         if not isinstance(outcome, Success):
             return
         size = len(outcome.value) + len(call.args) + ENTRY_OVERHEAD_BYTES
-        # Also under the decisions that it made, with which watchers come back.
-        for decided in {journal, execution.result.journal}:
-            key = keys_of(call, decided)[execution.observed_identity]
-            self._drop(key)
-            self._kept[key] = _Kept(execution, execution.ts, size)
-            self._bytes += size
+        self._put(keys[execution.observed_identity], execution, size)
+        decided = execution.result.journal
+        if decided != journal:
+            # Also under the decisions that it made, with which watchers come back.
+            decided_keys = keys_of(call, decided)
+            self._put(decided_keys[execution.observed_identity], execution, size)
         while len(self._kept) > self._max_entries or self._bytes > self._max_bytes:
             self._drop(next(iter(self._kept)))
+
+    def _put(self, key: Key, execution: Execution, size: int) -> None:
+        self._drop(key)
+        self._kept[key] = _Kept(execution, execution.ts, size)
+        self._bytes += size
 
     def is_true(self, execution: Execution, newest_ts: int) -> bool:
         """Whether an execution's result holds at `newest_ts`."""
@@ -142,7 +152,7 @@ class ResultCache:
             self._bytes -= kept.size
 
 
-def keys_of(call: FunctionCall, journal: str | None) -> tuple[Key, Key]:
-    """What makes two queries the same: for every caller, and for this caller."""
+def keys_of(call: FunctionCall, journal: str | None) -> Keys:
+    """The keys of a call with this journal."""
     shared = (call.component, call.path, call.args, journal, call.public_only)
     return shared, (*shared, identity.encode(call.identity))

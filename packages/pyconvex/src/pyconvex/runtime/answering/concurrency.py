@@ -32,19 +32,20 @@ class Concurrency:
 
     def count(self, run: Run) -> None:
         """Follow a run that was just submitted to its end."""
-        kind = run.start.kind
-        began = run.has_begun
-        self._change(kind, +1, running=began)
+        self._change(run.start.kind, +1, running=run.has_begun)
+        if run.done.done():  # it was refused
+            self.ended(run)
+        else:
+            run.watcher = self
 
-        def begins() -> None:
-            nonlocal began
-            began = True
-            self._change(kind, -1, running=False)
-            self._change(kind, +1, running=True)
+    def began(self, run: Run) -> None:
+        """A run that waited begins."""
+        self._change(run.start.kind, -1, running=False)
+        self._change(run.start.kind, +1, running=True)
 
-        if not began:
-            run.on_began = begins
-        run.done.add_done_callback(lambda _: self._change(kind, -1, running=began))
+    def ended(self, run: Run) -> None:
+        """A run that was counted has ended."""
+        self._change(run.start.kind, -1, running=run.has_begun)
 
     def take_peaks(self) -> dict[str, Peak]:
         """The peaks since the last call, by kind."""

@@ -14,10 +14,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from pyconvex.database import Subscription, Subscriptions
-from pyconvex.runtime.answering.cache import Execution, Key, ResultCache, keys_of
+from pyconvex.runtime.answering.cache import Execution, Key, Keys, ResultCache, keys_of
 from pyconvex.runtime.calls import FunctionCall, QueryResult, Settled, Watch
 
 #: Rounds at own snapshots before the stragglers get a pinned one.
@@ -115,7 +115,7 @@ class QueryRounds:
         #: Watched entries: those that hold for every caller, and those that hold for one identity.
         self._entries: dict[Key, _Entry] = {}
         #: Executions for callers that don't watch.
-        self._under_way: dict[Key, asyncio.Task[Execution]] = {}
+        self._under_way: dict[Key, asyncio.Future[Execution | None]] = {}
 
     def watch(
         self, call: FunctionCall, journal: str | None, on_stale: Callable[[], None]
@@ -149,33 +149,42 @@ class QueryRounds:
 
     async def once(self, call: FunctionCall) -> QueryResult:
         """One caller's result, durable: kept from before, shared with others who ask, or new."""
-        execution = self._cache.find(call, None, self._runner.visible_ts)
+        keys = keys_of(call, None)
+        execution = self._cache.find(keys, self._runner.visible_ts)
         if execution is not None:
             await self._runner.wait_durable(execution.ts)
             self._runner.served(call, execution)
             return execution.result
-        execution = await self._shared(call)
+        execution = await self._shared(call, keys)
         await self._runner.wait_durable(execution.ts)
         return execution.result
 
-    async def _shared(self, call: FunctionCall) -> Execution:
+    async def _shared(self, call: FunctionCall, keys: Keys) -> Execution:
         """An execution that began for this call, or for an equal one and is still true."""
-        _, key = keys_of(call, None)
-        under_way = self._under_way.get(key)
-        if under_way is not None:
-            execution = await asyncio.shield(under_way)
-            if self._cache.is_true(execution, self._runner.visible_ts):
-                self._runner.served(call, execution)
-                return execution
-        task = asyncio.create_task(self._runner.execute(call, None))
-        task.add_done_callback(_retrieve)
-        self._under_way[key] = task
+        _, key = keys
+        others = self._under_way.get(key)
+        if others is not None:
+            found = await asyncio.shield(others)
+            if found is not None and self._cache.is_true(found, self._runner.visible_ts):
+                self._runner.served(call, found)
+                return found
+        # No task of its own, which would cost each of them: it ends with the caller that it began
+        # for, and then whoever else waits asks again.
+        own = self._under_way[key] = asyncio.get_running_loop().create_future()
         try:
-            execution = await asyncio.shield(task)
+            execution = await self._runner.execute(call, None)
+        except Exception as failure:
+            own.set_exception(failure)
+            own.exception()  # perhaps nobody else waits
+            raise
+        else:
+            own.set_result(execution)
         finally:
-            if self._under_way.get(key) is task:
+            if not own.done():
+                own.set_result(None)
+            if self._under_way.get(key) is own:
                 del self._under_way[key]
-        self._cache.keep(call, None, execution)
+        self._cache.keep(call, keys, None, execution)
         return execution
 
     def leave(self, watch: _Watch, entry: _Entry) -> None:
@@ -223,7 +232,7 @@ class QueryRounds:
             and (current.keys or current.fresh)
         ):
             return current
-        shared_key, personal_key = keys_of(watch.call, watch.journal)
+        keys = shared_key, personal_key = keys_of(watch.call, watch.journal)
         found = self._entries.get(shared_key) or self._entries.get(personal_key)
         # What ran with this journal before may run with another next: with its own page's end.
         if (
@@ -233,7 +242,7 @@ class QueryRounds:
         ):
             found = _Entry(watch.call, watch.journal, {personal_key})
             self._entries[personal_key] = found
-            kept = self._cache.find(watch.call, watch.journal, self._runner.visible_ts)
+            kept = self._cache.find(keys, self._runner.visible_ts)
             if kept is not None:
                 self._store(found, kept)
         if current is not None:
@@ -267,7 +276,7 @@ class QueryRounds:
             journal = entry.journal
             again = entry.execution is not None
             execution = await self._runner.execute(entry.call, journal, again=again)
-            self._cache.keep(entry.call, journal, execution)
+            self._cache.keep(entry.call, keys_of(entry.call, journal), journal, execution)
             self._store(entry, execution)
         except BaseException as failure:
             run.failure = failure
@@ -357,9 +366,3 @@ class QueryRounds:
 
 def _answers(entry: _Entry, call: FunctionCall) -> bool:
     return not entry.personal or entry.call.identity == call.identity
-
-
-def _retrieve(task: asyncio.Task[Any]) -> None:
-    """Mark a failure as seen: its waiters may have been cancelled."""
-    if not task.cancelled():
-        task.exception()

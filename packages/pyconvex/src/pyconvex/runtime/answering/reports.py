@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -97,9 +97,11 @@ class RunReports:
         status: int = 0,
     ) -> RunRecord:
         """The record of a run whose outcome is returned."""
-        return msgspec.structs.replace(
-            self._record(call, start.execution_id, start.now_ms),
-            reason=reason or call.origin,
+        return self._record(
+            call,
+            start.execution_id,
+            start.now_ms,
+            reason=reason,
             error=finished.error if finished.value is None else "",
             result_bytes=0 if finished.value is None else len(finished.value),
             report=_of_session(finished.report, call),
@@ -110,8 +112,10 @@ class RunReports:
 
     def going_on(self, call: FunctionCall, run: Run, told: messages.Told) -> RunRecord:
         """The record of what an action tells while it runs."""
-        return msgspec.structs.replace(
-            self._record(call, run.start.execution_id, run.start.now_ms),
+        return self._record(
+            call,
+            run.start.execution_id,
+            run.start.now_ms,
             going_on=True,
             told=run.told_count,
             report=Report(
@@ -177,14 +181,15 @@ class RunReports:
         """The record of a run whose isolate ended before it did."""
         execution_id = self.new_execution_id() if action is None else action.start.execution_id
         name = "FunctionTimedOut" if "timed out" in why else "FunctionProcessEnded"
-        record = self._record(call, execution_id, began_ms)
-        return msgspec.structs.replace(
-            record,
-            reason=reason or call.origin,
+        return self._record(
+            call,
+            execution_id,
+            began_ms,
+            reason=reason,
             error=why,
             told=0 if action is None else action.told_count,
             report=Report(
-                Usage(wall_ms=record.ts_ms - began_ms),
+                Usage(wall_ms=self._now_ms() - began_ms),
                 exception=_described(execution_id, name, why),
                 session_id=call.session_id or None,
             ),
@@ -192,8 +197,9 @@ class RunReports:
 
     def served(self, call: FunctionCall, execution: Served, error: str = "") -> RunRecord:
         """The record of a caller that was given a result which was there already."""
-        return msgspec.structs.replace(
-            self._record(call, self.new_execution_id()),
+        return self._record(
+            call,
+            self.new_execution_id(),
             reason=query_reason(call),
             cached=True,
             error=error,
@@ -205,9 +211,15 @@ class RunReports:
         )
 
     def _record(
-        self, call: FunctionCall, execution_id: str, began_ms: float | None = None
+        self,
+        call: FunctionCall,
+        execution_id: str,
+        began_ms: float | None = None,
+        *,
+        reason: str | None = None,
+        **how: Any,
     ) -> RunRecord:
-        """What every record has: which call it is of. It began now unless it is said when."""
+        """A record of this call, and of how it went. It began now unless it is said when."""
         now_ms = self._now_ms()
         return RunRecord(
             ts_ms=now_ms,
@@ -217,7 +229,7 @@ class RunReports:
             kind=call.kind,
             path=call.path,
             component=call.component,
-            reason=call.origin,
+            reason=reason or call.origin,
             parent=call.parent,
             trace_id=call.trace.trace_id,
             parent_span_id=call.trace.span_id,
@@ -227,6 +239,7 @@ class RunReports:
             identity=_kind_of(call.identity),
             # An HTTP action's bodies don't pass this way.
             args_bytes=0 if call.kind == "http_action" else len(call.args),
+            **how,
         )
 
     def tell(self, record: RunRecord) -> Awaitable[None] | None:

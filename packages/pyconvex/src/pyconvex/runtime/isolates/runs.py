@@ -10,6 +10,7 @@ import asyncio
 import enum
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from pyconvex.runlog import LogLine
 from pyconvex.runtime.processes import messages
@@ -39,6 +40,16 @@ class Work(enum.IntEnum):
     def is_bounded(self) -> bool:
         """Whether this kind of work may never fill all isolates."""
         return self in (Work.SCHEDULED, Work.SUSPECT)
+
+
+class RunWatcher(Protocol):
+    """Who hears when a run begins, at most once, and when it ends, once."""
+
+    def began(self, run: Run) -> None:
+        """It begins."""
+
+    def ended(self, run: Run) -> None:
+        """It ended, or could not begin."""
 
 
 class IsolateGoneError(Exception):
@@ -77,17 +88,17 @@ class Run:
     told: list[LogLine] = field(default_factory=list)
     told_count: int = 0
     on_told: OnTold | None = None
-    #: Whether it was ever begun, and who hears of it, once.
+    #: Whether it was ever begun.
     has_begun: bool = False
-    on_began: Callable[[], None] | None = None
+    watcher: RunWatcher | None = None
 
     def begin(self, now_s: float) -> None:
         """It begins, as far as the server can tell; one that was taken back may begin again."""
         self.began_s = now_s
-        self.has_begun = True
-        if self.on_began is not None:
-            heard, self.on_began = self.on_began, None
-            heard()
+        if not self.has_begun:
+            self.has_begun = True
+            if self.watcher is not None:
+                self.watcher.began(self)
 
     async def result(self) -> messages.Finished:
         """How the run ended, once it has. May be cancelled.
@@ -100,6 +111,7 @@ class Run:
         """It ended by itself."""
         if not self.done.done():
             self.done.set_result(finished)
+        self._tell_end()
 
     def tell(self, told: messages.Told) -> None:
         """It goes on and has told this."""
@@ -114,6 +126,12 @@ class Run:
             if future is not None and not future.done():
                 future.set_exception(error)
                 future.exception()  # not every caller awaits `opened`
+        self._tell_end()
+
+    def _tell_end(self) -> None:
+        watcher, self.watcher = self.watcher, None
+        if watcher is not None:
+            watcher.ended(self)
 
 
 def new_run(
