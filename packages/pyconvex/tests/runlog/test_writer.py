@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from pyconvex.runlog import Item, Report, RunRecord
 from pyconvex.runlog.cursors import cursor_key
@@ -315,6 +316,23 @@ def test_only_what_tells_something_is_written_unless_a_lane_wants_everything(
 
     run(main)
     assert found(tmp_path / FOLDER, "execution")[2:] == ["quiet too"]
+
+
+def test_what_a_lane_asks_by_the_clock_is_kept_nowhere(tmp_path: Path) -> None:
+    async def main() -> None:
+        log = RunLog(tmp_path)
+        log.start()
+        log.set_lanes(["lane"])
+        log.reads("lane", ["execution"])
+        look = replace(record("look", items=0), kind="query", reason="scheduler")
+        log.keep(look)
+        log.keep(replace(look, execution_id="failed", error="no"))
+        log.keep(replace(look, execution_id="job", kind="mutation"))
+        log.close()
+        assert [each.execution_id for each in log.recent.after(0)] == ["failed", "job"]
+
+    run(main)
+    assert found(tmp_path / FOLDER, "execution") == ["failed", "job"]
 
 
 def test_a_new_lane_begins_now_and_an_old_one_where_it_was(tmp_path: Path) -> None:

@@ -90,6 +90,8 @@ class RunLog:
 
     def keep(self, record: RunRecord) -> asyncio.Future[None] | None:
         """Take the record of a run that ended; a future when its response has to wait."""
+        if record.is_a_look:
+            return None
         if record.report.lines or not record.going_on:
             self.recent.add(record)
         if not (self._wants_all or record.tells_something):

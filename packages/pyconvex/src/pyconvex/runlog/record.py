@@ -112,6 +112,13 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return bool(report.lines or report.items or self.error or self.occ)
 
     @property
+    def is_a_look(self) -> bool:
+        """Whether a lane asked its component something and nothing came of it: what is scheduled
+        is never a query. Such looks come by the clock, whatever the app does.
+        """
+        return self.kind == "query" and self.reason == "scheduler" and not self.tells_something
+
+    @property
     def must_last(self) -> bool:
         """Whether the response waits until this would survive a power cut."""
         report = self.report
