@@ -138,6 +138,24 @@ def test_a_save_deploys_again_and_a_mistake_is_shown(project: Path, running: Sta
     assert dev.stop() == 0
 
 
+def test_a_start_with_a_mistake_serves_what_was_deployed_last(
+    project: Path, running: Start
+) -> None:
+    first = running(project, *DEV)
+    first.wait_for("deployed")
+    assert first.stop() == 0
+    save(project, "def broken(:")
+    again = running(project, *DEV)
+    url = again.wait_for("url")
+    assert "convex/lib.py:1: SyntaxError" in again.wait_for("problem")
+    assert again.wait_for("still_deployed") is True
+    assert ask(url, "lib:hello") == "hello you"
+    save(project, "x = 1")
+    assert again.wait_for("deployed") == 0
+    assert again.wait_for("functions") == 0  # says why
+    assert again.stop() == 0
+
+
 SLOW = """
 import pathlib, time
 pathlib.Path({begun!r}).touch()
@@ -340,6 +358,11 @@ def test_an_origin_is_an_address_without_path(origin: str) -> None:
 )
 def test_a_wrong_command_line_is_status_2(arguments: list[str]) -> None:
     assert CliRunner().invoke(main, arguments).exit_code == 2
+
+
+def test_a_command_that_is_nearly_one() -> None:
+    assert "Did you mean 'log-streams'?" in command("log-stream")[1]
+    assert "Did you mean 'logs'?" in command("lgos")[1]
 
 
 def test_help_and_version() -> None:

@@ -8,6 +8,7 @@ again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from pyconvex.runtime.isolates.template_process import AppLoadError
 from pyconvex.runtime.settings.environment import MissingVariablesError
 from pyconvex.server import Server
 
+#: Why an app can't be put into force, but for variables that it waits for.
+_REFUSED = (SourceError, AppLoadError, DatabaseError, HostError)
 #: Between two looks whether the data folder is still there.
 _LOOK_S = 1.0
 
@@ -69,16 +72,29 @@ async def _deploy(
             them = "it" if len(missing.names) == 1 else "them"
             text = f"{missing}\nThe app is deployed as soon as you have set {them}."
             report.problem(text, waits_for=missing.names)
+        await _run_what_was_deployed(server, report)
         return missing.names
-    except (SourceError, AppLoadError, DatabaseError, HostError) as error:
+    except _REFUSED as error:
         report.problem(f"Not deployed: {error}")
+        await _run_what_was_deployed(server, report)
         return []
     if (untold := frontend.describe(spec)) is not None:
         report.problem(untold)
     seconds = time.perf_counter() - began
     count = len(spec.root.functions)
     report.say(f"Deployed {contents(spec)} in {seconds:.2f} s", deployed=count, seconds=seconds)
+    if not count and spec.root.http is None:
+        report.say(f"Nothing in {folder} has @query, @mutation or @action over it.", functions=0)
     return []
+
+
+async def _run_what_was_deployed(server: Server, report: Report) -> None:
+    """A start whose first deploy fails still serves what an earlier one has deployed."""
+    if server.has_app:
+        return
+    with contextlib.suppress(MissingVariablesError, *_REFUSED):
+        if (spec := await server.redeploy()) is not None:
+            report.say(f"What was deployed last goes on: {contents(spec)}.", still_deployed=True)
 
 
 async def _watch(folder: Path, saved: asyncio.Event) -> None:

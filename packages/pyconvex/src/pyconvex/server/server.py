@@ -142,6 +142,11 @@ class Server:
         folder = functions.resolve()  # noqa: ASYNC240  # a few stats at a deploy
         return await self._deployer.deploy(read_sources(folder), folder)
 
+    @property
+    def has_app(self) -> bool:
+        """Whether an app is in force."""
+        return self._spec is not None
+
     async def redeploy(self) -> AppSpec | None:
         """Put into force what was deployed last; None when nothing ever was."""
         stored = self._deployer.stored()
