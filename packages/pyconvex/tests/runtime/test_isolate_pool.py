@@ -403,6 +403,8 @@ def test_nothing_outlives_a_killed_server(tmp_path: Path) -> None:
             "lib.py:1: there is no module named 'not_there'.\n",
         ),
         ("import not_there", "pip install not_there"),
+        ("from .other import x", "convex/lib.py:1: there is no "),
+        ("from .other import x", "convex/other.py to import."),
         (
             "import json.not_there",
             "lib.py:1: ModuleNotFoundError: No module named 'json.not_there'",
@@ -430,6 +432,20 @@ def test_an_import_that_never_ends_is_given_up(
     async def scenario(d: Deployment) -> None:
         with pytest.raises(AppLoadError, match=r"Importing .* takes more than 0\.3 s"):
             await d.deploy(a="x = 1", lib="while True: pass")
+
+    deployed(scenario)
+
+
+def test_an_import_that_goes_on_is_told_before_it_is_given_up(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(template_process, "STILL_LOADING_S", 0.01)
+
+    async def scenario(d: Deployment) -> None:
+        deploying = asyncio.create_task(d.deploy(lib="while True: pass"))
+        await until(lambda: " is still being imported after 0.01 s." in caplog.text)
+        deploying.cancel()
+        await asyncio.gather(deploying, return_exceptions=True)
 
     deployed(scenario)
 

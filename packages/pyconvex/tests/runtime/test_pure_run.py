@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -65,6 +66,12 @@ APP = {
         async def fail(ctx: MutationCtx, text: str) -> None:
             await ctx.db.insert(Note(text=text))
             raise ValueError("no")
+
+        @query
+        async def without_end(ctx: QueryCtx) -> int:
+            def call_itself() -> int:
+                return call_itself()
+            return call_itself()
 
         @mutation
         async def refuse(ctx: MutationCtx) -> None:
@@ -276,6 +283,14 @@ def test_an_error_names_itself_and_the_lines_of_the_app(app: Any) -> None:
     assert ended.proposal.writes == ()
     assert ended.reads.encode() != b"", "what it read tells when to try again"
     assert app.run("lib:texts").value == []
+
+
+def test_an_error_of_a_function_that_calls_itself_for_ever_is_short(app: Any) -> None:
+    lines = app.run("lib:without_end").error.splitlines()
+    same = [number for number, line in enumerate(lines) if line.startswith("    at call_itself (")]
+    assert len(same) == 3
+    assert re.fullmatch(r"    … \d{3} times more", lines[same[-1] + 1])
+    assert lines[-1].startswith("    at without_end (/app/lib.py:")
 
 
 def test_a_convex_error_carries_its_data(app: Any) -> None:

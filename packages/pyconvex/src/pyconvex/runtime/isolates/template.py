@@ -26,6 +26,7 @@ from pyconvex.runtime import purity
 from pyconvex.runtime.app.analysis import analyse
 from pyconvex.runtime.app.image import AppImage
 from pyconvex.runtime.app.imports import MissingImportsError
+from pyconvex.runtime.app.loader import APP_PACKAGE
 from pyconvex.runtime.isolates.isolate import run_isolate
 from pyconvex.runtime.isolates.isolate_process import end_group
 from pyconvex.runtime.processes import messages
@@ -188,6 +189,10 @@ def load_failure(error: BaseException, folder: str) -> str:
         where = f"{own[-1].filename}:{own[-1].lineno}"
     else:
         where = folder
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith(APP_PACKAGE + "."):
+        # The private name under which the folder is imported says nothing to its author.
+        path = (error.name or "").partition(".")[2].replace(".", "/")
+        return f"{where}: there is no {folder}/{path}.py to import."
     return f"{where}: {type(error).__name__}: {error}"
 
 

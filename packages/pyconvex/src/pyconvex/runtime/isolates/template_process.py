@@ -27,6 +27,8 @@ from pyconvex.runtime.processes.channel import LoopChannel
 LOAD_LIMIT_S = 60.0
 #: From when on a file's import is worth a word, in seconds: what Convex gives an analysis.
 SLOW_IMPORT_S = 4.0
+#: From when on one that has not ended is: nobody should wonder why a save changes nothing.
+STILL_LOADING_S = 8.0
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +81,7 @@ class TemplateProcess:
         self._loaded.add_done_callback(_retrieve)  # nobody awaits it any more after a timeout
         self._control = await LoopChannel.open(control, self._from_template, self._gone)
         self._control.send(messages.encode(messages.Load(sources, str(folder), str(data_path))))
+        slow = asyncio.get_running_loop().call_later(STILL_LOADING_S, self._tell_still_loading)
         try:
             async with asyncio.timeout(LOAD_LIMIT_S):
                 return await asyncio.shield(self._loaded)
@@ -92,6 +95,8 @@ class TemplateProcess:
                     "at its top level?"
                 ) from None
             raise
+        finally:
+            slow.cancel()
 
     def fork(self, isolate_id: int, *, actions: bool) -> socket.socket | None:
         """Ask for an isolate; the server's end of its socket, None when the template is gone."""
@@ -146,6 +151,15 @@ class TemplateProcess:
                 self._importing,
                 took_s,
             )
+
+    def _tell_still_loading(self) -> None:
+        _log.warning(
+            "%s is still being imported after %g s. What waits or loops at its top level is given "
+            "up after %g s.",
+            self._importing or "The app",
+            STILL_LOADING_S,
+            LOAD_LIMIT_S,
+        )
 
     def _gone(self) -> None:
         self._control = None

@@ -6,6 +6,7 @@ of what the frames of a `MemoryError` hold. One invariant: no frame of the host'
 
 from __future__ import annotations
 
+import itertools
 import traceback
 
 from pyconvex.database import DatabaseError
@@ -20,6 +21,8 @@ from pyconvex.values import codec
 
 #: Where the host's own code is.
 HOST_FOLDER = __file__.rsplit("/runtime/", 1)[0] + "/"
+#: Of a function that calls itself this many calls in a row are listed, as Python lists them.
+_SAME_LINES = 3
 
 
 def describe_error(error: BaseException, *, actions: bool = False) -> tuple[str, bytes | None]:
@@ -40,7 +43,14 @@ def is_callers_fault(error: BaseException | None) -> bool:
 
 
 def _lines_of(error: BaseException) -> str:
-    return "".join(f"\n    at {f.name} ({f.filename}:{f.lineno})" for f in _own_frames(error))
+    lines: list[str] = []
+    shown = (f"\n    at {f.name} ({f.filename}:{f.lineno})" for f in _own_frames(error))
+    for line, same in itertools.groupby(shown):
+        count = len(list(same))
+        lines += [line] * min(count, _SAME_LINES)
+        if count > _SAME_LINES:
+            lines.append(f"\n    … {count - _SAME_LINES} times more")
+    return "".join(lines)
 
 
 def describer_for(ids: ErrorIds, image: AppImage) -> Describer:
