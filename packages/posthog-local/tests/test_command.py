@@ -110,6 +110,11 @@ def test_events_are_followed_and_data_is_reset() -> None:
         )
         assert done.returncode == 0
         assert local.events() == []
+        none = subprocess.run(
+            [*_COMMAND, "events", "--url", local.url], capture_output=True, text=True, timeout=30
+        )
+        assert (none.returncode, none.stdout) == (0, "")
+        assert none.stderr.startswith("No events to show yet.")
 
 
 _SEND = """

@@ -170,6 +170,12 @@ _url = click.option(
 )
 
 
+_NO_EVENTS = (
+    "No events to show yet. What a function captures is sent within about a second after it "
+    "committed; --follow waits."
+)
+
+
 @main.command()
 @click.option("--follow", is_flag=True, help="Keep waiting for new events.")
 @click.option("--event", help="Only events of this name.")
@@ -190,6 +196,8 @@ def events(
             click.echo(json.dumps(one) if as_json else _event_line(one))
             after = one["seq"]
         if not page["events"] and not follow:
+            if not after:
+                click.echo(_NO_EVENTS, err=True)
             return
 
 

@@ -64,6 +64,7 @@ def test_variables_are_set_shown_and_removed(command: Command) -> None:
     for name in ("TOKEN", "OTHER"):
         assert command("env", "remove", name).stdout == f"Removed {name}.\n"
     assert command("env", "list").stdout == ""
+    assert "TOKEN was not set" in command("env", "remove", "TOKEN").stdout
     assert command("run", "lib:token").stdout == "null\n"
 
 
@@ -125,6 +126,7 @@ def test_a_function_that_fails(command: Command) -> None:
     assert "is not a path" in command("run", "lib:not a path", status=1).stderr
     assert "ArgumentValidationError" in command("run", "lib:hello", '{"x": 1}', status=1).stderr
     assert "not JSON" in command("run", "lib:hello", "{name: 1}", status=2).stderr
+    assert "one JSON object, such as" in command("run", "lib:hello", "[1]", status=2).stderr
 
 
 # Where the deployment is

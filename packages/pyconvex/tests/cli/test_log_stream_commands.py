@@ -59,6 +59,7 @@ def test_from_the_first_list_to_the_last(
     assert (stream["topics"], stream["keep"]) == (None, 2)
     # What is wrong is said, and with which word.
     assert "no setting of file streams" in command("add", "file", "pat=/x", status=2).output
+    assert "file streams need path (Path): give path=" in command("add", "file", status=2).output
     assert "There are no tea streams here." in command("add", "tea", status=2).output
     assert "already exists" in command("add", "file", f"path={path}", status=1).output
     assert "path must be the absolute" in command("update", "file", "path=x", status=1).output

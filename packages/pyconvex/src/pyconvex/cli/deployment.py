@@ -106,6 +106,14 @@ class Deployment:
             raise DeploymentError(text or answer["errorMessage"])
         return answer["value"]
 
+    def wrong_key(self) -> str:
+        """What to say when it does not take the key; the key's origin tells where to mend it."""
+        return (
+            f"The deployment at {self.url} does not take the admin key from {self.origin}. Another "
+            "deployment may serve there: run `pyconvex dev` in this folder, or give --url and "
+            "--admin-key."
+        )
+
     def _request(self, method: str, path: str, body: bytes | None, timeout_s: float) -> Any:
         headers = {
             "Authorization": f"Convex {self.admin_key}",
@@ -131,7 +139,13 @@ class Deployment:
                 "Is `pyconvex dev` running?"
             ) from None
         if answer.status_code >= 400:
-            raise DeploymentError(_message(self.url, answer.content, answer.status_code))
+            if _refusal(answer.content, "code") == "BadAdminKey":
+                raise DeploymentError(self.wrong_key())
+            raise DeploymentError(
+                _refusal(answer.content, "message")
+                or f"What answers at {self.url} is no deployment: it answered with HTTP status "
+                f"{answer.status_code}."
+            )
         try:
             return msgspec.json.decode(answer.content) if answer.content else None
         except msgspec.DecodeError:
@@ -148,8 +162,8 @@ def deployment_options(command: F) -> F:
     )
 
 
-def _message(url: str, content: bytes, status: int) -> str:
+def _refusal(content: bytes, field: str) -> str:
     try:
-        return str(msgspec.json.decode(content)["message"])
+        return str(msgspec.json.decode(content)[field])
     except (msgspec.DecodeError, KeyError, TypeError):
-        return f"What answers at {url} is no deployment: it answered with HTTP status {status}."
+        return ""

@@ -86,7 +86,11 @@ def _of_file(file: Path) -> dict[str, str]:
 @deployment_options
 def remove(name: str, url: str | None, admin_key: str | None) -> None:
     """Remove variable NAME."""
-    Deployment.find(url, admin_key).post(_CHANGE, {"changes": [{"name": name, "value": None}]})
+    deployment = Deployment.find(url, admin_key)
+    if name not in deployment.get(_LIST)["environmentVariables"]:
+        click.echo(f"{name} was not set; nothing has changed.")
+        return
+    deployment.post(_CHANGE, {"changes": [{"name": name, "value": None}]})
     click.echo(f"Removed {name}.")
 
 

@@ -201,7 +201,15 @@ def _begun(form: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
             click.echo(f"{field['name']} is what {field['prefill_env']} is.")
         elif field["default"] is not None:
             begun[field["name"]] = field["default"]
+        elif field["required"]:
+            raise click.UsageError(_wanted(form, field))
     return begun
+
+
+def _wanted(form: Mapping[str, Any], field: Mapping[str, Any]) -> str:
+    name, variable = field["name"], field["prefill_env"]
+    text = f"{form['logStreamType']} streams need {name} ({field['label']}): give {name}=VALUE"
+    return f"{text}, or set {variable} with `pyconvex env set`." if variable else f"{text}."
 
 
 def _chosen(form: Mapping[str, Any], topics: str | None) -> dict[str, Any]:

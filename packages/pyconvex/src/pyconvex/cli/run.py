@@ -37,6 +37,8 @@ def run(
         parsed = msgspec.json.decode(arguments)
     except msgspec.DecodeError as error:
         raise click.UsageError(f"The arguments are not JSON: {error}") from None
+    if not isinstance(parsed, dict):
+        raise click.UsageError('The arguments are one JSON object, such as \'{"author": "Ada"}\'.')
     deployment = Deployment.find(url, admin_key)
     if identity is not None:
         deployment = deployment.acting_as(identity)

@@ -71,6 +71,8 @@ async def test_a_message_is_there_for_everybody() -> None:
 
 #: Lines for `.gitignore`: the admin key stands in one, the documents in the other.
 _IGNORED: Final = (".env.local", ".pyconvex/")
+#: And, where there was no such file, what else belongs to one machine.
+_IGNORED_ANYWAY: Final = (".venv/", "__pycache__/", "node_modules/")
 
 _README: Final = """\
 ## Backend
@@ -131,7 +133,8 @@ def make_project(project: Path, files: Mapping[str, str]) -> list[str]:
 def _ignore(project: Path) -> list[str]:
     file = project / ".gitignore"
     text = file.read_text("utf-8") if file.exists() else ""
-    missing = [line for line in _IGNORED if line not in text.splitlines()]
+    wanted = _IGNORED if file.exists() else (*_IGNORED, *_IGNORED_ANYWAY)
+    missing = [line for line in wanted if line not in text.splitlines()]
     if missing:
         _append(file, "\n".join(missing) + "\n")
     return [".gitignore"] if missing else []
