@@ -98,6 +98,15 @@ def test_a_subscription_follows_mutations_of_others(client: Client, line: Line, 
     client.seen("s", [{"author": "Ann", "body": "hi"}, {"author": "Bob", "body": "ho"}])
 
 
+def test_a_result_of_many_megabytes_arrives(client: Client, name: str) -> None:
+    """To npm's clients in parts."""
+    body = "é" + "x" * 800_000
+    for number in range(7):
+        client.call("httpMutation", "messages:send", room=name, author=f"{number}", body=body)
+    client.do("subscribe", name="s", path="messages:list", args={"room": name})
+    client.seen("s", [{"author": f"{number}", "body": body} for number in range(7)])
+
+
 def test_a_mutation_is_over_when_its_writes_are_seen(client: Client, name: str) -> None:
     client.do("subscribe", name="s", path="counters:get", args={"name": name})
     client.seen("s", 0.0)

@@ -14,7 +14,7 @@ from wire import SESSION, add, remove, ts, version
 
 from pyconvex.auth import AdminKey, DeploymentAuthenticator
 from pyconvex.runtime.calls import HostError
-from pyconvex.sync import SyncEndpoint
+from pyconvex.sync import SyncEndpoint, chunks
 
 #: Longer than anything here takes, also on a busy machine.
 PATIENCE_S = 10.0
@@ -23,7 +23,10 @@ PATIENCE_S = 10.0
 class Socket:
     """A client's end of an ASGI WebSocket."""
 
-    def __init__(self, deployment: MemoryDeployment, **options: Any) -> None:
+    def __init__(
+        self, deployment: MemoryDeployment, path: str = "/api/sync", **options: Any
+    ) -> None:
+        self.path = path
         authenticator = DeploymentAuthenticator(AdminKey("x|goodkey"))
         self.endpoint = SyncEndpoint(deployment, authenticator, **options)
         self.deployment = deployment
@@ -37,7 +40,7 @@ class Socket:
 
     async def __aenter__(self) -> Socket:
         self.incoming.put_nowait({"type": "websocket.connect"})
-        scope = {"type": "websocket", "path": "/api/sync"}
+        scope = {"type": "websocket", "path": self.path}
         self.task = asyncio.create_task(self.endpoint(scope, self.incoming.get, self._send))
         assert (await self.next_event())["type"] == "websocket.accept"
         return self
@@ -109,6 +112,40 @@ def test_a_subscription_follows_a_mutation() -> None:
         assert second["modifications"][0]["value"] == [{"author": "Ann", "body": "hi"}]
 
     on_socket(talk)
+
+
+@pytest.mark.parametrize(
+    ("path", "in_parts"),
+    [("/api/1.48.0/sync", True), ("/api/1.27.3/sync", False), ("/api/sync", False)],
+)
+def test_a_large_transition_comes_in_parts_to_clients_that_take_them(
+    path: str, in_parts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks, "MAX_FRAME", 1000)
+    body = '"é😀' * 900
+
+    async def talk() -> None:
+        deployment = MemoryDeployment()
+        deployment.commit({"messages": [{"author": "Ann", "body": body}]})
+        async with Socket(deployment, path) as socket:
+            socket.connect()
+            socket.modify(add(0, "messages:list"))
+            received = [await socket.next()]
+            while len(received) < received[0].get("totalParts", 1):
+                received.append(await socket.next())
+            if in_parts:
+                assert len(received) > 2
+                assert [part["partNumber"] for part in received] == [*range(len(received))]
+                assert {part["type"] for part in received} == {"TransitionChunk"}
+                assert len({part["transitionId"] for part in received}) == 1
+                received = [json.loads("".join(part["chunk"] for part in received))]
+            [transition] = received
+            assert transition["type"] == "Transition"
+            assert transition["modifications"][0]["value"][0]["body"] == body
+            socket.mutate(0, "messages:send", author="Ann", body="hi", room="other")
+            assert (await socket.next())["type"] == "MutationResponse", "which is never cut"
+
+    asyncio.run(talk())
 
 
 def test_a_clients_own_writes_are_never_shown_before_the_answer() -> None:

@@ -140,6 +140,16 @@ class Transition(_FromServer, frozen=True, tag=True, kw_only=True):
     server_ts: int
 
 
+class TransitionChunk(_FromServer, frozen=True, tag=True, kw_only=True):
+    """A part of a Transition's text."""
+
+    chunk: str
+    part_number: int
+    total_parts: int
+    #: The same for all parts of one Transition.
+    transition_id: str
+
+
 class MutationResponse(_FromServer, frozen=True, tag=True, kw_only=True):
     """How a mutation ended; `result` is its value, or the text of the failure."""
 
@@ -179,7 +189,9 @@ class Ping(_FromServer, frozen=True, tag=True, kw_only=True):
     """Nothing but a sign of life."""
 
 
-ServerMessage = Transition | MutationResponse | ActionResponse | AuthError | FatalError | Ping
+ServerMessage = (
+    Transition | TransitionChunk | MutationResponse | ActionResponse | AuthError | FatalError | Ping
+)
 
 
 def encode(message: ServerMessage) -> bytes:

@@ -21,6 +21,7 @@ from starlette.types import Send as AsgiSend
 
 from pyconvex.identity import AuthenticationError, Authenticator
 from pyconvex.runtime.calls import Failure, Host, HostError, Settled, Watch
+from pyconvex.sync.chunks import frames, takes_chunks
 from pyconvex.sync.protocol import (
     Close,
     Effect,
@@ -81,7 +82,7 @@ class SyncEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: AsgiSend) -> None:
         await receive()  # websocket.connect, by the ASGI specification
         await send({"type": "websocket.accept"})
-        await _Session(self, receive, send).run()
+        await _Session(self, receive, send, in_parts=takes_chunks(scope["path"])).run()
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something that may outlive its connection."""
@@ -94,8 +95,11 @@ class SyncEndpoint:
 class _Session:
     """One connection."""
 
-    def __init__(self, endpoint: SyncEndpoint, receive: Receive, send: AsgiSend) -> None:
+    def __init__(
+        self, endpoint: SyncEndpoint, receive: Receive, send: AsgiSend, *, in_parts: bool
+    ) -> None:
         self._endpoint = endpoint
+        self._in_parts = in_parts
         self._receive = receive
         self._send = send
         self._clock = endpoint.clock
@@ -164,7 +168,9 @@ class _Session:
                             {"type": "websocket.close", "code": code, "reason": reason}
                         )
                         return
-                    await self._send({"type": "websocket.send", "text": item.frame.decode()})
+                    text = item.frame.decode()
+                    for frame in frames(text) if item.is_transition and self._in_parts else (text,):
+                        await self._send({"type": "websocket.send", "text": frame})
                     if item.is_transition:
                         self._protocol.transition_sent()
                         self._carry_out()
