@@ -95,3 +95,12 @@ def test_a_stretch_is_the_same_wherever_its_first_document_stands():
     reads = ReadSet()
     reads.add_range(5, b"room 3", b"room 4")
     assert not any(reads.reaches(each) for each in upwards)
+
+
+def test_a_stretch_is_of_the_range_in_which_the_key_lies():
+    reads = ReadSet()
+    for name in (b"a", b"b", b"c"):
+        reads.add_range(5, name + b"1", name + b"3")
+    reads.add_point(5, b"b5")
+    found = [reads.stretch(5, key).prefix for key in (b"a2", b"b2", b"c2", b"b5")]
+    assert found == [b"a", b"b", b"c", b"b5"]

@@ -46,6 +46,28 @@ def test_nothing_is_cut_before_it_is_full_or_due() -> None:
     assert buffer.due_at is None
 
 
+def test_the_first_row_alone_says_when_the_rest_leaves() -> None:
+    buffer = Buffer(LIMITS)
+    buffer.add([], 4.0)
+    assert buffer.due_at is None
+    assert not buffer.waits(4.0)
+    buffer.add(rows(1), 5.0)
+    buffer.add(rows(1, start=1), 5.5)
+    assert buffer.due_at == 6.0
+    assert [buffer.waits(now) for now in (5.0, 5.9, 6.0)] == [True, True, False]
+    assert buffer.rows == tuple(rows(1, 1))
+
+
+def test_a_batch_that_just_reaches_a_limit_is_full_and_whole() -> None:
+    for sizes in ((1, 1, 1, 1), (20, 30)):
+        buffer = Buffer(LIMITS)
+        buffer.add(rows(*sizes[:-1]), 0.0)
+        assert not buffer.full
+        buffer.add(rows(sizes[-1], start=len(sizes) - 1), 0.0)
+        assert buffer.full
+        assert buffer.cut(0.0) == tuple(rows(*sizes))
+
+
 def test_smaller_batches_after_shrinking_and_larger_ones_again() -> None:
     buffer = Buffer(LIMITS)
     buffer.add(rows(*[1] * 12), 0.0)

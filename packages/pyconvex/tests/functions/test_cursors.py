@@ -29,6 +29,14 @@ def test_a_cursor_opens_to_its_position(position: Position) -> None:
     assert seal(SECRET, QUERY, position) == seal(SECRET, QUERY, position)
 
 
+def test_a_cursor_that_a_client_holds_opens_after_an_upgrade() -> None:
+    held = {"-fFUDc6_gNDQvl7ONgw_ucXBhU0": Position(b"ada"), "NzRxwH1vn_FqqShhztIaeA": END}
+    for cursor, position in held.items():
+        assert seal(SECRET, QUERY, position) == cursor
+        assert unseal(SECRET, QUERY, cursor) == position
+    assert [position.is_end for position in held.values()] == [False, True]
+
+
 @given(POSITIONS, POSITIONS)
 def test_positions_have_cursors_of_their_own(one: Position, other: Position) -> None:
     assert (seal(SECRET, QUERY, one) == seal(SECRET, QUERY, other)) == (one == other)
