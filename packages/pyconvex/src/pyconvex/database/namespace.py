@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeAlias
 
-from pyconvex.database import documents, registry
+from pyconvex.database import declarations, documents, registry
 from pyconvex.database.bounds import EVERYTHING, Bounds, interval_of
 from pyconvex.database.buffer import Pending
 from pyconvex.database.catalog import (
@@ -242,7 +242,7 @@ class Namespace:
         at leisure.
         """
         _check_table_name(name, system=self._system)
-        registry.declare_table(self._draft, self.path, name, _tuples(indexes), _tuples(staged))
+        declarations.declare_table(self._draft, self.path, name, _tuples(indexes), _tuples(staged))
 
     def begin_indexes(
         self, name: str, indexes: Declared, staged: Declared = _NOTHING_DECLARED
@@ -251,7 +251,7 @@ class Namespace:
         its documents into them before `declare_table` puts them into force.
         """
         _check_table_name(name, system=self._system)
-        return registry.begin_indexes(
+        return declarations.begin_indexes(
             self._draft, self.path, name, _tuples(indexes), _tuples(staged)
         )
 
@@ -262,7 +262,7 @@ class Namespace:
 
     def finish_staged(self, name: str) -> None:
         """Note that `fill_page` has put every document into the staged indexes."""
-        registry.finish_staged(self._draft, self.path, name)
+        declarations.finish_staged(self._draft, self.path, name)
 
     def fill_page(
         self, name: str, after: bytes, *, max_documents: int, max_bytes: int
@@ -270,13 +270,13 @@ class Namespace:
         """Put some of a table's documents into the indexes that are being built; where to go on,
         None when all are in.
         """
-        return registry.fill_page(
+        return declarations.fill_page(
             self._draft, self.path, name, after, max_documents=max_documents, max_bytes=max_bytes
         )
 
     def abandon_indexes(self, name: str) -> None:
         """Let go of the indexes that are being built for a table."""
-        registry.abandon_indexes(self._draft, self.path, name)
+        declarations.abandon_indexes(self._draft, self.path, name)
 
     def index_names(self, table: str) -> list[str]:
         """The indexes that a table was declared with, finished or not."""
