@@ -144,6 +144,10 @@ def page_at(local: PostHogLocal, address: str) -> str:
 
 def test_retention(local: PostHogLocal) -> None:
     assert "Nobody did this" in page(local, "/retention")
+    send(local, event("today", "a"))
+    today = page(local, "/retention", ("event", "today"))
+    assert "Nobody can have come back yet" in today
+    assert '<svg class="chart"' not in today
     send(
         local,
         *(event("join", "a", 2), event("use", "a", 1), event("join", "b", 2)),

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from posthog_local.store.reader import StoredEvent
 from posthog_local.ui.moments import MAX_MOMENTS, moments
 
 _ANY = st.recursive(
@@ -34,6 +35,19 @@ _ITEM = st.fixed_dictionaries(
 def test_any_items_give_lines_in_order(items: list[dict[str, Any]]) -> None:
     found = moments("s", items, [], [])
     assert [one.at_ms for one in found] == sorted(one.at_ms for one in found)
+
+
+def test_what_was_clicked_and_which_page_stands_with_the_event() -> None:
+    def event(name: str, **properties: Any) -> StoredEvent:
+        return StoredEvent(
+            seq=1, uuid="u", event=name, distinct_id="a", person_id="p", person_mode="full",
+            timestamp_us=5, received_us=5, session_id="s", properties=properties)  # fmt: skip
+
+    clicked = event("$autocapture", **{"$el_text": "Pay 100 €"})
+    looked = event("$pageview", **{"$pathname": "/cart"})
+    bare = event("$autocapture")
+    found = [one.text for one in moments("s", [], [clicked, looked, bare], [])]
+    assert found == ["$autocapture: Pay 100 €", "$pageview: /cart", "$autocapture"]
 
 
 def test_pages_and_console_lines_are_told_apart_and_bounded() -> None:

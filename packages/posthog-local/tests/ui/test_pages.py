@@ -85,6 +85,14 @@ def test_a_person_s_page_has_one_timeline(local: PostHogLocal) -> None:
     assert "No person matches" in get(local, "/persons?search=nobody").text
 
 
+def test_properties_of_a_person_that_are_null_stand_apart(local: PostHogLocal) -> None:
+    send(local, event="a", distinct_id="u",
+         properties={"$set": {"plan": "pro", "gclid": None, "utm": None}})  # fmt: skip
+    text = get(local, "/person/u").text
+    told = text[text.index("Properties") :]
+    assert told.index("plan") < told.index("2 that are null") < told.index("gclid")
+
+
 def test_an_unknown_person_has_an_empty_timeline(local: PostHogLocal) -> None:
     page = get(local, "/person/nobody")
     assert page.status == 200

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posthog_local.store.reader import StoredEvent
-from posthog_local.ui.tracetree import tree
+from posthog_local.ui.tracetree import totals, tree
 
 
 def stored(seq: int, span_id: str, parent_id: str | None) -> StoredEvent:
@@ -27,6 +27,13 @@ def test_the_tree_follows_parents() -> None:
         (3, 1),
         (5, 0),
     ]
+
+
+def test_a_cost_that_nobody_knows_is_not_nothing() -> None:
+    events = [stored(1, "a", None), stored(2, "b", "a")]
+    assert totals(events).cost_usd is None
+    events[0].properties["$ai_total_cost_usd"] = 0.5
+    assert totals(events).cost_usd == 0.5
 
 
 _IDS = st.sampled_from(["a", "b", "c", "d"])

@@ -70,9 +70,14 @@ def _console(at_ms: float, payload: object) -> Moment:
 
 
 def _event(event: StoredEvent) -> str:
-    values = event.properties.get("$exception_values")
+    properties = event.properties
+    values = properties.get("$exception_values")
     said = values[0] if isinstance(values, list) and values else None
-    return f"{event.event}: {said}" if isinstance(said, str) else event.event
+    if event.event == "$autocapture":  # of which there are many: what was clicked, or changed
+        said = properties.get("$el_text")
+    elif event.event == "$pageview":
+        said = properties.get("$pathname")
+    return f"{event.event}: {said}" if isinstance(said, str) and said else event.event
 
 
 def _short(one: Moment) -> Moment:

@@ -85,6 +85,8 @@ class Renderer:
             stamp=_stamp,
             position=_position,
             duration=_duration,
+            dollars=_dollars,
+            latency=_latency,
             groupby_day=_by_day,
         )
 
@@ -151,6 +153,27 @@ def _duration(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"
     return f"{seconds:.1f} s"
+
+
+def _dollars(amount: float | None) -> str:
+    """What models cost, to a millionth of a dollar, which is where one call's cost begins.
+
+    >>> _dollars(0.00121), _dollars(None)
+    ('$0.001210', 'cost unknown')
+    """
+    return "cost unknown" if amount is None else f"${amount:.6f}"
+
+
+def _latency(seconds: float) -> str:
+    """How long a call took: most spans take milliseconds, models take seconds.
+
+    >>> _latency(0.00042), _latency(0.0313), _latency(2.654)
+    ('0.42 ms', '31 ms', '2.65 s')
+    """
+    if seconds >= 1:
+        return f"{seconds:.2f} s"
+    milliseconds = seconds * 1000
+    return f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{_amount(milliseconds)} ms"
 
 
 def local_time(time_us: int) -> str:

@@ -33,7 +33,8 @@ class Node(msgspec.Struct, kw_only=True):
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
     """What a whole trace came to."""
 
-    cost_usd: float
+    #: None where nothing says what any of it cost.
+    cost_usd: float | None
     input_tokens: int
     output_tokens: int
     latency_s: float
@@ -93,8 +94,9 @@ def totals(events: Sequence[StoredEvent]) -> Totals:
         values = [event.properties.get(name) for event in events]
         return [float(v) for v in values if isinstance(v, int | float) and abs(v) < 1e15]
 
+    costs = numbers("$ai_total_cost_usd")
     return Totals(
-        cost_usd=sum(numbers("$ai_total_cost_usd")),
+        cost_usd=sum(costs) if costs else None,
         input_tokens=int(sum(numbers("$ai_input_tokens"))),
         output_tokens=int(sum(numbers("$ai_output_tokens"))),
         latency_s=max(numbers("$ai_latency"), default=0.0),
