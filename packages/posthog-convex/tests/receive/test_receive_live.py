@@ -32,6 +32,7 @@ from webhook_requests import (
 )
 
 from posthog_convex.logs import trace_id_of
+from posthog_convex.receive.spool import Spool
 from posthog_local.testing import PostHogLocal
 from posthog_local.testing import running as running_local
 
@@ -311,6 +312,21 @@ def test_an_asgi_server_is_told_what_is_wrong_with_the_environment(
     assert failed_["type"] == "lifespan.startup.failed"
     assert failed_["message"].startswith("POSTHOG_PROJECT_TOKEN: This is a personal API key")
     assert "canary" not in failed_["message"]
+
+
+def test_an_asgi_server_is_told_of_a_second_receiver_in_a_sentence(
+    local: PostHogLocal, tmp_path: Path
+) -> None:
+    env = environment(local, POSTHOG_RECEIVE_DATA=str(tmp_path / "spool"))
+    spool = Spool(tmp_path / "spool", ["logs"], max_bytes=1_000_000)
+    try:
+        served = [sys.executable, "-m", "uvicorn", "posthog_convex.receive:app", "--port", "0"]
+        second = subprocess.run(served, env=env, capture_output=True, text=True, timeout=PATIENCE_S)
+    finally:
+        spool.close()
+    assert second.returncode != 0
+    assert "another receiver uses" in second.stderr
+    assert "Traceback" not in second.stderr
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl"])

@@ -13,12 +13,13 @@ as a command.
 from __future__ import annotations
 
 import os
+import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
     from posthog_convex.receive.receiver import create_app
     from posthog_convex.receive.settings import Settings
@@ -41,7 +42,22 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "lifespan.startup.failed", "message": f"{error}."})
         return
-    await made(scope, receive, send)
+    await made(scope, receive, _plainly(send) if scope["type"] == "lifespan" else send)
+
+
+def _plainly(send: Send) -> Send:
+    """Tells what somebody can mend as a sentence; Starlette makes a traceback of every error."""
+    from posthog_convex.receive.settings import SettingsError
+    from posthog_convex.receive.spool import SpoolError
+
+    async def told(message: Message) -> None:
+        error = sys.exc_info()[1]
+        mendable = isinstance(error, (SettingsError, SpoolError))
+        if message["type"] == "lifespan.startup.failed" and mendable:
+            message = {**message, "message": f"{error}."}
+        await send(message)
+
+    return told
 
 
 @cache

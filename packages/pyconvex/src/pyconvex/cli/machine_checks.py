@@ -27,6 +27,7 @@ LEAST_PYTHON = (3, 11)
 LEAST_FREE_BYTES = 1 << 30
 _PACKAGES = ("pyconvex", "posthog-convex", "posthog-local", "convex", "posthog")
 _OWNER_ONLY = 0o077
+_TAKEN = "in use, by a deployment that runs here or by something else; --port takes another"
 
 
 def check(functions: Path, data: Path) -> Iterator[Finding]:
@@ -121,5 +122,5 @@ def _port(port: int) -> Finding:
     with socket.socket() as probe:
         probe.settimeout(1.0)
         taken = probe.connect_ex(("127.0.0.1", port)) == 0
-    text = "in use: by a deployment that runs, or choose another with --port" if taken else "free"
+    text = _TAKEN if taken else "free"
     return Finding(Level.INFO, f"port {port}", text)
