@@ -200,14 +200,21 @@ def test_the_state_is_told_and_escaped(visitor: Visitor, streams: PretendedStrea
     [stream] = streams.streams.values()
     stream["status"] = {"type": "failed", "reason": "<b>401</b>"}
     stream["delivery"] = {
-        "state": "waiting", "circuit": "open", "waiting": 12, "lagSeconds": 5400.0, "sent": 1234,
-        "sentBytes": 5, "failedAttempts": 7, "setAside": 1, "dropped": 3,
-        "lastError": "<i>refused</i>",
+        "state": "waiting", "circuit": "open", "waiting": 12, "moreWaiting": True,
+        "lagSeconds": 5400.0, "sent": 1234, "sentBytes": 5, "failedAttempts": 7, "setAside": 1,
+        "dropped": 3, "lastError": "<i>refused</i>",
     }  # fmt: skip
     for where in ("/dashboard/log_streams", "/dashboard/log_streams/state", path):
         page = visitor.get(where).text
         for text in (
-            *("badge failed", "&lt;b&gt;401&lt;/b&gt;", "1.5 h", "1,234", "&lt;i&gt;refused"),
+            *(
+                "badge failed",
+                "&lt;b&gt;401&lt;/b&gt;",
+                "1.5 h",
+                "12 or more",
+                "1,234",
+                "&lt;i&gt;refused",
+            ),
             *('<dd class="bad">3</dd>', '<dd class="bad">1</dd>', "Last error"),
         ):
             assert text in page, (where, text)

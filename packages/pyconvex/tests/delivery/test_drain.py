@@ -303,6 +303,7 @@ class TestBatches:
         b.settle(request, "503")
         assert isinstance(b.step(), Wait)
         assert b.drain.in_hand == 8
+        assert b.drain.may_have_more
 
 
 class TestRetries:

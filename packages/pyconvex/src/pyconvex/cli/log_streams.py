@@ -246,9 +246,10 @@ def _told(stream: Mapping[str, Any]) -> list[str]:
     if "topics" in stream:
         settings.append("topics=" + ("all" if stream["topics"] is None else _joined(stream)))
     lines.append("  " + " ".join(settings))
+    more = " or more" if fares["moreWaiting"] else ""
     late = f", {fares['lagSeconds']:.0f} s late" if fares["lagSeconds"] is not None else ""
     lines.append(
-        f"  {fares['state']}: sent {fares['sent']}, waiting {fares['waiting']}{late}, "
+        f"  {fares['state']}: sent {fares['sent']}, waiting {fares['waiting']}{more}{late}, "
         f"dropped {fares['dropped']}, set aside {fares['setAside']}"
     )
     if fares["lastError"] is not None:

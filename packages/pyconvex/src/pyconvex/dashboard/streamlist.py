@@ -82,6 +82,8 @@ class Delivery(msgspec.Struct, frozen=True, rename="camel"):
     state: str = "stopped"
     circuit: str = "closed"
     waiting: int = 0
+    #: Whether there are others behind these, which nobody counts.
+    more_waiting: bool = False
     lag_seconds: float | None = None
     sent: int = 0
     sent_bytes: int = 0

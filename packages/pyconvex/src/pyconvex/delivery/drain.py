@@ -139,6 +139,11 @@ class Drain(Generic[R]):
         return sum(map(len, self._pieces)) + len(self._buffer)
 
     @property
+    def may_have_more(self) -> bool:
+        """Whether rows may wait behind those in hand."""
+        return self._more
+
+    @property
     def oldest(self) -> R | None:
         """The first row in hand."""
         return next(iter(self._pieces[0] if self._pieces else self._buffer.rows), None)

@@ -78,6 +78,7 @@ class DrainRunner(LaneRunner, Generic[R]):
             circuit=self._breaker.circuit.value,
             missing=self.missing,
             in_hand=self._drain.in_hand,
+            more=bool(pausing) and self._drain.may_have_more,
             oldest_ts=None if oldest is None else self._ts_of(oldest),
             sent=counters.sent,
             failed=counters.failed,

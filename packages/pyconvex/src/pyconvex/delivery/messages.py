@@ -50,6 +50,8 @@ class LaneStatus(msgspec.Struct, frozen=True, kw_only=True):
     missing: tuple[str, ...] = ()
     #: Rows read and neither accepted nor set aside yet; more may wait in the queue.
     in_hand: int = 0
+    #: Whether others wait behind them, which nobody counts, while a failed attempt is waited out.
+    more: bool = False
     #: Commit timestamp of the oldest of them.
     oldest_ts: int | None = None
     sent: int = 0

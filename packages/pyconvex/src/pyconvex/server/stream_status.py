@@ -50,6 +50,7 @@ def delivery(
         "state": lane.state,
         "circuit": lane.circuit,
         "waiting": lane.in_hand,
+        "moreWaiting": lane.more,
         "lagSeconds": lag_s,
         "sent": lane.sent,
         "sentBytes": lane.sent_bytes,
