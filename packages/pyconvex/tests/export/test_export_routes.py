@@ -206,6 +206,7 @@ def test_what_there_is(
     assert told == {"byComponent": {"": [{"name": "notes", "columns": columns}]}}
     path = "/api/json_schemas?deltaSchema=true&format=json&byComponent=true"
     schema = shared("GET", path, b"", {}).json()[""]["notes"]
+    assert schema["$schema"] == "http://json-schema.org/draft-07/schema#"
     assert schema["properties"]["_ts"] == {"type": "integer"}
     assert schema["properties"]["_id"] == {"$description": "Id(notes)", "type": "string"}
     assert schema["properties"]["big"]["type"] == "string"

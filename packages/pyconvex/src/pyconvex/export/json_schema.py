@@ -62,6 +62,7 @@ _PLAIN = {"null": "null", "boolean": "boolean", "number": "number", "string": "s
 #: The order of a union's parts: Convex's.
 _ORDER = ("null", "int64", "number", "special", "boolean", "string", "bytes", "object", "array")
 
+_DIALECT = "http://json-schema.org/draft-07/schema#"
 _DELTA_FIELDS = {
     "_table": {"type": "string"},
     "_component": {"type": "string"},
@@ -89,7 +90,7 @@ def table_schema(
         )
     if delta:
         schema["properties"] |= _DELTA_FIELDS
-    return schema
+    return {"$schema": _DIALECT, **schema}
 
 
 class _Writer:
