@@ -56,3 +56,13 @@ def test_the_receiver_may_ask_for_a_longer_pause_not_for_a_shorter_one() -> None
     assert breaker.not_before == 52.0
     breaker.failed(100.0, 0.1)
     assert breaker.not_before == 101.0
+
+
+def test_its_own_backoff_says_how_long_the_pause_is() -> None:
+    breaker = Breaker(Always(1.0), Backoff(base_s=7.0))
+    breaker.failed(10.0)
+    assert breaker.not_before == 17.0
+    assert not breaker.allows(16.9)
+    at_once = Breaker(Always(0.0))
+    at_once.failed(10.0)
+    assert at_once.not_before == 10.0

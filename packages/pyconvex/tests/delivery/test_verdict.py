@@ -10,6 +10,8 @@ from pyconvex.delivery import Accepted, Refused, Response, Retry, TooLarge, clas
     [
         (200, Accepted),
         (204, Accepted),
+        (299, Accepted),
+        (300, Retry),
         (301, Retry),
         (400, Refused),
         (401, Retry),
@@ -27,6 +29,11 @@ from pyconvex.delivery import Accepted, Refused, Response, Retry, TooLarge, clas
 )
 def test_only_what_will_never_be_taken_is_refused(status: int, kind: type) -> None:
     assert isinstance(classify(Response(status, {})), kind)
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 503])
+def test_what_passes_by_itself_is_tried_again_as_the_backoff_has_it(status: int) -> None:
+    assert classify(Response(status, {}, b"busy")) == Retry(f"{status}: busy", None)
 
 
 def test_what_a_person_must_change_is_asked_for_once_a_minute() -> None:

@@ -77,5 +77,5 @@ class Breaker:
         self.not_before = now + max(
             after_s or 0.0, self._backoff.pause_s(self.failures, self._chance)
         )
-        if self.circuit is Circuit.HALF_OPEN or self.failures >= self._opens_after:
+        if self.failures >= self._opens_after:  # as after every probe that failed
             self.circuit = Circuit.OPEN
