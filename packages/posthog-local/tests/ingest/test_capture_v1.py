@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from posthog_local.http.refusal import Refusal
 from posthog_local.ingest.capture_v1 import V1Intake, V1Receipt, read_sdk, read_v1
-from posthog_local.ingest.refusal import Refusal
 
 _NOW = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
 _TIME = "2026-01-01T00:00:00Z"

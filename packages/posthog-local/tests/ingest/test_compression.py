@@ -12,9 +12,9 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from posthog_local.http.refusal import Refusal
 from posthog_local.ingest import compression
 from posthog_local.ingest.compression import unpack
-from posthog_local.ingest.refusal import Refusal
 
 _PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from posthog_local.http.refusal import Refusal
 from posthog_local.ingest import compression
 from posthog_local.ingest.decode import Payload, decode
-from posthog_local.ingest.refusal import Refusal
 
 _SCALARS = st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text(max_size=20)
 _DOCUMENTS = st.dictionaries(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from posthog_local.http.refusal import Refusal
 from posthog_local.ingest.lzstring import decompress_base64
-from posthog_local.ingest.refusal import Refusal
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _LIMIT = 1_000_000

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from posthog_local.http.refusal import Refusal
 from posthog_local.ingest.event import Intake
-from posthog_local.ingest.refusal import Refusal
 from posthog_local.ingest.shapes import Receipt, read_events
 
 _NOW = 1_767_225_600_000_000

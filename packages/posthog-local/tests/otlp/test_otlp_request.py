@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posthog_local.ingest.refusal import Refusal
+from posthog_local.http.refusal import Refusal
 from posthog_local.logs.record import log_record
 from posthog_local.otlp.protobuf import Malformed, read_message
 from posthog_local.otlp.request import attributes_of, plain, read_logs, read_spans

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posthog_local.ingest.refusal import Refusal
+from posthog_local.http.refusal import Refusal
 from posthog_local.replay.snapshot import read_piece, unpack
 from posthog_local.testing import PostHogLocal
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posthog_local.ingest.refusal import Refusal
+from posthog_local.http.refusal import Refusal
 from posthog_local.testing import PostHogLocal
 from posthog_local.traces.multipart import read_parts
 

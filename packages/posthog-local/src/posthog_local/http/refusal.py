@@ -1,4 +1,4 @@
-"""The one error of ingestion: a request that is answered with a documented status and a sentence.
+"""A request that is not accepted: answered with a documented status and a sentence.
 
 Never carries the body that was refused. A request is refused whole: nothing of it was kept.
 """

@@ -28,7 +28,7 @@ from posthog_local.http.exchange import (
     text_response,
 )
 from posthog_local.http.faults import Fault, FaultBook
-from posthog_local.ingest.refusal import Refusal
+from posthog_local.http.refusal import Refusal
 
 # Name of the ASGI extension with which our server lets an application drop the connection.
 ABORT_EXTENSION = "posthog_local.abort"

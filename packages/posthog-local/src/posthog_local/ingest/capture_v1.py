@@ -15,11 +15,11 @@ from uuid import UUID
 
 import msgspec
 
+from posthog_local.http.refusal import Refusal
 from posthog_local.ingest.clock import EventTime, event_time, parse_time_us
-from posthog_local.ingest.event import MAX_DISTINCT_ID_CHARACTERS, IncomingEvent
-from posthog_local.ingest.refusal import Refusal
+from posthog_local.ingest.distinct_id import MAX_DISTINCT_ID_CHARACTERS, is_illegal
+from posthog_local.ingest.event import IncomingEvent
 from posthog_local.ingest.warning import IngestionWarning, Note, payload_text
-from posthog_local.persons.ids import is_illegal
 
 MAX_EVENT_NAME_CHARACTERS = 200
 MAX_AI_EVENT_BYTES = 8 * 1024 * 1024

@@ -11,7 +11,7 @@ import zlib
 import brotli  # type: ignore[import-untyped]  # it has no types
 import zstandard
 
-from posthog_local.ingest.refusal import Refusal
+from posthog_local.http.refusal import Refusal
 
 MAX_DECODED_BYTES = 64 * 1024 * 1024
 GZIP_MAGIC = b"\x1f\x8b\x08"

@@ -14,9 +14,9 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from posthog_local.http.refusal import Refusal
 from posthog_local.ingest.compression import GZIP_MAGIC, MAX_DECODED_BYTES, gunzip
 from posthog_local.ingest.lzstring import decompress_base64
-from posthog_local.ingest.refusal import Refusal
 
 # Only SDKs of years ago send LZString; it is unpacked bit by bit, which must not take long.
 MAX_LZSTRING_BYTES = 1024 * 1024

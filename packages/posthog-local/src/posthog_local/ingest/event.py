@@ -15,8 +15,6 @@ import msgspec
 
 from posthog_local.ingest.warning import IngestionWarning, Note
 
-MAX_DISTINCT_ID_CHARACTERS = 200
-
 
 class IncomingEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event that will be stored, before persons were worked out.
@@ -49,18 +47,6 @@ class AddEvents(Protocol):
     def __call__(
         self, events: Sequence[IncomingEvent], notes: Sequence[Note] = ..., /
     ) -> Awaitable[None]: ...
-
-
-def text_id(value: object) -> str:
-    """A distinct id as text: other JSON is written as JSON; null and empty give an empty string.
-
-    >>> text_id(12), text_id({"a": 1}), text_id(None)
-    ('12', '{"a":1}', '')
-    """
-    if value is None:
-        return ""
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return text[:MAX_DISTINCT_ID_CHARACTERS].replace("\0", "\ufffd")
 
 
 def new_uuid7(now_us: int) -> str:

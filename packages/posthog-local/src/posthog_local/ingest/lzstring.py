@@ -6,7 +6,7 @@ Owns the bit format only. Never raises anything but `Refusal`, and never grows p
 
 from __future__ import annotations
 
-from posthog_local.ingest.refusal import Refusal
+from posthog_local.http.refusal import Refusal
 
 _ALPHABET = {
     character: value

@@ -13,13 +13,13 @@ from collections.abc import Iterable
 import msgspec
 
 from posthog_local.http.exchange import Request, Response, json_response, text_response
+from posthog_local.http.refusal import Refusal
 from posthog_local.http.router import Endpoint
 from posthog_local.ingest.capture_v1 import V1Intake, V1Receipt, read_sdk, read_v1
 from posthog_local.ingest.clock import parse_time_us
 from posthog_local.ingest.compression import unpack
 from posthog_local.ingest.decode import Payload, decode, parse_json
 from posthog_local.ingest.event import AddEvents, new_uuid7
-from posthog_local.ingest.refusal import Refusal
 from posthog_local.ingest.shapes import Receipt, read_events, valid_token
 from posthog_local.ingest.tokens import Tokens
 

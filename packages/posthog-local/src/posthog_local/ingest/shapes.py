@@ -12,14 +12,10 @@ from uuid import UUID
 
 import msgspec
 
+from posthog_local.http.refusal import Refusal
 from posthog_local.ingest.clock import EventTime, event_time, parse_time_us
-from posthog_local.ingest.event import (
-    MAX_DISTINCT_ID_CHARACTERS,
-    IncomingEvent,
-    Intake,
-    text_id,
-)
-from posthog_local.ingest.refusal import Refusal
+from posthog_local.ingest.distinct_id import MAX_DISTINCT_ID_CHARACTERS, text_id
+from posthog_local.ingest.event import IncomingEvent, Intake
 from posthog_local.ingest.warning import IngestionWarning, Note, payload_text
 
 MAX_TOKEN_CHARACTERS = 64

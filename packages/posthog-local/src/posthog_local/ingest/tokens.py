@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from posthog_local.ingest.refusal import Refusal
+from posthog_local.http.refusal import Refusal
 from posthog_local.ingest.warning import Note
 
 _SHOWN_CHARACTERS = 8

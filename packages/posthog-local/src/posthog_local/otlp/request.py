@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from posthog_local.http.exchange import Request
+from posthog_local.http.refusal import Refusal
 from posthog_local.ingest.decode import parse_json
-from posthog_local.ingest.refusal import Refusal
 from posthog_local.ingest.shapes import valid_token
 from posthog_local.otlp.protobuf import Malformed, read_message
 

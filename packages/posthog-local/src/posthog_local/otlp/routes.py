@@ -9,9 +9,9 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from posthog_local.http.exchange import Request, Response, json_response
+from posthog_local.http.refusal import Refusal
 from posthog_local.http.router import Endpoint
 from posthog_local.ingest.compression import unpack
-from posthog_local.ingest.refusal import Refusal
 from posthog_local.ingest.tokens import Tokens
 from posthog_local.otlp.request import bearer_token
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from posthog_local.ingest.event import IncomingEvent, text_id
+from posthog_local.ingest.distinct_id import text_id
+from posthog_local.ingest.event import IncomingEvent
 from posthog_local.ingest.warning import IngestionWarning
 from posthog_local.persons import properties as person_properties
 from posthog_local.persons.groups import MAX_GROUP_KEY_CHARACTERS, Groups

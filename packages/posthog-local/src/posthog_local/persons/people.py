@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from posthog_local.persons.ids import is_illegal, person_uuid
+from posthog_local.ingest.distinct_id import is_illegal
+from posthog_local.persons.ids import person_uuid
 
 # The working set is dropped whole beyond this, at a flush, when nothing in it is unsaved.
 MAX_REMEMBERED_IDS = 100_000

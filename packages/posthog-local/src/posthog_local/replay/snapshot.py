@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from posthog_local.ingest.event import text_id
-from posthog_local.ingest.refusal import Refusal
+from posthog_local.http.refusal import Refusal
+from posthog_local.ingest.distinct_id import text_id
 from posthog_local.ingest.shapes import valid_token
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9-]{1,70}")

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid5
 
-from posthog_local.ingest.event import IncomingEvent, text_id
+from posthog_local.ingest.distinct_id import text_id
+from posthog_local.ingest.event import IncomingEvent
 from posthog_local.traces.frameworks import framework_properties
 from posthog_local.traces.messages import model_input, model_output, parsed
 from posthog_local.traces.span import Dialect, Span

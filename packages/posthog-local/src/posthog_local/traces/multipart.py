@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
+from posthog_local.http.refusal import Refusal
 from posthog_local.ingest.compression import unpack
 from posthog_local.ingest.decode import parse_json
 from posthog_local.ingest.event import Intake
-from posthog_local.ingest.refusal import Refusal
 from posthog_local.ingest.shapes import Receipt, read_events
 
 MAX_EVENT_BYTES = 32 * 1024

@@ -11,10 +11,10 @@ import time
 from collections.abc import Iterable, Sequence
 
 from posthog_local.http.exchange import Request, Response, json_response, text_response
+from posthog_local.http.refusal import Refusal
 from posthog_local.http.router import Endpoint
 from posthog_local.ingest.compression import unpack
 from posthog_local.ingest.event import AddEvents, new_uuid7
-from posthog_local.ingest.refusal import Refusal
 from posthog_local.ingest.shapes import Receipt
 from posthog_local.ingest.tokens import Tokens
 from posthog_local.ingest.warning import Note
