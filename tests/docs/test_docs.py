@@ -12,6 +12,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,20 @@ def test_architecture_names_no_module_that_is_gone() -> None:
     named = re.findall(r"`([\w./-]+\.py)`", text)
     assert named
     assert [name for name in named if not any(p.endswith(f"/{name}") for p in whole)] == []
+
+
+@pytest.mark.parametrize(
+    "house", ["pyconvex", "pyconvex.runtime", "posthog_convex", "posthog_local"]
+)
+def test_architecture_has_the_floors_of_the_contract(house: str) -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    [layers] = [c["layers"] for c in contracts["contracts"] if c.get("containers") == [house]]
+    text = (ROOT / "docs/architecture.md").read_text()
+    tables = re.findall(r"^\| floor \| room \| owns \|\n\|[-|]+\n((?:\|.*\n)+)", text, re.M)
+    drawn = [
+        [set(re.findall(r"`(\w+)`", row.split("|")[2])) for row in t.splitlines()] for t in tables
+    ]
+    assert [set(layer.split(" | ")) for layer in reversed(layers)] in drawn
 
 
 def test_reference_names_every_setting() -> None:
