@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 
 import pytest
 from hypothesis import given
@@ -99,11 +100,41 @@ def test_nested_calls_write_into_the_same_lines_under_their_name() -> None:
 
 
 def test_each_line_is_told_as_it_comes() -> None:
-    told: list[LogLine] = []
-    log = LogLines(on_line=told.append)
+    told: list[str] = []
+
+    class Listener:
+        def line(self, line: LogLine, printer: int) -> None:
+            told.append(line.as_client())
+
+        def piece(self, path: str, component: str, printer: int, text: str) -> None:
+            told.append(f"{path}|{text}")
+
+    log = LogLines(listener=Listener())
     log.add("info", "a")
-    log.within("b:c", "").write("b\n")
-    assert [line.as_client() for line in told] == ["[INFO] 'a'", "[LOG] 'b'"]
+    log.within("b:c", "").write("b\nbe")
+    log.write("gun")
+    log.write(" here\n")
+    assert told == ["[INFO] 'a'", "[LOG] 'b'", "b:c|be", "|gun", "[LOG] 'gun here'"]
+
+
+def test_threads_do_not_mix_what_they_print() -> None:
+    log = LogLines()
+    log.write("mine")
+    other = threading.Thread(target=log.write, args=("another's\nleft open",))
+    other.start()
+    other.join()
+    log.write(" too\n")
+    assert [line.text for line in log.lines()] == ["another's", "mine too", "left open"]
+
+
+def test_of_a_line_without_an_end_as_much_is_kept_as_is_shown() -> None:
+    log = LogLines()
+    for _ in range(100):
+        log.write("x" * 1000)
+    assert sum(map(len, log._open.values())) <= MAX_LINE_BYTES + 1000
+    (line,) = log.lines()
+    assert line.truncated
+    assert len(line.as_client()) == MAX_LINE_BYTES
 
 
 def test_a_text_that_no_encoding_can_carry_is_mended() -> None:

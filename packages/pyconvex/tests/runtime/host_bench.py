@@ -15,6 +15,7 @@ from typing import Any
 from pyconvex import identity
 from pyconvex.database import Catalog, Committed, Committer, ReadSet
 from pyconvex.identity import ANONYMOUS, Identity
+from pyconvex.runlog import RunRecord
 from pyconvex.runtime.app.image import AppImage
 from pyconvex.runtime.calls import FunctionCall
 from pyconvex.runtime.commits.queue import CommitQueue
@@ -152,6 +153,11 @@ class Deployment:
         self.minimum, self.maximum, self.fresh = minimum, maximum, fresh
         self.pools: list[IsolatePool] = []
         self.env_changes = 0
+        #: What was told of each run, in order.
+        self.records: list[RunRecord] = []
+
+    def keep(self, record: RunRecord) -> None:
+        self.records.append(record)
 
     async def __aenter__(self) -> Deployment:
         self.store = Store.open(self.folder / "data", sync=lambda fd: None)
@@ -159,7 +165,7 @@ class Deployment:
         self.commits = CommitQueue(self.committer)
         self.system = SystemTransactions(self.store, self.commits)
         self.environment = DeploymentEnvironment(self.system, self._env_changed)
-        self.host = Host(self.store, self.committer, self.commits, self.system)
+        self.host = Host(self.store, self.committer, self.commits, self.system, keeper=self)
         self.deployer = Deployer(
             self.host,
             self.system,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +14,7 @@ import pytest
 from host_bench import Deployment, until
 
 from pyconvex.runtime.calls import Failure, Success
-from pyconvex.runtime.isolates import isolate_process
+from pyconvex.runtime.isolates import action_isolates, isolate_process
 from pyconvex.runtime.running import limits
 from pyconvex.runtime.running.threads import LeftBehind, in_thread
 from pyconvex.testing import FunctionFailed, convex_test
@@ -151,6 +153,27 @@ def test_one_over_the_limit_ends_and_its_isolate_takes_no_more(
         monkeypatch.setattr(limits, "ACTION_WALL_LIMIT_S", 600.0)
         await until(lambda: not any(i.actions for i in d.pools[0]._isolates.values()))
         assert value(await d.action("lib:adds", {"n": 1})) == 2
+
+    deployed(scenario)
+
+
+def test_one_that_is_told_to_stop_before_its_first_step_has_ended(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(d: Deployment) -> None:
+        await d.deploy(lib=APP)
+        pid = int(value(await d.action("lib:quick")))
+        os.kill(pid, signal.SIGSTOP)  # a machine that is busy with something else
+        try:
+            monkeypatch.setattr(limits, "ACTION_WALL_LIMIT_S", 0.0)
+            late = asyncio.create_task(d.action("lib:sleeps", {"seconds": 30.0}))
+            await until(lambda: any(run.verdict for i in action_runs(d) for run in i.runs.values()))
+            monkeypatch.setattr(limits, "ACTION_WALL_LIMIT_S", 600.0)
+            monkeypatch.setattr(action_isolates, "GRACE_S", 600.0)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert "Action lib:sleeps timed out" in message(await late)
+        assert value(await d.action("lib:quick")) == pid, "nothing of it is left in the process"
 
     deployed(scenario)
 

@@ -277,7 +277,7 @@ def test_a_lost_run_and_what_is_told_on_the_way_say_as_much_of_their_call_as_an_
 
     submitted = asyncio.run(run())
     ended = reports.ended(call, start, messages.Finished(1, b"1", "", None, Report(), False, b""))
-    lost = reports.lost(call, "gone", began_ms=4.0, action=submitted)
+    lost = reports.lost(call, submitted.gone("gone", Report()), began_ms=4.0)
     going_on = reports.going_on(call, submitted, messages.Told(1, (), ()))
     blank = {"error": "", "result_bytes": 0, "going_on": False, "report": Report()}
     for record in (lost, going_on):

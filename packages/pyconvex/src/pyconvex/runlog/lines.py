@@ -7,7 +7,8 @@ invariant: a line as clients get it starts with its level in brackets, because t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from threading import get_ident
+from typing import Any, Protocol
 
 import msgspec
 
@@ -19,6 +20,8 @@ MAX_LINE_BYTES = 32_768
 _OVERFLOW = f"Log overflow (maximum {MAX_LINES}). Remaining log lines omitted."
 #: The end of a line that was cut.
 TRUNCATED = " (truncated due to length)"
+#: Characters of a line that is not longer than that, whatever they are.
+_SHORT = MAX_LINE_BYTES // 4 - 16
 _LEVELS = {"debug": "DEBUG", "info": "INFO", "log": "LOG", "warn": "WARN", "error": "ERROR"}
 
 
@@ -60,10 +63,20 @@ class LogLine(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
         return _truncate(line) if self.truncated else line
 
 
+class LinesListener(Protocol):
+    """Hears of what a run prints and logs, as it comes."""
+
+    def line(self, line: LogLine, printer: int) -> None:
+        """A line has come; unless `printer` is 0, it is what pieces of that thread and of the same
+        function began.
+        """
+
+    def piece(self, path: str, component: str, printer: int, text: str) -> None:
+        """A function printed something that ends no line, in a thread."""
+
+
 class LogLines:
     """Collects lines; nested calls write into the same run through `within`.
-
-    `on_line` hears of each line as it comes.
 
     >>> lines = LogLines()
     >>> lines.add("info", "ready")
@@ -75,19 +88,20 @@ class LogLines:
     def __init__(
         self,
         now_ms: Callable[[], float] = lambda: 0.0,
-        on_line: Callable[[LogLine], None] | None = None,
+        listener: LinesListener | None = None,
     ) -> None:
         #: The run's own lines, of those of a nested call; no reference to itself, which would keep
         #: each run from being forgotten at its end.
         self._outer: LogLines | None = None
         self._path = self._component = ""
         self._now_ms = now_ms
-        self._on_line = on_line
+        self._listener = listener
         self._lines: list[LogLine] = []
         #: They come last and know no limit.
         self._host_lines: list[LogLine] = []
-        #: Printed, and not yet ended by a line break; for each function that printed.
-        self._open: dict[LogLines, str] = {}
+        #: Printed, and not yet ended by a line break; for each function that printed, and each
+        #: thread, as `print` writes a line and its break one after the other.
+        self._open: dict[tuple[LogLines, int], str] = {}
 
     def within(self, path: str, component: str) -> LogLines:
         """The same lines, for a nested call: what it adds bears its name."""
@@ -101,13 +115,20 @@ class LogLines:
 
     def add(self, level: str, message: Any) -> None:
         """Add one line; a text is shown in quotes as Convex's clients expect, like any value."""
+        self._add(level, message, 0)
+
+    def _add(self, level: str, message: Any, printer: int) -> None:
         root = self._root
-        if len(root._lines) >= MAX_LINES:
+        count = len(root._lines)
+        if count >= MAX_LINES:
             return
-        if len(root._lines) == MAX_LINES - 1:
-            root._append(_host_line("ERROR", _OVERFLOW, root._now_ms()))
-            return
-        root._append(self._line(_LEVELS.get(level, "LOG"), message))
+        if count == MAX_LINES - 1:
+            line = _host_line("ERROR", _OVERFLOW, root._now_ms())
+        else:
+            line = self._line(_LEVELS.get(level, "LOG"), message, root._now_ms())
+        root._lines.append(line)
+        if root._listener is not None:
+            root._listener.line(line, printer)
 
     def warn_of_limit(self, code: str, text: str) -> None:
         """Add a warning of the host's own, also when the function has used up its lines.
@@ -119,44 +140,61 @@ class LogLines:
 
     def write(self, text: str) -> None:
         """Add what was printed: a line at each line break; what is left over ends with the run."""
-        unfinished = self._root._open
-        *lines, rest = (unfinished.pop(self, "") + text).split("\n")
-        for line in lines:
-            self.add("log", line)
-        if rest:
-            unfinished[self] = rest
+        root = self._root
+        if len(root._lines) >= MAX_LINES:
+            return
+        thread = get_ident()
+        begun = root._open.pop((self, thread), "") if root._open else ""
+        if "\n" in text:
+            *lines, text = (begun + text).split("\n")
+            for line in lines:
+                self._add("log", line, thread if begun else 0)
+                begun = ""
+        if begun or text:
+            self._begin(root, thread, begun, text)
+
+    def _begin(self, root: LogLines, thread: int, begun: str, more: str) -> None:
+        """A line has begun, or goes on."""
+        if len(begun) > MAX_LINE_BYTES:
+            more = ""  # it will be cut anyway
+        root._open[self, thread] = begun + more
+        if more and root._listener is not None:
+            root._listener.piece(self._path, self._component, thread, more)
 
     def end(self) -> None:
         """A nested call ended: what it printed without a line break comes now."""
-        if self in self._root._open:
-            self.write("\n")
+        if self._root._open:
+            self._root._end_open(of=self)
 
     def lines(self) -> list[LogLine]:
         """The lines in order, what was printed without a line break last."""
         root = self._root
-        for printer in list(root._open):
-            printer.write("\n")
+        root._end_open()
         return [*root._lines, *root._host_lines]
 
     def as_list(self) -> list[str]:
         """The same, as clients get them."""
         return [line.as_client() for line in self.lines()]
 
-    def _append(self, line: LogLine) -> None:
-        self._lines.append(line)
-        if self._on_line is not None:
-            self._on_line(line)
+    def _end_open(self, of: LogLines | None = None) -> None:
+        """What was printed without a line break is a line now, of all functions or of one."""
+        for key in list(self._open):
+            log, thread = key
+            if of is None or log is of:
+                text = self._open.pop(key, None)
+                if text is not None:
+                    log._add("log", text, thread)
 
-    def _line(self, level: str, message: Any) -> LogLine:
+    def _line(self, level: str, message: Any, ts_ms: float) -> LogLine:
         is_text = isinstance(message, str)
         text = encodable(message if is_text else repr(message))
-        size = len(level) + 3 + len(_quote(text) if is_text else text)
-        # A character has at most four bytes, so most lines need not be encoded to be measured.
-        truncated = size * 4 > MAX_LINE_BYTES and _too_long(level, text, is_text=is_text)
+        # A character has at most four bytes, or is one that takes two between quotes: most lines
+        # need not be quoted or encoded to be measured.
+        truncated = len(text) > _SHORT and _too_long(level, text, is_text=is_text)
         return LogLine(
             level,
             _cut(text, MAX_LINE_BYTES) if truncated else text,
-            self._root._now_ms(),
+            ts_ms,
             self._path,
             self._component,
             is_text,

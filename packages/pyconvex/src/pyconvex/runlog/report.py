@@ -8,7 +8,7 @@ nor caching, and survive a rollback.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -69,18 +69,30 @@ class Report(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     session_id: str | None = None
 
 
+class ItemsListener(Protocol):
+    """Hears of metadata as it comes."""
+
+    def item(self, item: Item, *, soon: bool) -> None:
+        """An item has come; with `soon` it may be told before the run ends."""
+
+
 class Items:
     """Collects the metadata of one run.
 
     With `on_soon`, which is called for each, packed items gather in `soon`: they may be told before
-    the run ends.
+    the run ends. `listener` hears of each item as it comes.
     """
 
-    def __init__(self, on_soon: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        on_soon: Callable[[], None] | None = None,
+        listener: ItemsListener | None = None,
+    ) -> None:
         self.items: list[Item] = []
         self.soon: list[Item] = []
         self.dropped = 0
         self._on_soon = on_soon
+        self._listener = listener
         self._count = self._bytes = 0
 
     def add(
@@ -92,7 +104,10 @@ class Items:
         encoded = encode_value(value)
         if not self._takes(len(encoded)):
             return False
-        self.items.append(Item(kind, component, encoded, durable, each_caller))
+        item = Item(kind, component, encoded, durable, each_caller)
+        self.items.append(item)
+        if self._listener is not None:
+            self._listener.item(item, soon=False)
         return True
 
     def add_packed(self, kind: str, component: str, value: bytes, *, durable: bool) -> bool:
@@ -100,6 +115,8 @@ class Items:
         if not self._takes(len(value)):
             return False
         item = Item(kind, component, value, durable)
+        if self._listener is not None:
+            self._listener.item(item, soon=self._on_soon is not None)
         if self._on_soon is None:
             self.items.append(item)
         else:

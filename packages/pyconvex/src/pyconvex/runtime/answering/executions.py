@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from pyconvex.database import Transaction
 from pyconvex.runtime.answering.cache import TIMED_RESULT_AGE_S, Execution
 from pyconvex.runtime.answering.in_force import AppInForce, until_swapped
-from pyconvex.runtime.answering.outcome import outcome_of
-from pyconvex.runtime.answering.reports import RunReports, offers_of, query_reason
+from pyconvex.runtime.answering.outcome import outcome_of, refuse_stopped
+from pyconvex.runtime.answering.reports import RunReports, id_of_error, offers_of, query_reason
 from pyconvex.runtime.calls import Failure, FunctionCall, QueryResult
 from pyconvex.runtime.commits.queue import CommitQueue
 from pyconvex.runtime.commits.system import SystemTransactions
@@ -156,7 +156,9 @@ class Executions:
 
         ts, reads = self._system.read(look)
         reason = query_reason(call, again=again)
-        record = self._reports.lost(call, str(gone), began_ms=began_ms, reason=reason)
+        record = self._reports.lost(call, gone, began_ms=began_ms, reason=reason)
         await self._reports.keep(record)
-        result = QueryResult(Failure(str(gone)), journal, call.request_id)
-        return Execution(result, reads, ts, True)
+        refuse_stopped(gone)
+        lines = tuple(line.as_client() for line in gone.report.lines)
+        failure = Failure(str(gone), None, lines, id_of_error(record.report))
+        return Execution(QueryResult(failure, journal, call.request_id), reads, ts, True)

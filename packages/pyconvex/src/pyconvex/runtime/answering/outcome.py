@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pyconvex.runlog import LogLine
 from pyconvex.runlog.traces import SPAN
 from pyconvex.runtime.answering.reports import RunReports, id_of_error
-from pyconvex.runtime.calls import Failure, FunctionCall, Outcome, Success
-from pyconvex.runtime.isolates.runs import IsolateGoneError, Run
+from pyconvex.runtime.calls import Failure, FunctionCall, HostError, Outcome, Success
+from pyconvex.runtime.isolates.runs import IsolateGoneError, Run, RunStoppedError
 from pyconvex.runtime.processes import messages
 
 
@@ -34,8 +34,19 @@ async def outcome_of_lost(
     began_ms: float,
     action: Run | None = None,
 ) -> Failure:
-    """What the caller of a mutation or action gets whose isolate is gone, once that is recorded."""
-    record = reports.lost(call, str(gone), began_ms=began_ms, action=action)
+    """What the caller of a mutation or action gets whose isolate is gone, once that is recorded.
+
+    Raises `HostError` when it is the server that stops.
+    """
+    told, count = ((), 0) if action is None else (action.told, action.told_count)
+    record = reports.lost(call, gone, began_ms=began_ms, told=count)
     await reports.keep(record)
-    told = () if action is None else tuple(line.as_client() for line in action.told)
-    return Failure(str(gone), None, told, id_of_error(record.report), lost=gone.lost)
+    refuse_stopped(gone)
+    lines = tuple(line.as_client() for line in (*told, *gone.report.lines))
+    return Failure(str(gone), None, lines, id_of_error(record.report), lost=gone.lost)
+
+
+def refuse_stopped(gone: IsolateGoneError) -> None:
+    """Raises `HostError` for a run that ended because the server stops: it may be tried again."""
+    if isinstance(gone, RunStoppedError):
+        raise HostError(503, "ServerStopping", str(gone))

@@ -20,7 +20,7 @@ from pyconvex.runlog import ExceptionReport, Occ, Report, RunRecord, Usage
 from pyconvex.runlog.exceptions import error_id
 from pyconvex.runlog.report import Item, encode_value
 from pyconvex.runtime.calls import FunctionCall
-from pyconvex.runtime.isolates.runs import Run
+from pyconvex.runtime.isolates.runs import IsolateGoneError, Run, RunStoppedError
 from pyconvex.runtime.processes import messages
 from pyconvex.runtime.system_queries import is_system
 
@@ -172,26 +172,32 @@ class RunReports:
     def lost(
         self,
         call: FunctionCall,
-        why: str,
+        gone: IsolateGoneError,
         *,
         began_ms: float,
         reason: str | None = None,
-        action: Run | None = None,
+        told: int = 0,
     ) -> RunRecord:
-        """The record of a run whose isolate ended before it did."""
-        execution_id = self.new_execution_id() if action is None else action.start.execution_id
+        """The record of a run whose isolate ended before it did, with what it had told by then."""
+        execution_id, why = gone.execution_id or self.new_execution_id(), str(gone)
         name = "FunctionTimedOut" if "timed out" in why else "FunctionProcessEnded"
+        # That the server stops is no fault of the function's.
+        stopped = isinstance(gone, RunStoppedError)
+        left = gone.report
         return self._record(
             call,
             execution_id,
             began_ms,
             reason=reason,
             error=why,
-            told=0 if action is None else action.told_count,
+            told=told,
             report=Report(
                 Usage(wall_ms=self._now_ms() - began_ms),
-                exception=_described(execution_id, name, why),
-                session_id=call.session_id or None,
+                left.lines,
+                left.items,
+                b"" if stopped else _described(execution_id, name, why),
+                left.user_id,
+                session_id=left.session_id or call.session_id or None,
             ),
         )
 

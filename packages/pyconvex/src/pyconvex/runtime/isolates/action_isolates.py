@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pyconvex.runtime.calls import HostError
 from pyconvex.runtime.isolates.backlog import Backlog
 from pyconvex.runtime.isolates.isolate_process import Isolate
-from pyconvex.runtime.isolates.runs import IsolateGoneError, Run, Work
+from pyconvex.runtime.isolates.runs import Run, Work
 from pyconvex.runtime.processes import messages
 from pyconvex.runtime.processes.usage import own_memory
 from pyconvex.runtime.running import limits
@@ -203,19 +203,21 @@ class ActionIsolates:
         """Look at what runs and waits, for as long as something does."""
         self._watching = None
         now_s = self._loop.time()
-        busy = [
+        for isolate, shift in self._busy():
+            self._look_at(isolate, shift, now_s)
+        for run in self.backlog.take_calls_queued_before(now_s - limits.ACTION_WAIT_LIMIT_S):
+            run.fail(self._too_many())
+        self._dispatch()
+        if self.backlog or self._busy():  # by now: what has just begun has limits too
+            self._watch()
+
+    def _busy(self) -> list[tuple[Isolate, _Shift]]:
+        return [
             (isolate, shift)
             for isolate, shift in self._shifts.items()
             # Nothing may run in it any more by the time when it answers: what waits begins then.
             if (isolate.runs or shift.asking) and isolate.ending is None
         ]
-        for isolate, shift in busy:
-            self._look_at(isolate, shift, now_s)
-        for run in self.backlog.take_calls_queued_before(now_s - limits.ACTION_WAIT_LIMIT_S):
-            run.fail(self._too_many())
-        self._dispatch()
-        if busy or self.backlog:
-            self._watch()
 
     def _look_at(self, isolate: Isolate, shift: _Shift, now_s: float) -> None:
         if shift.asked_s is None:
@@ -227,7 +229,7 @@ class ActionIsolates:
             isolate.end(_all(limits.out_of_memory(actions=True), isolate))
             return
         for run in list(isolate.runs.values()):
-            if now_s - run.began_s >= limits.ACTION_WALL_LIMIT_S:
+            if run.verdict or now_s - run.began_s >= limits.ACTION_WALL_LIMIT_S:
                 self._overdue(isolate, shift, run, now_s)
 
     def _stalled(self, isolate: Isolate, shift: _Shift) -> None:
@@ -240,9 +242,12 @@ class ActionIsolates:
                 os.kill(isolate.pid, signal.SIGUSR1)
 
     def _overdue(self, isolate: Isolate, shift: _Shift, run: Run, now_s: float) -> None:
-        """Stop one action, and its isolate if that can't be done without."""
+        """Stop one action, and its isolate if that can't be done without.
+
+        It has ended when it has stopped, so that what it tells until then is told.
+        """
+        run.verdict = _timed_out(run)
         told_s = shift.told_s.get(run.start.run_id)
-        run.fail(IsolateGoneError(_timed_out(run)))
         if shift.stalled or (told_s is not None and now_s - told_s >= GRACE_S):
             isolate.end(_ended_for(isolate, shift, run))
         elif told_s is None:

@@ -20,6 +20,7 @@ from typing import Any
 
 from pyconvex import identity
 from pyconvex.database import Catalog
+from pyconvex.runlog import Report
 from pyconvex.runtime import purity
 from pyconvex.runtime.app.analysis import analyse
 from pyconvex.runtime.app.image import AppImage
@@ -141,6 +142,7 @@ class InProcessPool:
 
     def _run_pure(self, run: Run) -> None:
         start = run.start
+        pure: PureRun | None = None
         head = self._reader.begin()
         try:
             if run.opened is not None and not run.opened.done():
@@ -155,7 +157,7 @@ class InProcessPool:
                 finished = pure.execute()
             _end(run, finished if finished.stale else self._observe(start, finished, pure.raised))
         except BaseException as error:
-            _end_with(run, error)
+            _end_with(run, error, Report() if pure is None else pure.told_so_far())
         finally:
             self._reader.end()
 
@@ -167,7 +169,7 @@ class InProcessPool:
             raised = self._raised.pop(start.run_id, None)
             _end(run, self._observe(start, finished, raised))
         except BaseException as error:
-            _end_with(run, error)
+            _end_with(run, error, Report())  # the runner has told the rest
         finally:
             del self._actions[start.run_id]
 
@@ -196,16 +198,16 @@ class InProcessPool:
         task.add_done_callback(self._tasks.discard)
 
 
-def _end_with(run: Run, error: BaseException) -> None:
+def _end_with(run: Run, error: BaseException, told: Report) -> None:
     """End a run by what is no exception of the function: exit, cancellation, a test's verdict."""
     match error:
         case SystemExit():
-            _end(run, IsolateGoneError(_EXITED))
+            _end(run, run.gone(_EXITED, told))
         case asyncio.CancelledError():
-            _end(run, IsolateGoneError(_STOPPING))
+            _end(run, run.gone(_STOPPING, told))
             raise error
         case KeyboardInterrupt():
-            _end(run, IsolateGoneError("The server was interrupted."))
+            _end(run, run.gone("The server was interrupted.", told))
             raise error
         case _:
             _end(run, error)

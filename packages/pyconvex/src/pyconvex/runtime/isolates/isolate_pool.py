@@ -3,7 +3,7 @@
 Owns which isolates exist: it starts the template, connects forks, passes frames on, and buries what
 is gone. Never chooses what runs where, and never decodes arguments or results. One invariant: every
 run that was started ends exactly once, with what the isolate reported or with an `IsolateGoneError`
-that says how the isolate ended.
+that says how the isolate ended and has what the run had told.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from pyconvex.runtime.calls import HostError
 from pyconvex.runtime.isolates.action_isolates import ActionIsolates
 from pyconvex.runtime.isolates.isolate_process import Isolate, how_it_ended
 from pyconvex.runtime.isolates.pure_isolates import PureIsolates
-from pyconvex.runtime.isolates.runs import IsolateGoneError, Run
+from pyconvex.runtime.isolates.runs import Run
 from pyconvex.runtime.isolates.template_process import TemplateProcess
 from pyconvex.runtime.processes import messages
 from pyconvex.runtime.processes.channel import LoopChannel
 from pyconvex.runtime.running import limits
+from pyconvex.runtime.running.last_words import last_words
 
+_STOPPING = "The server is stopping. Try again in a moment."
 #: How long after its socket the exit status of an isolate may come, in seconds.
 STATUS_WAIT_S = 1.0
 
@@ -106,7 +108,7 @@ class IsolatePool:
             task.cancel()
         await asyncio.gather(*self._connecting, *self._answering, return_exceptions=True)
         for isolate in list(self._isolates.values()):
-            isolate.end("The server is stopping.")
+            isolate.end(isolate.ending or _STOPPING)
             self._bury(isolate)
         await self._template.stop()
 
@@ -143,11 +145,12 @@ class IsolatePool:
     def _fork(self, *, actions: bool) -> Isolate | None:
         if self._stopping:
             return None
-        own = self._template.fork(self._next_id + 1, actions=actions)
-        if own is None:
+        ends = self._template.fork(self._next_id + 1, actions=actions)
+        if ends is None:
             return None
+        own, box = ends
         self._next_id += 1
-        isolate = Isolate(self._next_id, actions)
+        isolate = Isolate(self._next_id, actions, box)
         self._isolates[isolate.isolate_id] = isolate
         task = asyncio.create_task(self._connect(isolate, own))
         self._connecting.add(task)
@@ -195,13 +198,24 @@ class IsolatePool:
         """End the runs of an isolate that is gone; harmless when repeated."""
         if self._isolates.pop(isolate.isolate_id, None) is None:
             return
+        if isolate.runs:
+            self._end_runs(isolate)
+        isolate.box.close()
+        self._ended.set()
+
+    def _end_runs(self, isolate: Isolate) -> None:
         paths = [run.start.path for run in isolate.runs.values()]
         reason = isolate.ending or how_it_ended(isolate.status, paths)
-        gone = IsolateGoneError(reason, lost=isolate.ending is None)
+        stopping = self._stopping and reason == _STOPPING
+        contents = isolate.box.read()
         for run in isolate.runs.values():
-            run.fail(_stopping() if self._stopping else gone)
+            lines = len(run.told)
+            report = last_words(
+                contents, run.start, lines_told=lines, items_told=run.told_count - lines
+            )
+            lost = isolate.ending is None
+            run.fail(run.gone(reason, report, lost=lost, stopping=stopping))
         isolate.runs.clear()
-        self._ended.set()
 
     # Frames
 
@@ -260,4 +274,4 @@ async def _answer(isolate: Isolate, run: Run, call: messages.CallOut) -> None:
 
 
 def _stopping() -> HostError:
-    return HostError(503, "ServerStopping", "The server is stopping. Try again in a moment.")
+    return HostError(503, "ServerStopping", _STOPPING)

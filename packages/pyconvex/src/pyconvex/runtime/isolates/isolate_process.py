@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from pyconvex.runtime.isolates.runs import Run
 from pyconvex.runtime.processes import messages
+from pyconvex.runtime.processes.black_box import BoxReader
 from pyconvex.runtime.processes.channel import LoopChannel
 
 #: Signals that the processor or the C library sends to a process that does what can't be done.
@@ -30,6 +31,8 @@ class Isolate:
 
     isolate_id: int
     actions: bool
+    #: What its runs tell; of use when it ends without a word.
+    box: BoxReader
     channel: LoopChannel | None = None
     #: None until the template told it.
     pid: int | None = None

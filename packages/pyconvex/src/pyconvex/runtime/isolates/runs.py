@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pyconvex.runlog import LogLine
+from pyconvex.runlog import LogLine, Report
 from pyconvex.runtime.processes import messages
 
 OnCall = Callable[[messages.CallOut], Awaitable[messages.CallBack]]
@@ -52,15 +52,32 @@ class RunWatcher(Protocol):
         """It ended, or could not begin."""
 
 
+_NOTHING = Report()
+
+
 class IsolateGoneError(Exception):
     """The isolate ended before the run did; the message says how.
 
-    `lost` is True when it was not the server that ended it, for what the run did.
+    `lost` is True when it was not the server that ended it, for what the run did. `execution_id`
+    names the run, and `report` is what it told of which the server did not know.
     """
 
-    def __init__(self, message: str, *, lost: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        lost: bool = False,
+        execution_id: str = "",
+        report: Report = _NOTHING,
+    ) -> None:
         super().__init__(message)
         self.lost = lost
+        self.execution_id = execution_id
+        self.report = report
+
+
+class RunStoppedError(IsolateGoneError):
+    """The server is stopping, and ended the isolate for that."""
 
 
 @dataclass(slots=True, eq=False)
@@ -88,6 +105,8 @@ class Run:
     told: list[LogLine] = field(default_factory=list)
     told_count: int = 0
     on_told: OnTold | None = None
+    #: How it is to have ended, whatever it still reports: its time is over.
+    verdict: str = ""
     #: Whether it was ever begun.
     has_begun: bool = False
     watcher: RunWatcher | None = None
@@ -109,9 +128,20 @@ class Run:
 
     def finish(self, finished: messages.Finished) -> None:
         """It ended by itself."""
+        if self.verdict:
+            self.fail(self.gone(self.verdict, finished.report))
+            return
         if not self.done.done():
             self.done.set_result(finished)
         self._tell_end()
+
+    def gone(
+        self, message: str, report: Report, *, lost: bool = False, stopping: bool = False
+    ) -> IsolateGoneError:
+        """How it ended, without an answer of its own."""
+        error = RunStoppedError if stopping and not self.verdict else IsolateGoneError
+        execution_id = self.start.execution_id
+        return error(self.verdict or message, lost=lost, execution_id=execution_id, report=report)
 
     def tell(self, told: messages.Told) -> None:
         """It goes on and has told this."""

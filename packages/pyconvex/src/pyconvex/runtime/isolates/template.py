@@ -30,6 +30,7 @@ from pyconvex.runtime.app.loader import APP_PACKAGE
 from pyconvex.runtime.isolates.isolate import run_isolate
 from pyconvex.runtime.isolates.isolate_process import end_group
 from pyconvex.runtime.processes import messages
+from pyconvex.runtime.processes.black_box import BlackBox, SharedBlackBox
 from pyconvex.runtime.processes.channel import BlockingChannel
 from pyconvex.runtime.processes.parent import die_with, outlive
 
@@ -106,12 +107,13 @@ class Template:
             return False
         request = messages.decode_to_template(body)
         assert isinstance(request, messages.Fork)
-        _, descriptors, _, _ = socket.recv_fds(self._handover, 1, 1)
+        _, descriptors, _, _ = socket.recv_fds(self._handover, 1, 2)
         template_pid = os.getpid()
         pid = os.fork()
         if pid == 0:
-            self._become_isolate(image, data_path, request, descriptors[0], template_pid)
-        os.close(descriptors[0])
+            self._become_isolate(image, data_path, request, descriptors, template_pid)
+        for descriptor in descriptors:
+            os.close(descriptor)
         with contextlib.suppress(OSError):  # it did so itself, and may be gone
             os.setpgid(pid, pid)
         self._children[pid] = request.isolate_id
@@ -123,7 +125,7 @@ class Template:
         image: AppImage,
         data_path: str,
         request: messages.Fork,
-        descriptor: int,
+        descriptors: list[int],
         template_pid: int,
     ) -> None:
         status = 1
@@ -135,7 +137,10 @@ class Template:
             die_with(template_pid)
             self._control.close()
             self._handover.close()
-            run_isolate(image, data_path, socket.socket(fileno=descriptor), actions=request.actions)
+            sock = socket.socket(fileno=descriptors[0])
+            box = (SharedBlackBox if request.actions else BlackBox)(descriptors[1])
+            os.close(descriptors[1])
+            run_isolate(image, data_path, sock, box, actions=request.actions)
             status = 0
         except SystemExit as left:  # by the app's code: its caller is told
             status = left.code if isinstance(left.code, int) else 1

@@ -21,6 +21,7 @@ import msgspec
 
 from pyconvex.runtime.app.spec import AppSpec
 from pyconvex.runtime.processes import messages
+from pyconvex.runtime.processes.black_box import BoxReader
 from pyconvex.runtime.processes.channel import LoopChannel
 
 #: How long importing an app may take, in seconds: large packages need some, a loop needs for ever.
@@ -98,20 +99,24 @@ class TemplateProcess:
         finally:
             slow.cancel()
 
-    def fork(self, isolate_id: int, *, actions: bool) -> socket.socket | None:
-        """Ask for an isolate; the server's end of its socket, None when the template is gone."""
+    def fork(self, isolate_id: int, *, actions: bool) -> tuple[socket.socket, BoxReader] | None:
+        """Ask for an isolate; the server's ends of its socket and its black box, None when the
+        template is gone.
+        """
         if self._control is None or self._handover is None or self._stopping:
             return None
         own, theirs = socket.socketpair()
+        box = BoxReader()
         try:
-            socket.send_fds(self._handover, [b"i"], [theirs.fileno()])
+            socket.send_fds(self._handover, [b"i"], [theirs.fileno(), box.fd])
         except OSError:
             own.close()
+            box.close()
             return None  # which `_gone` tells or has told
         finally:
             theirs.close()
         self._control.send(messages.encode(messages.Fork(isolate_id, actions)))
-        return own
+        return own, box
 
     async def stop(self) -> None:
         """End it, and with it what is left of its isolates."""

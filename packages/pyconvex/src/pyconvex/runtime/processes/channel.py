@@ -161,6 +161,11 @@ class LoopChannel(asyncio.Protocol):
             with contextlib.suppress(OSError):
                 self._socket.send(frame(body))  # small ones are taken whole or not at all
 
+    @property
+    def is_drained(self) -> bool:
+        """Whether nothing waits in this process: what was sent arrives, also if it dies now."""
+        return self._transport is None or self._transport.get_write_buffer_size() == 0
+
     def close(self) -> None:
         """Close the socket."""
         if self._transport is not None:

@@ -50,7 +50,7 @@ class LoadFailed(Frame, frozen=True, array_like=True, tag=True):
 
 
 class Fork(Frame, frozen=True, array_like=True, tag=True):
-    """Server to template: make an isolate; its socket travels with this frame."""
+    """Server to template: make an isolate; its socket and its black box travel with this frame."""
 
     isolate_id: int
     actions: bool

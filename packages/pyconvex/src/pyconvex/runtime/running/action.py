@@ -29,6 +29,7 @@ from pyconvex.runtime.app.calling import (
 from pyconvex.runtime.app.image import AppImage
 from pyconvex.runtime.http_actions.http_action import respond
 from pyconvex.runtime.processes import messages
+from pyconvex.runtime.processes.black_box import BlackBox
 from pyconvex.runtime.running.action_frame import ActionFrame
 from pyconvex.runtime.running.errors import describe_error
 from pyconvex.runtime.running.output import CURRENT_LOG
@@ -44,7 +45,8 @@ from pyconvex.storage import Reader
 class ActionRunner:
     """Runs the actions of one isolate; `call_back` completes what they wait for.
 
-    `on_raised` gets what an action raised, which is of use only in this process.
+    `on_raised` gets what an action raised, which is of use only in this process. With `box`, what
+    they tell is written down there as it comes.
     """
 
     def __init__(
@@ -53,12 +55,16 @@ class ActionRunner:
         reader: Reader,
         send: Callable[[messages.Frame], None],
         on_raised: Callable[[messages.Start, BaseException], None] = lambda start, raised: None,
+        box: BlackBox | None = None,
     ) -> None:
         self.image = image
         self._snapshots = Snapshots(reader)
         self._calls = ServerCalls(send)
         self._send = send
         self._on_raised = on_raised
+        self._box = box
+        #: Of actions that are over, until the server can have what they ended with.
+        self._over: list[Reporting] = []
         #: Whether a thread goes on here although its action was cancelled.
         self.left_thread = False
 
@@ -74,6 +80,7 @@ class ActionRunner:
                     start.run_id, lines, items, person.on_record(personal=True), person.session_id
                 )
             ),
+            self._box,
         )
         CURRENT_LOG.set(reporting.log)
         value = data = None
@@ -84,12 +91,23 @@ class ActionRunner:
             value = await run(start, reporting)
         except (Exception, asyncio.CancelledError) as caught:
             if _this_task_is_cancelled():
+                reporting.tell_rest()
+                self._over.append(reporting)
                 raise
             raised = caught
             self._on_raised(start, caught)
             error, data = describe_error(caught, actions=True)
+        except BaseException:  # it ends the process, and nobody is told how
+            reporting.tell_rest()
+            raise
         report = reporting.report(raised)
+        self._over.append(reporting)
         return messages.Finished(start.run_id, value, error, data, report, True, b"")
+
+    def sent(self) -> None:
+        """Everything that was to be sent is on its way: it reaches the server."""
+        while self._over:
+            self._over.pop().over()
 
     def call_back(self, reply: messages.CallBack) -> None:
         """Complete a call."""

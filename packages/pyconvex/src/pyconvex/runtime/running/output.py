@@ -7,14 +7,16 @@ no run is under way goes where it would have gone without this module.
 
 from __future__ import annotations
 
+import builtins
 import io
 import logging
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import wraps
 from typing import Any, TextIO
 
 from pyconvex.runlog import LogLines
@@ -71,11 +73,38 @@ def capture_output() -> None:
     """Take over output and logging of this process for good; for isolates."""
     output = RunOutput(sys.stderr, echo=False)
     sys.stdout = output
+    builtins.print = _print_in_one(output, builtins.print)
     # The line has its level and its function; with the default format it would say so twice.
     logging.basicConfig(
         handlers=[output.handler], level=logging.INFO, format="%(message)s", force=True
     )
     _tell_what_was_not_awaited()
+
+
+def _print_in_one(output: RunOutput, plain: Callable[..., None]) -> Callable[..., None]:
+    """`print` that writes a line in one piece, where the built-in one makes up to four of it.
+
+    Each would be kept for the case that the process ends before the line does.
+    """
+
+    @wraps(plain)
+    def print(
+        *values: object,
+        sep: str | None = " ",
+        end: str | None = "\n",
+        file: Any = None,
+        flush: bool = False,
+    ) -> None:
+        log = CURRENT_LOG.get()
+        if log is not None and file is None and sys.stdout is output:
+            sep = " " if sep is None else sep
+            end = "\n" if end is None else end
+            if isinstance(sep, str) and isinstance(end, str):
+                log.write(sep.join(map(str, values)) + end)
+                return
+        plain(*values, sep=sep, end=end, file=file, flush=flush)
+
+    return print
 
 
 def _tell_what_was_not_awaited() -> None:

@@ -23,6 +23,8 @@ class Person:
 
     def __init__(self, who: Identity, rule: UserIdRule | None, session_id: str = "") -> None:
         self.observed = False
+        #: Counts what changes whose run the report says it was.
+        self.changes = 0
         #: Whether it is an administrator's, perhaps in a user's name.
         self.is_admin = isinstance(who, Admin)
         acting = who.acting_as if isinstance(who, Admin) else who
@@ -37,14 +39,14 @@ class Person:
     @property
     def attributes(self) -> Mapping[str, Any] | None:
         """What `ctx.auth.get_user_identity()` gives."""
-        self.observed = True
+        self._look()
         return _attributes(self._user) if self._user is not None else None
 
     @property
     def user_id(self) -> str | None:
         """What `ctx.user_id` gives."""
         if not self._known:
-            self.observed = True
+            self._look()
             self._user_id, self._known = self._from_identity(), True
         return self._user_id
 
@@ -53,6 +55,7 @@ class Person:
         if user_id is not None and not isinstance(user_id, str):
             raise TypeError(f"a user id is text or None, not {user_id!r}")
         self._user_id, self._known = user_id, True
+        self.changes += 1
 
     def set_session_id(self, session_id: str | None) -> None:
         """What `ctx.session_id` gives from now on."""
@@ -61,6 +64,13 @@ class Person:
                 "a session id is 1 to 200 printable characters without spaces, or None"
             )
         self.session_id = session_id
+        self.changes += 1
+
+    def known(self, *, personal: bool) -> str | None:
+        """The same as `on_record` as far as that is known without asking the app's rule."""
+        if self._known or not (personal or self.observed):
+            return self._user_id
+        return self._user.person if self._user is not None and self._rule is None else None
 
     def on_record(self, *, personal: bool) -> str | None:
         """Whose run the report says it was: whom the function named, or the caller of one that is
@@ -72,6 +82,10 @@ class Person:
             return self._from_identity()
         except Exception:
             return None
+
+    def _look(self) -> None:
+        self.observed = True
+        self.changes += 1
 
     def _from_identity(self) -> str | None:
         if self._user is None:

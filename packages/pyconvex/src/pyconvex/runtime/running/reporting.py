@@ -19,7 +19,9 @@ from pyconvex.runlog.report import Item, Items
 from pyconvex.runlog.traces import TraceContext
 from pyconvex.runtime.app.image import AppImage
 from pyconvex.runtime.processes import messages
+from pyconvex.runtime.processes.black_box import BlackBox
 from pyconvex.runtime.running.errors import describer_for, encode_exception, is_callers_fault
+from pyconvex.runtime.running.last_words import Notes
 from pyconvex.runtime.running.person import Person
 from pyconvex.runtime.running.tracing import Tracing, trace_within
 
@@ -39,14 +41,17 @@ class Reporting:
         person: Person,
         start: messages.Start,
         tell: Callable[[tuple[LogLine, ...], tuple[Item, ...]], None],
+        box: BlackBox | None = None,
     ) -> None:
         self.person = person
-        self.log = LogLines(lambda: time.time() * 1000, self._on_line)
+        self._notes = Notes(box, start.run_id, person, personal=True) if box is not None else None
+        self.log = LogLines(lambda: time.time() * 1000, self)
         self._tell = tell
         self._loop = asyncio.get_running_loop()
         #: Lines that the server has not been told yet.
         self._untold: list[LogLine] = []
-        self.items = Items(self._on_item)
+        self._lines_are_due = False
+        self.items = Items(self._on_item, self._notes)
         self._items_are_due = False
         self.errors = ErrorIds(start.execution_id)
         self.describer: Describer = describer_for(self.errors, image)
@@ -86,7 +91,7 @@ class Reporting:
     def report(self, raised: BaseException | None) -> Report:
         """All of it, at the end."""
         self.log.lines()  # what was printed without a line break is a line now
-        lines, self._untold = tuple(self._untold), []
+        lines = self._take_lines()
         # Several actions share the isolate's processor, so what one used of it can't be told.
         return Report(
             Usage(wall_ms=(perf_counter() - self._began) * 1000),
@@ -99,11 +104,33 @@ class Reporting:
             self.person.session_id,
         )
 
-    def _on_line(self, line: LogLine) -> None:
+    def tell_rest(self) -> None:
+        """Tell what there is: the action does not come to its end."""
+        self.log.lines()  # what was printed without a line break is a line now
+        lines = self._take_lines()
+        items = (*self.items.take_soon(), *self.items.items)
+        if lines or items:
+            self._tell(lines, items)
+
+    def over(self) -> None:
+        """The server has what the action ended with."""
+        if self._notes is not None:
+            self._notes.over()
+
+    def line(self, line: LogLine, printer: int) -> None:
+        """A line has come (`pyconvex.runlog.lines.LinesListener`)."""
+        if self._notes is not None:
+            self._notes.line(line, printer)
         self._untold.append(line)
-        if len(self._untold) == 1:
+        if not self._lines_are_due:
+            self._lines_are_due = True
             # Perhaps from a thread that the action started.
             self._loop.call_soon_threadsafe(self._loop.call_later, TELL_AFTER_S, self._tell_lines)
+
+    def piece(self, path: str, component: str, printer: int, text: str) -> None:
+        """A part of a line has come."""
+        if self._notes is not None:
+            self._notes.piece(path, component, printer, text)
 
     def _on_item(self) -> None:
         if not self._items_are_due:
@@ -112,9 +139,15 @@ class Reporting:
             self._loop.call_soon_threadsafe(later, TELL_ITEMS_AFTER_S, self._tell_items)
 
     def _tell_lines(self) -> None:
-        lines, self._untold = tuple(self._untold), []
+        self._lines_are_due = False
+        lines = self._take_lines()
         if lines:
             self._tell(lines, ())
+
+    def _take_lines(self) -> tuple[LogLine, ...]:
+        taken = tuple(self._untold)
+        del self._untold[: len(taken)]  # a thread may be adding to it
+        return taken
 
     def _tell_items(self) -> None:
         self._items_are_due = False

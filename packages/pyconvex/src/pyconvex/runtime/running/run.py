@@ -17,6 +17,7 @@ from pyconvex.runtime import purity, system_queries
 from pyconvex.runtime.app.calling import find_for_client, read_arguments
 from pyconvex.runtime.app.image import AppImage
 from pyconvex.runtime.processes import messages
+from pyconvex.runtime.processes.black_box import BlackBox
 from pyconvex.runtime.purity.loop import new_loop
 from pyconvex.runtime.running.errors import describe_error, encode_exception, is_callers_fault
 from pyconvex.runtime.running.frame import Frame, SystemFrame
@@ -27,7 +28,10 @@ from pyconvex.storage import Proposal, Reader
 
 
 class PureRun:
-    """Runs one query or mutation over one snapshot. Make one for each run."""
+    """Runs one query or mutation over one snapshot. Make one for each run.
+
+    With `box`, what it tells is written down there as it comes, until it is `over`.
+    """
 
     def __init__(
         self,
@@ -36,9 +40,10 @@ class PureRun:
         catalog: Catalog,
         start: messages.Start,
         who: Identity,
+        box: BlackBox | None = None,
     ) -> None:
         self._start = start
-        self._state = RunState(image, reader, catalog, start, who)
+        self._state = RunState(image, reader, catalog, start, who, box)
         #: What the function raised; of use only in this process.
         self.raised: BaseException | None = None
 
@@ -64,6 +69,15 @@ class PureRun:
         finished = self._finished(value, error, data, wall_ms, cpu_ms)
         state.transaction.close()
         return finished
+
+    def told_so_far(self) -> Report:
+        """The report of a run that ended its process, were it not that of others as well."""
+        return self._report(0.0, 0.0)
+
+    def over(self) -> None:
+        """The server has what the run ended with."""
+        if self._state.notes is not None:
+            self._state.notes.over()
 
     async def _main(self) -> bytes:
         start, state = self._start, self._state

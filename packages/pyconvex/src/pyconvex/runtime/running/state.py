@@ -26,7 +26,9 @@ from pyconvex.runtime.app import handles
 from pyconvex.runtime.app.calling import Callee, find_named, find_to_schedule
 from pyconvex.runtime.app.image import AppImage, ComponentImage
 from pyconvex.runtime.processes import messages
+from pyconvex.runtime.processes.black_box import BlackBox
 from pyconvex.runtime.running.errors import describer_for
+from pyconvex.runtime.running.last_words import Notes
 from pyconvex.runtime.running.person import Person
 from pyconvex.runtime.running.tracing import Tracing, trace_within
 from pyconvex.runtime.scheduling import requests
@@ -48,16 +50,23 @@ class RunState:
         catalog: Catalog,
         start: messages.Start,
         who: Identity,
+        box: BlackBox | None = None,
     ) -> None:
         self.image = image
         self.start = start
-        self.log = LogLines(lambda: start.now_ms)
-        self.items = Items()
+        self.person = Person(who, image.user_id, start.session_id)
+        #: Writes down what the run tells, where the process may end before the run does.
+        self.notes = (
+            Notes(box, start.run_id, self.person, personal=start.kind == "mutation")
+            if box is not None
+            else None
+        )
+        self.log = LogLines(lambda: start.now_ms, self.notes)
+        self.items = Items(listener=self.notes)
         #: True once a component's code was found to be too old, in case a handler catches that.
         self.stale = False
         #: Components whose code was found to be the one in force, as it is for the whole run.
         self._checked: dict[str, Namespace] = {}
-        self.person = Person(who, image.user_id, start.session_id)
         self._scheduled = requests.Budget()
         #: The pagination of the run's first call, whichever component that looks into.
         self.pager = Pager(start.cursor_secret, start.journal)
