@@ -108,6 +108,14 @@ def test_a_body_over_the_cap_is_refused_before_it_is_read(local: PostHogLocal) -
     connection.close()
 
 
+def test_whoever_sends_a_huge_body_first_is_told_why(local: PostHogLocal) -> None:
+    answer = ask(local, "POST", "/batch/", b"x" * (48 * 1024 * 1024))
+    assert answer.status == 413
+    assert b"the body is larger than" in answer.text
+    [warning] = local.warnings()
+    assert warning["details"]["status"] == 413
+
+
 def test_chunked_bodies_are_capped_as_well(local: PostHogLocal) -> None:
     address = urlsplit(local.url)
     connection = HTTPConnection(str(address.hostname), address.port, timeout=30)

@@ -56,6 +56,20 @@ def test_the_root_leads_to_the_activity(local: PostHogLocal) -> None:
     assert (page.status, page.headers["location"]) == (302, "/activity")
 
 
+@pytest.mark.parametrize(
+    ("path", "leads"),
+    [
+        ("/project/phc_a/replay/0193?t=5", "/replay/0193?t=5"),
+        ("/project/1/person/ada%40x", "/person/ada@x"),
+        ("/project/1//other.example/", "/other.example/"),
+        ("/project/1/%5Cother.example", "/other.example"),
+    ],
+)
+def test_addresses_with_a_project_lead_here(local: PostHogLocal, path: str, leads: str) -> None:
+    page = get(local, path)
+    assert (page.status, page.headers["location"]) == (302, leads)
+
+
 def test_activity_shows_the_newest_first(local: PostHogLocal) -> None:
     assert "Nothing has arrived yet" in get(local, "/activity").text
     send(local, event="first", properties={"plan": "pro"})

@@ -6,6 +6,8 @@ limit and give a `Response`; they never see a socket.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
@@ -17,6 +19,11 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+# What still comes of a refused body is passed over for so long, and so much of it.
+_PASSED_OVER_S = 5.0
+_PASSED_OVER_BYTES = 256 * 1024 * 1024
 
 
 class TooLarge(Exception):
@@ -94,10 +101,40 @@ async def read_body(head: Request, receive: Receive, limit_bytes: int) -> bytes:
     return b"".join(chunks)
 
 
+async def send_early(
+    response: Response,
+    receive: Receive,
+    send: Send,
+    extra_headers: tuple[tuple[bytes, bytes], ...] = (),
+) -> None:
+    """Sends a response to a body that nobody wants, and passes over what of it still comes.
+
+    A connection that is closed with bytes unread is reset, and takes the response with it: whoever
+    sends everything first would never learn why. Within bounds: then it is closed all the same.
+    """
+    await _begin(response, send, extra_headers)
+    await send({"type": "http.response.body", "body": response.body, "more_body": True})
+    size, more = 0, True
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_PASSED_OVER_S):
+            while more and size < _PASSED_OVER_BYTES:
+                message = await receive()
+                size += len(message.get("body", b""))
+                more = message.get("more_body", False)
+    await send({"type": "http.response.body", "body": b""})
+
+
 async def send_response(
     response: Response, send: Send, extra_headers: tuple[tuple[bytes, bytes], ...] = ()
 ) -> None:
     """Sends the response in one piece."""
+    await _begin(response, send, extra_headers)
+    await send({"type": "http.response.body", "body": response.body})
+
+
+async def _begin(
+    response: Response, send: Send, extra_headers: tuple[tuple[bytes, bytes], ...]
+) -> None:
     headers = [
         (b"content-type", response.content_type.encode("latin-1")),
         (b"content-length", str(len(response.body)).encode()),
@@ -107,7 +144,6 @@ async def send_response(
     if response.status in (204, 304):
         headers = headers[2:]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body})
 
 
 def _query(raw: bytes) -> dict[str, str]:

@@ -24,6 +24,7 @@ from posthog_local.http.exchange import (
     TooLarge,
     head_of,
     read_body,
+    send_early,
     send_response,
     text_response,
 )
@@ -74,11 +75,21 @@ class Router:
             return
         head = head_of(scope, values)
         fault = self._faults.take(path) if head.method != "OPTIONS" else None
-        response = await self._respond(endpoint, head, receive, fault)
+        cors = _cors_headers(head, endpoint.methods)
+        try:
+            response = await self._respond(endpoint, head, receive, fault)
+        except TooLarge:
+            sentence = f"the body is larger than {endpoint.max_body_bytes} bytes"
+            refused = msgspec.structs.replace(
+                text_response(413, sentence), headers=(("connection", "close"),)
+            )
+            refused = await self._noted(endpoint, head, refused)
+            await send_early(refused, receive, send, cors)
+            return
         if response is None:
             scope["extensions"][ABORT_EXTENSION]()
             return
-        await send_response(response, send, _cors_headers(head, endpoint.methods))
+        await send_response(response, send, cors)
 
     def _find(self, path: str) -> tuple[Endpoint | None, Mapping[str, str]]:
         endpoint = self._endpoints.get(path)
@@ -99,14 +110,7 @@ class Router:
             return msgspec.structs.replace(
                 text_response(405, f"use {allowed}"), headers=(("allow", allowed),)
             )
-        try:
-            body = await read_body(head, receive, endpoint.max_body_bytes)
-        except TooLarge:
-            sentence = f"the body is larger than {endpoint.max_body_bytes} bytes"
-            response = msgspec.structs.replace(
-                text_response(413, sentence), headers=(("connection", "close"),)
-            )
-            return await self._noted(endpoint, head, response)
+        body = await read_body(head, receive, endpoint.max_body_bytes)
         limited = fault is not None and fault.quota_limited
         request = msgspec.structs.replace(head, body=body, quota_limited=limited)
         if fault is None:

@@ -101,11 +101,19 @@ class Pages:
             *self._replays.routes(),
             Route("/warnings", self._warnings.shown(self.warnings)),
             Route("/settings", self.settings),
+            Route("/project/{project}/{rest:path}", self.of_project),
             Route("/_assets/{name}", self.asset),
         ]
 
     async def home(self, request: Request) -> Response:
         return RedirectResponse("/activity", 302)
+
+    async def of_project(self, request: Request) -> Response:
+        """Addresses as SDKs make them, with the project in front: here there is one."""
+        # No more than one slash: two of them would lead to another host.
+        path = "/" + request.path_params["rest"].lstrip("/\\")
+        query = request.url.query
+        return RedirectResponse(f"{path}?{query}" if query else path, 302)
 
     def activity(self, view: View, request: Request) -> Response:
         name = request.query_params.get("event") or None
