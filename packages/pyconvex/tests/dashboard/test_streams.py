@@ -195,6 +195,19 @@ def test_deleting_asks_first(visitor: Visitor, streams: PretendedStreams) -> Non
         assert gone.status_code == 404
 
 
+def test_a_stream_that_failed_says_what_becomes_of_events(
+    visitor: Visitor, streams: PretendedStreams
+) -> None:
+    path = add_webhook(visitor)
+    [stream] = streams.streams.values()
+    stream["status"] = {"type": "failed", "reason": "401"}
+    stream["delivery"] = {"state": "stopped", "dropped": 1234}
+    page = visitor.get(path).text
+    assert "keeps its place in the log" in page
+    assert "1,234 events were dropped" in page
+    assert "<dt>waiting</dt>" not in page
+
+
 def test_the_state_is_told_and_escaped(visitor: Visitor, streams: PretendedStreams) -> None:
     path = add_webhook(visitor)
     [stream] = streams.streams.values()

@@ -231,10 +231,14 @@ def _await_verdict(deployment: Deployment, id: str, kind: str) -> None:
         status = deployment.get(f"/api/v1/get_log_stream/{id}")["status"]
     if status["type"] == "failed":
         raise click.ClickException(
-            f"The {kind} stream is kept and does not send: {status['reason']} Mend it with: "
-            f"pyconvex log-streams update {kind} NAME=VALUE"
+            f"The {kind} stream is kept and does not send: {_sentence(status['reason'])} "
+            f"Mend it with: pyconvex log-streams update {kind} NAME=VALUE"
         )
     click.echo(f"The {kind} stream is {status['type']}.")
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _told(stream: Mapping[str, Any]) -> list[str]:
