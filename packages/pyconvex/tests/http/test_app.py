@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from asking import ADMIN, Asking
 
+from pyconvex.storage import StorageFailure
+
 ORIGIN = {"origin": "https://shop.example"}
 
 
@@ -129,6 +131,16 @@ def test_variables_are_for_the_administrator() -> None:
     assert asking.post(url, changes).refusal == (403, "BadDeployKey")
     assert asking.post(url, {"changes": [{}]}, **ADMIN).refusal == (400, "BadJsonBody")
     assert asking.deployment.variables == {}
+
+
+def test_a_full_disk_is_a_sentence(caplog: pytest.LogCaptureFixture) -> None:
+    asking = Asking()
+    asking.deployment.faults["messages:list"] = StorageFailure("The disk is full: no room.")
+    answer = asking.post("/api/query", {"path": "messages:list", "args": {}})
+    assert answer.refusal == (503, "StorageFailure")
+    assert b"The disk is full" in answer.body
+    assert "could not be answered. The disk is full: no room." in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 def test_a_bug_is_a_500_that_says_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -32,6 +32,7 @@ from pyconvex.http.streaming_export import StreamingExportRoutes
 from pyconvex.identity import AuthenticationError, Authenticator
 from pyconvex.runlog.recent import RecentRuns
 from pyconvex.runtime.calls import Environment, Host, HostError
+from pyconvex.storage import StorageFailure
 
 _SLASHES = re.compile(r"//+")
 #: npm clients put their version into the path; Rust, Python and independent ones don't.
@@ -217,6 +218,9 @@ class _Application:
             return await self._answer(request)
         except (RequestError, AuthenticationError, HostError) as error:
             return refusal(error.status, error.code, error.message)
+        except StorageFailure as failure:
+            _log.error("A request to %s could not be answered. %s", request.path, failure)
+            return refusal(503, "StorageFailure", str(failure))
         except Gone:
             return None
         except asyncio.CancelledError:

@@ -148,7 +148,8 @@ class HostError(Exception):
     """The host could not carry out a call, through no fault of the function; nothing was committed.
 
     Status and code are Convex's: 503 `OptimisticConcurrencyControlFailure` when retries ran out,
-    429 `TooManyConcurrentRequests` when queues are full, 500 `InternalServerError` otherwise; 400
+    429 `TooManyConcurrentRequests` when queues are full, 503 `StorageFailure`, which is this host's
+    own, when the disk fails, 500 `InternalServerError` otherwise; 400
     for an environment change that is refused.
     """
 

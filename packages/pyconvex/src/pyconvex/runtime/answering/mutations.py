@@ -7,6 +7,7 @@ commit conflicts. One invariant: nothing is returned before it is durable.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 
@@ -21,12 +22,22 @@ from pyconvex.runtime.calls import FunctionCall, HostError, Outcome, Replay, Suc
 from pyconvex.runtime.commits.queue import CommitQueue
 from pyconvex.runtime.isolates.runs import IsolateGoneError
 from pyconvex.runtime.processes import messages
-from pyconvex.storage import Proposal, Reader, Rejected, Replayed, Store, StoredReplay
+from pyconvex.storage import (
+    Proposal,
+    Reader,
+    Rejected,
+    Replayed,
+    StorageFailure,
+    Store,
+    StoredReplay,
+)
 from pyconvex.storage import Replay as ReplayRecord
 
 #: Runs of one mutation before its caller is told of the conflict. From the second on it runs alone
 #: among those that conflict over the same, so that more tries seldom help.
 MAX_MUTATION_RUNS = 20
+
+_log = logging.getLogger(__name__)
 
 
 class _Recorded(msgspec.Struct, array_like=True, frozen=True):
@@ -72,7 +83,11 @@ class Mutations:
         task = asyncio.create_task(self._run(call, replay, on_visible))
         self._under_way.add(task)
         task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except StorageFailure as failure:
+            _log.error("%s did not commit. %s", call.path, failure)
+            raise HostError(503, "StorageFailure", str(failure)) from failure
 
     async def drain(self) -> None:
         """Return once none is under way, also of those whose callers have left."""
