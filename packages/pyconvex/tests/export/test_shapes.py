@@ -104,6 +104,13 @@ def test_the_words_are_convex_s() -> None:
     assert properties["a"]["$description"] == "float64"
     assert [one["$description"] for one in properties["c"]["anyOf"]] == ["Id(users)", "Id(notes)"]
     assert properties["_ts"] == {"type": "integer"}
+    for format, said in (
+        ("json", "-inf, inf, or NaN"),
+        ("export_json", "-inf, inf, or NaN"),
+        ("convex_json", "-0, -inf, inf, or NaN"),
+    ):
+        schema = table_schema(shape, "users", NAMES, format, delta=True)
+        assert schema["properties"]["a"]["anyOf"][1]["$description"] == said
 
 
 def test_what_looks_like_an_id_of_no_table_is_text() -> None:

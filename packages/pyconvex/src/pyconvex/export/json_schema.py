@@ -50,7 +50,14 @@ _ENCODED: dict[str, dict[str, Any]] = {
         ],
     },
 }
-_EXPORT = {**_ENCODED, "int64": {"$description": "int64", "type": "integer"}}
+_EXPORT = {
+    **_ENCODED,
+    "int64": {"$description": "int64", "type": "integer"},
+    "special": {
+        "$description": "float64",
+        "anyOf": [{"type": "number"}, {**_TAGGED_FLOAT, "$description": "-inf, inf, or NaN"}],
+    },
+}
 _FORMATS = {
     "json": _CLEAN,
     "convex_clean_json": _CLEAN,
