@@ -40,7 +40,7 @@ from posthog_local.store.store import Store
 _MAX_ISSUES = 1000
 _KNOWN = (
     "HogQLQuery, EventsQuery, TrendsQuery, FunnelsQuery, RetentionQuery, PathsQuery,"
-    " StickinessQuery, LifecycleQuery and ErrorTrackingQuery"
+    " StickinessQuery, LifecycleQuery, ExperimentQuery and ErrorTrackingQuery"
 )
 # Displays of one number a line.
 _TOTALS = ("BoldNumber", "ActionsPie", "ActionsBarValue", "ActionsTable", "WorldMap")

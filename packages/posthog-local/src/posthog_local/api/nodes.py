@@ -33,7 +33,8 @@ from posthog_local.query.stickiness import Often
 _AGO = re.compile(r"-(\d{1,4})([hdwmy])")
 _STARTS: dict[str, Interval] = {"hStart": "hour", "dStart": "day", "wStart": "week",
                                 "mStart": "month"}  # fmt: skip
-_HOURS = {"second": 1 / 3600, "minute": 1 / 60, "hour": 1.0, "day": 24.0, "week": 168.0,
+#: How many hours each unit of a window has.
+HOURS = {"second": 1 / 3600, "minute": 1 / 60, "hour": 1.0, "day": 24.0, "week": 168.0,
           "month": 720.0}  # fmt: skip
 _MATHS = {None: "total", "dau": "persons", "unique_users": "persons", "unique_session": "sessions"}
 _DAY = timedelta(days=1)
@@ -137,7 +138,7 @@ class FunnelFields(msgspec.Struct, frozen=True):
                 raise ValueError(f"{name} {value!r} is not supported; {known!r} is")
         if self.exclusions:
             raise ValueError("exclusions of a funnel are not supported")
-        unit = _HOURS.get(self.unit)
+        unit = HOURS.get(self.unit)
         if unit is None or not 0 < self.size <= 1000:
             raise ValueError(f"the window {self.size} {self.unit} is not supported")
         return unit * self.size

@@ -15,6 +15,7 @@ import msgspec
 
 from posthog_local.api.door import ApiError, Door, body_of, page
 from posthog_local.api.eventrows import EventsNode, event_rows
+from posthog_local.api.experiments import ExperimentNode, experiment
 from posthog_local.api.insights import answer_of, insight
 from posthog_local.api.nodes import InsightNode, SqlFilters
 from posthog_local.http.exchange import Request, Response, json_response
@@ -23,6 +24,7 @@ from posthog_local.ingest.clock import format_time
 from posthog_local.persons.ids import PROJECT_ID
 from posthog_local.query.analyst import Analyst
 from posthog_local.query.console import answer
+from posthog_local.query.insights import Insights
 from posthog_local.store.store import Store
 
 T = TypeVar("T")
@@ -133,6 +135,10 @@ class ProjectApi:
                 _read(raw, EventsNode), self._analyst, self._store.flags.cohorts, moment
             )
             return json_response({**answer_of([], now), **rows})
+        if asked.kind == "ExperimentQuery":
+            insights = Insights(self._analyst, self._store.flags.cohorts, moment)
+            told = await experiment(_read(raw, ExperimentNode), self._store, insights)
+            return json_response({**answer_of([], now), **told})
         if asked.kind != "HogQLQuery":
             results = await insight(_read(raw, InsightNode), self._store, self._analyst, moment)
             return json_response(answer_of(results, now))

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from posthog_local.api.cohorts import CohortApi
 from posthog_local.api.definitions import DefinitionApi
 from posthog_local.api.door import Door
+from posthog_local.api.experiments import ExperimentApi
 from posthog_local.api.flags import FlagApi
 from posthog_local.api.issues import IssueApi
 from posthog_local.api.logs import LogApi
@@ -28,6 +29,7 @@ def api_endpoints(
     """Endpoints over the store, which `secrets` open."""
     door = Door(store, secrets)
     yield from FlagApi(store).endpoints(door)
+    yield from ExperimentApi(store).endpoints(door)
     yield from CohortApi(store).endpoints(door)
     yield from PeopleApi(store).endpoints(door)
     yield from DefinitionApi().endpoints(door)

@@ -76,20 +76,28 @@ def sql_of(
     """The question for the warehouse: rows of (variant, persons, converted)."""
     time = Condition("timestamp >= ? AND timestamp < ?", (period.begin, period.end))
     goal = filters.both(time, filters.of_event(experiment.goal, experiment.where, now, cohorts))
-    response = "json_extract_string(properties, '$.\"$feature_flag_response\"')"
+    exposed, values = exposed_sql(experiment.flag, time)
     return (
-        f"WITH seen AS (SELECT person_id, timestamp, {response} AS variant FROM events_of_person"
-        f" WHERE {time.sql} AND event = '{EXPOSURE}'"
-        " AND json_extract_string(properties, '$.\"$feature_flag\"') = ?),"
-        " exposed AS (SELECT person_id, min(timestamp) AS since,"
-        f" CASE WHEN count(DISTINCT variant) > 1 THEN '{SEVERAL}' ELSE any_value(variant) END"
-        " AS variant FROM seen WHERE variant IS NOT NULL GROUP BY person_id),"
-        " done AS (SELECT person_id, max(timestamp) AS latest"
+        f"WITH {exposed}, done AS (SELECT person_id, max(timestamp) AS latest"
         f" FROM {filters.view_for(goal.person, person_id=True)} WHERE {goal.sql}"
         " GROUP BY person_id)"
         " SELECT variant, count(*), count(*) FILTER (latest >= since)"
         " FROM exposed LEFT JOIN done USING (person_id) GROUP BY variant",
-        [*time.values, experiment.flag, *goal.values],
+        [*values, *goal.values],
+    )
+
+
+def exposed_sql(flag: str, time: Condition) -> tuple[str, list[Any]]:
+    """The CTE `exposed` of who was shown which variant, since when."""
+    response = "json_extract_string(properties, '$.\"$feature_flag_response\"')"
+    return (
+        f"seen AS (SELECT person_id, timestamp, {response} AS variant FROM events_of_person"
+        f" WHERE {time.sql} AND event = '{EXPOSURE}'"
+        " AND json_extract_string(properties, '$.\"$feature_flag\"') = ?),"
+        " exposed AS (SELECT person_id, min(timestamp) AS since,"
+        f" CASE WHEN count(DISTINCT variant) > 1 THEN '{SEVERAL}' ELSE any_value(variant) END"
+        " AS variant FROM seen WHERE variant IS NOT NULL GROUP BY person_id)",
+        [*time.values, flag],
     )
 
 

@@ -13,6 +13,7 @@ from posthog_local.query import (
     experiments,
     funnels,
     lifecycle,
+    metrics,
     pathlinks,
     returns,
     stickiness,
@@ -24,6 +25,7 @@ from posthog_local.query.experiments import Experiment, Outcome
 from posthog_local.query.filters import Cohorts
 from posthog_local.query.funnels import Funnel, Steps
 from posthog_local.query.lifecycle import Lifecycle
+from posthog_local.query.metrics import Measured, Metric
 from posthog_local.query.pathlinks import Link, PathLinks
 from posthog_local.query.paths import Paths, PathStep
 from posthog_local.query.period import Period, intervals
@@ -87,6 +89,11 @@ class Insights:
         begins = intervals(period, life.interval)
         asked = lifecycle.sql_of(life, period, self.now, self._cohorts)
         return lifecycle.lists_of((await self._analyst.ask(*asked)).rows, begins)
+
+    async def measured(self, metric: Metric, period: Period) -> dict[str, Measured]:
+        """What came of each variant of a flag, in sums."""
+        asked = metrics.sql_of(metric, period, self.now, self._cohorts)
+        return metrics.measured_of(metric, (await self._analyst.ask(*asked)).rows)
 
     async def outcomes(self, experiment: Experiment, period: Period) -> list[Outcome]:
         """What came of each variant of a flag."""
