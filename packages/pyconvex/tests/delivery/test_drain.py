@@ -334,7 +334,11 @@ class TestRetries:
         b.exchange()
         b.step()
         assert [say.level for say in b.said] == ["warn", "warn", "info"]
-        assert "rows are kept" in b.said[0].text
+        once, opened, again = (say.text for say in b.said)
+        assert once.startswith("sending failed (503")
+        assert "rows are kept" in once
+        assert opened.startswith("sending failed 5 times in a row (503")
+        assert again == "delivering again after 40 failed attempts"
 
     def test_new_settings_end_a_pause_and_make_the_request_anew(self) -> None:
         b = bench([GOOD])
