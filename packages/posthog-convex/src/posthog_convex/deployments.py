@@ -82,7 +82,7 @@ def post_within(timeout_s: float) -> Post:
 
     def post(url: str, body: bytes, headers: dict[str, str]) -> bytes:
         request = urllib.request.Request(url, body, headers)  # noqa: S310 - the scheme is checked
-        with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310 - checked
             content: bytes = answer.read()
             return content
 

@@ -245,7 +245,7 @@ def _answer(
     url: str, method: str, path: str, body: IO[bytes] | None = None
 ) -> Iterator[HTTPResponse]:
     """The server's answer; without a good one the command ends with a sentence."""
-    address = url.rstrip("/") + path
+    address = url.rstrip("/") + path  # of whoever runs the command, so of any scheme
     request = urllib.request.Request(address, body, method=method)  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=600) as response:  # noqa: S310

@@ -48,7 +48,7 @@ def write(connection: apsw.Connection, output: IO[bytes]) -> None:
     output.write(_encode(_Heading(_KIND, schema.FORMAT_VERSION)) + b"\n")
     for table in _TABLES:
         columns = _columns(connection, table)
-        for row in connection.execute(f"SELECT {', '.join(columns)} FROM {table}"):  # noqa: S608
+        for row in connection.execute(f"SELECT {', '.join(columns)} FROM {table}"):
             values = {name: _dumped(name, one) for name, one in zip(columns, row, strict=True)}
             output.write(_encode({"table": table, "row": values}) + b"\n")
 
@@ -88,7 +88,7 @@ def _insert(connection: apsw.Connection, known: dict[str, frozenset[str]], line:
         raise ValueError(f"table {line.table!r} of this release has no {', '.join(foreign)}")
     marks = ", ".join("?" * len(line.row))
     connection.execute(
-        f"INSERT INTO {line.table} ({', '.join(line.row)}) VALUES ({marks})",  # noqa: S608
+        f"INSERT INTO {line.table} ({', '.join(line.row)}) VALUES ({marks})",
         tuple(_loaded(name, raw) for name, raw in line.row.items()),
     )
 
@@ -104,7 +104,7 @@ def _check(heading: _Heading) -> None:
 
 def _must_be_empty(connection: apsw.Connection) -> None:
     for table in _TABLES:
-        if connection.execute(f"SELECT 1 FROM {table} LIMIT 1").get:  # noqa: S608
+        if connection.execute(f"SELECT 1 FROM {table} LIMIT 1").get:
             raise InvalidDump(
                 f"the project is not empty: it has {table.replace('_', ' ')}."
                 " `posthog-local reset` empties it; nothing was imported"

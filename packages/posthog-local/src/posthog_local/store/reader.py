@@ -21,7 +21,7 @@ _EVENT_FIELDS = (
     " e.received_us, e.session_id, e.properties"
 )
 _EVENTS = (
-    f"SELECT {_EVENT_FIELDS} FROM events e LEFT JOIN person_distinct_ids l USING (distinct_id)"  # noqa: S608
+    f"SELECT {_EVENT_FIELDS} FROM events e LEFT JOIN person_distinct_ids l USING (distinct_id)"
 )
 SAME_PERSON = (
     "e.distinct_id IN (SELECT :distinct_id UNION SELECT other.distinct_id"
@@ -100,8 +100,7 @@ class Reader:
     def events_by_seq(self, numbers: Sequence[int]) -> list[StoredEvent]:
         """The events with these numbers, the latest to arrive first."""
         sql = (
-            f"{_EVENTS} WHERE e.seq IN (SELECT value FROM json_each(:numbers))"  # noqa: S608
-            " ORDER BY e.seq DESC"
+            f"{_EVENTS} WHERE e.seq IN (SELECT value FROM json_each(:numbers)) ORDER BY e.seq DESC"
         )
         return list(self._events(sql, {"numbers": msgspec.json.encode(numbers).decode()}))
 
@@ -133,7 +132,7 @@ class Reader:
     def trace_events(self, trace_id: str, limit: int) -> list[StoredEvent]:
         """The events of one LLM trace, in the order of arrival."""
         sql = (
-            f"{_EVENTS} WHERE e.seq IN (SELECT seq FROM trace_events WHERE trace_id = :id)"  # noqa: S608
+            f"{_EVENTS} WHERE e.seq IN (SELECT seq FROM trace_events WHERE trace_id = :id)"
             " ORDER BY e.seq LIMIT :limit"
         )
         return list(self._events(sql, {"id": trace_id, "limit": limit}))
@@ -202,7 +201,7 @@ class Reader:
 
     def _persons(self, where: str, bindings: dict[str, Any]) -> Iterator[StoredPerson]:
         row: tuple[Any, ...]
-        sql = f"SELECT id, properties, created_at_us, is_identified FROM persons WHERE {where}"  # noqa: S608
+        sql = f"SELECT id, properties, created_at_us, is_identified FROM persons WHERE {where}"
         for row in self._connection.execute(sql, bindings).fetchall():
             ids = self._connection.execute(
                 "SELECT distinct_id FROM person_distinct_ids WHERE person_id = ? ORDER BY 1",

@@ -115,8 +115,7 @@ def _drop_oldest(connection: apsw.Connection, max_bytes: int) -> dict[str, int]:
 
 def _oldest(connection: apsw.Connection, shelf: _Shelf) -> int | None:
     found = connection.execute(
-        f"SELECT {shelf.at_us} FROM {shelf.table} WHERE {shelf.spared}"  # noqa: S608
-        f" ORDER BY {shelf.key} LIMIT 1"
+        f"SELECT {shelf.at_us} FROM {shelf.table} WHERE {shelf.spared} ORDER BY {shelf.key} LIMIT 1"
     ).get
     return None if found is None else int(found)
 
@@ -124,15 +123,15 @@ def _oldest(connection: apsw.Connection, shelf: _Shelf) -> int | None:
 def _drop(connection: apsw.Connection, shelf: _Shelf, before_us: int | None) -> int:
     """Drops the first rows to have come, at most one portion."""
     first = (
-        f"SELECT {shelf.key} AS number, {shelf.at_us} AS at_us FROM {shelf.table}"  # noqa: S608
+        f"SELECT {shelf.key} AS number, {shelf.at_us} AS at_us FROM {shelf.table}"
         f" WHERE {shelf.spared} ORDER BY {shelf.key} LIMIT {shelf.rows}"
     )
     old = "" if before_us is None else f" WHERE at_us < {before_us}"
-    numbers = [n for (n,) in connection.execute(f"SELECT number FROM ({first}){old}")]  # noqa: S608
+    numbers = [n for (n,) in connection.execute(f"SELECT number FROM ({first}){old}")]
     for table in ("issue_events", "trace_events") if shelf.name == "events" else ():
-        connection.executemany(f"DELETE FROM {table} WHERE seq = ?", [(n,) for n in numbers])  # noqa: S608
+        connection.executemany(f"DELETE FROM {table} WHERE seq = ?", [(n,) for n in numbers])
     connection.executemany(
-        f"DELETE FROM {shelf.table} WHERE {shelf.key} = ?",  # noqa: S608
+        f"DELETE FROM {shelf.table} WHERE {shelf.key} = ?",
         [(n,) for n in numbers],
     )
     return len(numbers)

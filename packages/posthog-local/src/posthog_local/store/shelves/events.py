@@ -20,7 +20,7 @@ from posthog_local.store.transaction import Transaction
 from posthog_local.traces.costs import PRICED_EVENTS, priced
 from posthog_local.traces.normal import normalised
 
-_INSERT = f"INSERT INTO events ({schema.EVENT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+_INSERT = f"INSERT INTO events ({schema.EVENT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 # About what PostHog's queue takes as one message.
 _MAX_BYTES = 1_000_000
 _encode = msgspec.json.Encoder().encode

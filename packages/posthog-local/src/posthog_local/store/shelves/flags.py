@@ -168,7 +168,7 @@ def _update(
 def _stored(
     connection: apsw.Connection, where: str, values: tuple[int, ...]
 ) -> Iterator[StoredFlag]:
-    sql = f"SELECT definition, created_at_us, updated_at_us FROM flags WHERE {where} ORDER BY id"  # noqa: S608
+    sql = f"SELECT definition, created_at_us, updated_at_us FROM flags WHERE {where} ORDER BY id"
     for text, created_at_us, updated_at_us in connection.execute(sql, values):
         yield StoredFlag(
             definition=msgspec.json.decode(text),

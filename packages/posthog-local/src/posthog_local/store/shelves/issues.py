@@ -92,7 +92,7 @@ class IssueReader:
 
     def _issues(self, where: str, bindings: dict[str, Any]) -> Iterator[Issue]:
         sql = (
-            "SELECT i.id, i.fingerprint, i.name, i.description, i.status, i.first_seen_us,"  # noqa: S608
+            "SELECT i.id, i.fingerprint, i.name, i.description, i.status, i.first_seen_us,"
             " max(e.timestamp_us), count(e.seq),"
             " count(DISTINCT coalesce(l.person_id, e.distinct_id))"
             " FROM issues i LEFT JOIN issue_events o ON o.issue_id = i.id"

@@ -22,7 +22,7 @@ _COLUMNS = (
     "timestamp_us, observed_us, severity, severity_number, service_name, body, attributes,"
     " resource_attributes, scope, event_name, trace_id, span_id, distinct_id, session_id"
 )
-_INSERT = f"INSERT INTO logs ({_COLUMNS}) VALUES ({','.join('?' * 14)})"  # noqa: S608
+_INSERT = f"INSERT INTO logs ({_COLUMNS}) VALUES ({','.join('?' * 14)})"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -113,11 +113,11 @@ class LogReader:
         # looking up each in the order of time.
         whole = wanted.search and not (wanted.trace_id or wanted.distinct_id)
         numbers = (
-            f"SELECT e.seq FROM logs e{' NOT INDEXED' if whole else ''}"  # noqa: S608
+            f"SELECT e.seq FROM logs e{' NOT INDEXED' if whole else ''}"
             f" WHERE {' AND '.join(parts)} ORDER BY e.timestamp_us DESC, e.seq DESC LIMIT :limit"
         )
         sql = (
-            f"SELECT seq, {_COLUMNS} FROM logs WHERE seq IN ({numbers})"  # noqa: S608
+            f"SELECT seq, {_COLUMNS} FROM logs WHERE seq IN ({numbers})"
             " ORDER BY timestamp_us DESC, seq DESC"
         )
         return list(self._logs(sql, values))
@@ -135,7 +135,7 @@ class LogReader:
         """The last `limit` lines, until a time, of who holds this id, the latest first."""
         numbers = newest(self._connection, "logs", distinct_id, limit, until_us)
         sql = (
-            f"SELECT seq, {_COLUMNS} FROM logs"  # noqa: S608
+            f"SELECT seq, {_COLUMNS} FROM logs"
             " WHERE seq IN (SELECT value FROM json_each(:numbers))"
             " ORDER BY timestamp_us DESC, seq DESC"
         )
@@ -176,4 +176,4 @@ def _one_of(column: str, name: str, count: int) -> str:
     """A condition; one value is asked for as such, as then its index holds the order of time."""
     if count == 1:
         return f"e.{column} = :{name} ->> 0"
-    return f"e.{column} IN (SELECT value FROM json_each(:{name}))"  # noqa: S608  # our own names
+    return f"e.{column} IN (SELECT value FROM json_each(:{name}))"  # our own names

@@ -40,7 +40,7 @@ class PersonList:
         """The newest that match first."""
         where, values = _where(wanted)
         rows = self._connection.execute(
-            "SELECT id, properties, created_at_us, is_identified FROM persons"  # noqa: S608
+            "SELECT id, properties, created_at_us, is_identified FROM persons"
             f" WHERE {where} ORDER BY created_at_us DESC, id LIMIT :limit OFFSET :offset",
             {**values, "limit": wanted.limit, "offset": wanted.offset},
         ).fetchall()
@@ -59,7 +59,7 @@ class PersonList:
     def count(self, wanted: PersonFilter) -> int:
         """How many match."""
         where, values = _where(wanted)
-        sql = f"SELECT count(*) FROM persons WHERE {where}"  # noqa: S608
+        sql = f"SELECT count(*) FROM persons WHERE {where}"
         return int(self._connection.execute(sql, values).get or 0)
 
     def by_id(self, person_id: str) -> StoredPerson | None:
@@ -130,7 +130,7 @@ def delete(person_id: str, *, with_events: bool) -> Job[bool]:
         if connection.changes() == 0:
             return False
         for table in ("person_distinct_ids", "flag_hash_keys"):
-            connection.execute(f"DELETE FROM {table} WHERE person_id = ?", (person_id,))  # noqa: S608
+            connection.execute(f"DELETE FROM {table} WHERE person_id = ?", (person_id,))
         for distinct_id in ids if with_events else ():
             _delete_events(connection, distinct_id)
         transaction.after_deletion()
@@ -142,11 +142,11 @@ def delete(person_id: str, *, with_events: bool) -> Job[bool]:
 def _delete_events(connection: apsw.Connection, distinct_id: str) -> None:
     for table in ("issue_events", "trace_events"):
         connection.execute(
-            f"DELETE FROM {table} WHERE seq IN (SELECT seq FROM events WHERE distinct_id = ?)",  # noqa: S608
+            f"DELETE FROM {table} WHERE seq IN (SELECT seq FROM events WHERE distinct_id = ?)",
             (distinct_id,),
         )
     for table in ("events", "logs", "recording_pieces"):
-        connection.execute(f"DELETE FROM {table} WHERE distinct_id = ?", (distinct_id,))  # noqa: S608
+        connection.execute(f"DELETE FROM {table} WHERE distinct_id = ?", (distinct_id,))
 
 
 def _where(wanted: PersonFilter) -> tuple[str, dict[str, Any]]:

@@ -103,7 +103,7 @@ class RecordingReader:
 
     def _recordings(self, where: str, bindings: dict[str, Any]) -> Iterator[Recording]:
         sql = (
-            "SELECT session_id, max(distinct_id), min(nullif(first_ms, 0)), max(last_ms),"  # noqa: S608
+            "SELECT session_id, max(distinct_id), min(nullif(first_ms, 0)), max(last_ms),"
             " sum(clicks), sum(keypresses), sum(console_errors), min(start_url), count(*),"
             " max(source)"
             f" FROM recording_pieces WHERE {where} GROUP BY session_id"
