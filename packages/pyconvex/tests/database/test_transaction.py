@@ -139,7 +139,7 @@ class TransactionAndDict(RuleBasedStateMachine):
             if above and below:
                 expected.append(document)
         expected.sort(key=lambda d: (rank(d.get("score", UNSET)), d["_creationTime"], d["_id"]))
-        rows = self.ns.scan("red", "by_score", bounds, descending)
+        rows = self.ns.scan("red", "by_score", bounds, descending=descending)
         self.compare(rows, expected, descending, taken)
 
     @rule(

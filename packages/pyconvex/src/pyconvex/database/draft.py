@@ -201,7 +201,7 @@ class Draft:
         with each row's bytes and ends the scan with False: the row it refuses is in the read set,
         because that it's there has decided something, but it doesn't count.
         """
-        scan = Scan(index_id, start, TOP if end is None else end, descending)
+        scan = Scan(index_id, start, TOP if end is None else end, descending=descending)
         base = StoredRows(self._reader, scan, expect)
         self._scans.append(scan)
         if counted:

@@ -108,12 +108,12 @@ class Namespace:
         table: str,
         index: str = BY_CREATION_TIME,
         bounds: Bounds = EVERYTHING,
-        descending: bool = False,
         *,
+        descending: bool = False,
         expect: int | None = None,
     ) -> Iterator[dict[str, Value]]:
         """Documents in index order, lazily; the read set grows only with what is consumed."""
-        for _, document in self.walk(table, index, bounds, descending, expect=expect):
+        for _, document in self.walk(table, index, bounds, descending=descending, expect=expect):
             yield document
 
     def walk(
@@ -121,8 +121,8 @@ class Namespace:
         table: str,
         index: str = BY_CREATION_TIME,
         bounds: Bounds = EVERYTHING,
-        descending: bool = False,
         *,
+        descending: bool = False,
         after: bytes | None = None,
         through: bytes | None = None,
         expect: int | None = None,

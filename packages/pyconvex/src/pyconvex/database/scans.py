@@ -29,7 +29,7 @@ class Scan:
 
     __slots__ = ("descending", "end", "finished", "index_id", "passed", "start")
 
-    def __init__(self, index_id: int, start: bytes, end: bytes, descending: bool) -> None:
+    def __init__(self, index_id: int, start: bytes, end: bytes, *, descending: bool) -> None:
         self.index_id = index_id
         self.start = start
         self.end = end

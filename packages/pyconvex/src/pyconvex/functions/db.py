@@ -301,7 +301,7 @@ class OrderedQuery(Generic[T]):
             self._table,
             self._index,
             self._bounds,
-            self._descending,
+            descending=self._descending,
             expect=None if self._filters else expect,
         )
         for fields in rows:
@@ -326,25 +326,25 @@ class IndexedQuery(SortableQuery[T]):
 
     def gt(self, **bound: Any) -> Self:
         """Only documents whose next index field is greater: `.gt(age=18)`."""
-        self._bounds = self._bounds._replace(lower=self._bound("lower", bound, False))
+        self._bounds = self._bounds._replace(lower=self._bound("lower", bound, inclusive=False))
         return self
 
     def gte(self, **bound: Any) -> Self:
         """Only documents whose next index field is greater or equal."""
-        self._bounds = self._bounds._replace(lower=self._bound("lower", bound, True))
+        self._bounds = self._bounds._replace(lower=self._bound("lower", bound, inclusive=True))
         return self
 
     def lt(self, **bound: Any) -> Self:
         """Only documents whose next index field is less."""
-        self._bounds = self._bounds._replace(upper=self._bound("upper", bound, False))
+        self._bounds = self._bounds._replace(upper=self._bound("upper", bound, inclusive=False))
         return self
 
     def lte(self, **bound: Any) -> Self:
         """Only documents whose next index field is less or equal."""
-        self._bounds = self._bounds._replace(upper=self._bound("upper", bound, True))
+        self._bounds = self._bounds._replace(upper=self._bound("upper", bound, inclusive=True))
         return self
 
-    def _bound(self, side: str, bound: Mapping[str, Any], inclusive: bool) -> Bound:
+    def _bound(self, side: str, bound: Mapping[str, Any], *, inclusive: bool) -> Bound:
         if getattr(self._bounds, side) is not None:
             raise DatabaseError("AlreadyDefinedBound", f"Already defined {side} bound.")
         if len(bound) != 1:

@@ -33,7 +33,7 @@ ActionHandler = Callable[Concatenate[ActionCtx, P], Awaitable[R]]
 BlockingHandler = Callable[Concatenate[BlockingActionCtx, P], R]
 
 
-def _decorator(cls: type[RegisteredFunction[..., Any]], kind: FunctionKind, public: bool) -> Any:
+def _decorator(cls: type[RegisteredFunction[..., Any]], kind: FunctionKind, *, public: bool) -> Any:
     def decorate(
         handler: Callable[..., Any] | None = None,
         *,
@@ -72,8 +72,8 @@ class _QueryDecorator:
     changes.
     """
 
-    def __init__(self, public: bool) -> None:
-        self._make = _decorator(QueryFunction, FunctionKind.QUERY, public)
+    def __init__(self, *, public: bool) -> None:
+        self._make = _decorator(QueryFunction, FunctionKind.QUERY, public=public)
 
     @overload
     def __call__(self, handler: QueryHandler[P, R], /) -> QueryFunction[P, R]: ...
@@ -92,8 +92,8 @@ class _QueryDecorator:
 class _MutationDecorator:
     """Makes an `async def` a mutation: one serializable transaction, all or nothing."""
 
-    def __init__(self, public: bool) -> None:
-        self._make = _decorator(MutationFunction, FunctionKind.MUTATION, public)
+    def __init__(self, *, public: bool) -> None:
+        self._make = _decorator(MutationFunction, FunctionKind.MUTATION, public=public)
 
     @overload
     def __call__(self, handler: MutationHandler[P, R], /) -> MutationFunction[P, R]: ...
@@ -125,8 +125,8 @@ class _ActionDecorator:
     thread of its own, may block, and gets a `BlockingActionCtx`.
     """
 
-    def __init__(self, public: bool) -> None:
-        self._make = _decorator(ActionFunction, FunctionKind.ACTION, public)
+    def __init__(self, *, public: bool) -> None:
+        self._make = _decorator(ActionFunction, FunctionKind.ACTION, public=public)
 
     @overload
     def __call__(self, handler: ActionHandler[P, R], /) -> ActionFunction[P, R]: ...

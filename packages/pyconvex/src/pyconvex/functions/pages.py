@@ -57,7 +57,7 @@ class PageQuery(NamedTuple):
             self.table,
             self.index_name,
             self.bounds,
-            self.descending,
+            descending=self.descending,
             after=after.key if after is not None else None,
             through=through.key if through is not None else None,
             expect=None if self.filters else expect,
