@@ -23,6 +23,7 @@ from posthog_convex.flags import (
 
 ON = [{"properties": [], "rollout_percentage": 100}]
 PLAN = {"key": "plan", "type": "person", "operator": "exact", "value": "pro"}
+ENROLLED = "$feature_enrollment/f"
 AB = {"variants": [{"key": "a", "rollout_percentage": 0}, {"key": "b", "rollout_percentage": 100}]}
 
 
@@ -95,6 +96,36 @@ def test_groups() -> None:
     assert evaluate(grouped).state is State.OFF
     unknown = flag(aggregation_group_type_index=4)
     assert evaluate(unknown).reason is Reason.UNSUPPORTED_DEFINITION
+
+
+@pytest.mark.parametrize("within_filters", [True, False])
+def test_a_flag_of_devices_is_decided_by_the_device(within_filters: bool) -> None:
+    halves = [{"properties": [], "rollout_percentage": 50}]
+    of_devices = flag(groups=halves)
+    place = of_devices["filters"] if within_filters else of_devices
+    place["bucketing_identifier"] = "device_id"
+    devices = [f"device-{n}" for n in range(40)]
+    by_device = [evaluate(of_devices, person={"$device_id": device}).value for device in devices]
+    assert set(by_device) == {True, False}, "all are one person's"
+    for unknown in ({}, {"$device_id": ""}, {"$device_id": 7}):
+        verdict = evaluate(of_devices, person=unknown)
+        assert verdict.state is State.NO_VERDICT
+        assert verdict.reason is Reason.MISSING_CONTEXT
+        assert "$device_id" in (verdict.detail or "")
+
+
+def test_early_access_is_as_the_person_has_chosen() -> None:
+    early = flag(feature_enrollment=True, groups=[], payloads={"true": "1"})
+    chosen = {choice: evaluate(early, person={ENROLLED: choice}) for choice in (True, "true")}
+    assert [each.payload for each in chosen.values()] == [1, 1]
+    for refused in (False, "false", None, 1, "yes"):
+        assert evaluate(early, person={ENROLLED: refused}).state is State.OFF
+    unknown = evaluate(early)
+    assert unknown.state is State.NO_VERDICT
+    assert ENROLLED in (unknown.detail or "")
+    grouped = flag(feature_enrollment=True, aggregation_group_type_index=0)
+    verdict = evaluate(grouped, person={ENROLLED: True}, groups={"company": "acme"})
+    assert verdict.reason is Reason.UNSUPPORTED_DEFINITION
 
 
 def test_the_distinct_id_is_a_person_property() -> None:
