@@ -129,6 +129,16 @@ def test_a_function_that_fails(command: Command) -> None:
     assert "one JSON object, such as" in command("run", "lib:hello", "[1]", status=2).stderr
 
 
+def test_a_call_that_is_waited_for_no_longer(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Deployment, "call", interrupted)
+    assert "The function may go on to its end" in command("run", "lib:hello", status=130).stderr
+
+
 # Where the deployment is
 
 

@@ -46,7 +46,14 @@ def run(
     if watch:
         _watch(deployment, function, parsed, component)
         return
-    answer = deployment.call(function, parsed, component)
+    try:
+        answer = deployment.call(function, parsed, component)
+    except KeyboardInterrupt:
+        click.echo(
+            "\nStopped waiting. The function may go on to its end, which `pyconvex logs` tells.",
+            err=True,
+        )
+        sys.exit(130)  # as shells say of what Ctrl-C has ended
     for line in answer.get("logLines", ()):
         click.echo(line, err=True)
     if answer["status"] != "success":
