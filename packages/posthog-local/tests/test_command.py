@@ -101,8 +101,10 @@ def test_events_are_followed_and_data_is_reset() -> None:
         try:
             subprocess.run([sys.executable, "-c", _SEND, local.url], check=True, timeout=30)
             assert json.loads(process.stdout.readline())["event"] == "followed"
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0
         finally:
-            process.terminate()
+            process.kill()
             process.stdout.close()
             process.wait(60)
         done = subprocess.run(

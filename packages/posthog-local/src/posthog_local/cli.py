@@ -186,18 +186,28 @@ def events(
     follow: bool, event: str | None, distinct_id: str | None, as_json: bool, url: str
 ) -> None:
     """Print the stored events, the oldest first."""
-    after = 0
     wanted = {"event": event, "distinct_id": distinct_id}
-    while True:
-        query = {name: value for name, value in wanted.items() if value is not None}
-        query |= {"after": str(after), "wait": "30" if follow else "0"}
-        page = _ask(url, "GET", f"/_local/events?{urlencode(query)}")
-        for one in page["events"]:
+    query = {name: value for name, value in wanted.items() if value is not None}
+    try:
+        shown = False
+        for one in _events(url, query, follow=follow):
             click.echo(json.dumps(one) if as_json else _event_line(one))
-            after = one["seq"]
-        if not page["events"] and not follow:
-            if not after:
-                click.echo(_NO_EVENTS, err=True)
+            shown = True
+        if not shown:
+            click.echo(_NO_EVENTS, err=True)
+    except KeyboardInterrupt:  # how `--follow` ends
+        click.echo(err=True)
+
+
+def _events(url: str, query: dict[str, str], *, follow: bool) -> Iterator[dict[str, Any]]:
+    after = 0
+    while True:
+        asked = query | {"after": str(after), "wait": "30" if follow else "0"}
+        page = _ask(url, "GET", f"/_local/events?{urlencode(asked)}")
+        yield from page["events"]
+        if page["events"]:
+            after = page["events"][-1]["seq"]
+        elif not follow:
             return
 
 

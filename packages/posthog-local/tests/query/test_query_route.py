@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from posthog_local.query.analyst import _opened
 from posthog_local.query.refusal import QueryRefused
 from posthog_local.query.warehouse import Warehouse
 from posthog_local.testing import PostHogLocal, running
@@ -131,6 +132,12 @@ def test_without_the_extra_the_answer_says_what_to_install(
     monkeypatch.setitem(sys.modules, "duckdb", None)
     with pytest.raises(QueryRefused, match=r"pip install 'posthog-local\[sql\]'"):
         Warehouse(tmp_path)
+    monkeypatch.undo()
+    # Whoever syncs tables has the first library, and not the other one.
+    monkeypatch.setitem(sys.modules, "posthog_local.query.dialect", None)
+    with pytest.raises(QueryRefused, match=r"pip install 'posthog-local\[sql\]'"):
+        _opened(tmp_path, None)
+    assert list(tmp_path.iterdir()) == []
 
 
 def page(local: PostHogLocal, path: str, **fields: str) -> str:

@@ -18,6 +18,7 @@ from posthog_local.query.portion import ROWS_PER_PORTION, Portion, Position
 from posthog_local.query.refusal import QueryRefused
 from posthog_local.query.tablefolder import TableFolder
 from posthog_local.query.warehouse import (
+    MISSING,
     TIMEOUT_S,
     Answer,
     Warehouse,
@@ -135,6 +136,10 @@ async def _ended(work: asyncio.Future[T], hurry: Callable[[], None] = lambda: No
 
 def _opened(folder: Path, beside: TableFolder | None) -> Warehouse:
     """The warehouse, and the translator with it: else the second question waited for that."""
+    try:
+        translate = import_module("posthog_local.query.dialect").translate
+    except ImportError as error:
+        raise QueryRefused(MISSING) from error
     warehouse = Warehouse(folder, None if beside is None else beside.folder)
-    import_module("posthog_local.query.dialect").translate("SELECT count() FROM events")
+    translate("SELECT count() FROM events")
     return warehouse

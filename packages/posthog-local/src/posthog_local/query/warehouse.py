@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection as DuckDB
 
 TIMEOUT_S = 20.0
-_MISSING = (
+#: What to do about a library that is not there: duckdb, or sqlglot, which others don't bring.
+MISSING = (
     "SQL and trends need the extra `sql`, which is not installed:"
     " pip install 'posthog-local[sql]', then start the server again"
 )
@@ -112,7 +113,7 @@ class Warehouse:
         try:
             import duckdb
         except ImportError as error:
-            raise QueryRefused(_MISSING) from error
+            raise QueryRefused(MISSING) from error
         self._error: type[Exception] = duckdb.Error
         self._scratch = folder.resolve() / "sql"
         self._scratch.mkdir(exist_ok=True)
