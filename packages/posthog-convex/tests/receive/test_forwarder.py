@@ -76,7 +76,7 @@ def emptied(spool: Spool, posthog: PostHog, *, budget: Budget | None = None) -> 
     pauses: list[float] = []
 
     async def work() -> None:
-        errors = ErrorsOutlet(TO, budget or Budget(), lambda: 0.0)
+        errors = ErrorsOutlet(TO, budget or Budget())
         for outlet in (LogsOutlet(TO, None), errors):
             forwarder = Forwarder(outlet, spool, posthog.send, chance=lambda: 1.0)
             while (pause := await forwarder.step()) is not None:
@@ -179,7 +179,7 @@ def test_the_budget_counts_what_it_leaves_out(spool: Spool) -> None:
 
 
 def test_asking_the_budget_again_for_a_retry_costs_nothing(spool: Spool) -> None:
-    outlet = ErrorsOutlet(TO, Budget(per_minute=1), lambda: 0.0)
+    outlet = ErrorsOutlet(TO, Budget(per_minute=1))
     keep(spool, failed(1))
     rows = spool.read("errors", 10, 10_000)
     first, again = outlet.encode(rows), outlet.encode(rows)
@@ -192,6 +192,10 @@ def test_asking_the_budget_again_for_a_retry_costs_nothing(spool: Spool) -> None
     [
         (Reply(200), Accepted()),
         (Reply(204), Accepted()),
+        (
+            Reply(200, {}, b'{"partialSuccess":{"rejectedLogRecords":"2","errorMessage":"old"}}'),
+            Accepted(2, "old"),
+        ),
         (Reply(413, {}, b"too big"), TooMuch("413: too big")),
         (Reply(503), Later("503")),
         (Reply(429, {"retry-after": "99999"}), Later("429", 900.0)),

@@ -11,6 +11,7 @@ import pytest
 from posthog_convex.component.report_lane import ReportLane
 from posthog_convex.sinks import PostHogErrorTrackingSink, PostHogLogsSink
 from posthog_convex.sinks.project import verify_project
+from pyconvex.delivery import Accepted
 from pyconvex.log_streams import (
     ConfigRefused,
     Deployment,
@@ -200,6 +201,28 @@ class TestVerification:
 class TestLogs:
     sink = PostHogLogsSink()
 
+    @pytest.mark.parametrize(
+        ("body", "verdict"),
+        [
+            (b"", Accepted()),
+            (b"{}", Accepted()),
+            (b"no JSON", Accepted()),
+            (b'{"partialSuccess":{}}', Accepted()),
+            (b'{"partialSuccess":null}', Accepted()),
+            (
+                b'{"partialSuccess":{"rejectedLogRecords":"2","errorMessage":"too old"}}',
+                Accepted(2, "too old"),
+            ),
+            (b'{"partialSuccess":{"rejectedLogRecords":3}}', Accepted(3)),
+            (b'{"partialSuccess":{"rejectedLogRecords":"x"}}', Accepted()),
+            (b'{"partialSuccess":{"errorMessage":"use v2"}}', Accepted(0, "use v2")),
+        ],
+    )
+    def test_what_a_receiver_dropped_of_a_request_is_read(
+        self, body: bytes, verdict: Accepted
+    ) -> None:
+        assert self.sink.classify(Response(200, {}, body)) == verdict
+
     def records(self, *found: StreamEvent) -> list[Any]:
         whole = body_of(self.sink.encode(found, CONFIG, OF))
         return list(whole["resourceLogs"][0]["scopeLogs"][0]["logRecords"])
@@ -314,15 +337,30 @@ class TestErrors:
         assert event["properties"]["$exception_list"][0]["mechanism"]["handled"] is True
 
     def test_a_rate_cap_counts_what_it_leaves_out(self) -> None:
-        now = [0.0]
-        sink = PostHogErrorTrackingSink(lambda: now[0])
+        sink = PostHogErrorTrackingSink()
         config = CONFIG | {"maxPerMinute": 2}
         found = errors_of(*(failed(f"no {n}") for n in range(5)))
         assert len(sent(sink, *found, config=config)) == 2
         assert len(sent(sink, *found, config=config)) == 2, "a retry is the same batch"
-        now[0] = 30.0
-        (late,) = sent(sink, *errors_of(failed("late")), config=config)
+        (late,) = sent(
+            sink, *errors_of(failed("late", ts_ms=found[0].ts_ms + 30_000)), config=config
+        )
         assert late["properties"]["convex_errors_left_out"] == 3
+
+    def test_what_waited_for_posthog_counts_as_it_happened(self) -> None:
+        began_ms = errors_of(failed())[0].ts_ms
+        found = errors_of(*(failed(f"no {n}", ts_ms=began_ms + n * 60_000) for n in range(5)))
+        config = CONFIG | {"maxPerMinute": 1}
+        assert len(sent(PostHogErrorTrackingSink(), *found, config=config)) == 5, "one a minute"
+
+    def test_a_clock_that_is_set_back_stops_nothing(self) -> None:
+        sink, config = PostHogErrorTrackingSink(), CONFIG | {"maxPerMinute": 1}
+        (first,) = errors_of(failed("first"))
+        assert len(sent(sink, first, config=config)) == 1
+        for minute in (-60, -59):
+            (error,) = errors_of(failed(f"{minute}", ts_ms=first.ts_ms + minute * 60_000))
+            found = sent(sink, error, config=config)
+        assert len(found) == 1
 
     def test_a_sample_is_the_same_for_everybody(self) -> None:
         config = CONFIG | {"sampleRate": 0.5}

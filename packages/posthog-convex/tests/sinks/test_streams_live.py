@@ -314,6 +314,56 @@ def test_a_receiver_that_repeats_the_token_gets_it_into_no_status(
             thread.join()
 
 
+class _DropsOne(BaseHTTPRequestHandler):
+    """Takes every request, but for one record of each."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        part = {"rejectedLogRecords": "1", "errorMessage": "a record is too old"}
+        said = json.dumps({} if self.path.startswith("/flags") else {"partialSuccess": part})
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said.encode())
+
+    def log_message(self, *_: Any) -> None:
+        """Stay silent."""
+
+
+def test_what_a_receiver_drops_of_what_it_took_is_dropped_with_its_reason(
+    deployed: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(app: Any) -> None:
+        settings = {"logStreamType": "postHogLogs", "apiKey": "phc_project", "host": address}
+        status, made = await ask(app, "POST", "create_log_stream", settings)
+        assert status == 200, made
+        assert (await state_of(app, made["id"]))["type"] == "active"
+
+        async def dropped(count: int) -> Any:
+            await app.mutation("talk:greet", user="ada")
+            (stream,) = app._server.log_streams.overview()["streams"]
+            return stream["delivery"] if stream["delivery"]["dropped"] >= count else None
+
+        await app.until("one that was dropped", lambda: dropped(1))
+        delivery = await app.until("another one", lambda: dropped(2))
+        assert delivery["lastError"] == "the receiver dropped 1 (a record is too old)"
+        told = [one.getMessage() for one in caplog.records if "dropped 1 rows" in one.getMessage()]
+        assert len(told) == 1
+        assert "a record is too old" in told[0]
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), _DropsOne) as receiver:
+        address = f"http://127.0.0.1:{receiver.server_port}"
+        thread = threading.Thread(target=receiver.serve_forever)
+        thread.start()
+        try:
+            with caplog.at_level("WARNING"):
+                deployed(scenario)
+        finally:
+            receiver.shutdown()
+            thread.join()
+
+
 async def logged(caplog: pytest.LogCaptureFixture) -> str | None:
     told = "\n".join(record.getMessage() for record in caplog.records)
     return told if "sending failed" in told else None

@@ -29,6 +29,7 @@ from pyconvex.delivery.drain import (
     Drain,
     Phase,
     Read,
+    Rejected,
     Say,
     Send,
     SetAside,
@@ -85,6 +86,7 @@ class Bench:
         self.env = 0
         self.frozen = 0
         self.requests: list[Request] = []
+        self.rejected: list[int] = []
         #: The request that must be sent again as it is, and not before when.
         self.owed: tuple[Request, float] | None = None
         self.start()
@@ -138,6 +140,8 @@ class Bench:
                 case SetAside(row, reason):
                     assert self.queue[0] == row, "not at the front"
                     self.aside[self.uuid(self.queue.pop(0))] = reason
+                case Rejected(rows):
+                    self.rejected.append(rows)
                 case Say() as say:
                     self.said.append(say)
 
@@ -414,6 +418,24 @@ def test_acknowledged_positions_are_those_of_the_last_row_sent() -> None:
     assert b.drain.poll(b.now) == Acknowledge(b.queue[2].position)
     assert b.queue[0].position > START
     assert Position(1, 5) < Position(2, 0)
+
+
+def test_what_a_receiver_drops_of_what_it_took_is_counted_and_told_once() -> None:
+    b = bench([GOOD] * 3)
+    for verdict in (Accepted(2, "too old"), Accepted(9), Accepted(0, "soon gone"), Accepted()):
+        request = b.until_send()
+        assert request is not None
+        b.receiver.accepted += rows_of(request)
+        b.drain.settle(verdict, b.now)
+        b.step()
+        b.append([GOOD] * 3)
+    assert b.rejected == [2, 3], "no more than were sent"
+    assert b.drain.counters.sent == 12 - 5
+    assert b.drain.counters.last_error == "the receiver dropped 3 (it does not say why)"
+    (said,) = b.said
+    assert said.level == "warn"
+    assert "dropped 2 rows" in said.text
+    assert "too old" in said.text
 
 
 def test_a_too_large_answer_counts_as_a_living_receiver() -> None:

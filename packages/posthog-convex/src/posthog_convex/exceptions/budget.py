@@ -66,6 +66,8 @@ class Budget:
     def _has_room(self, known: _Kind, now_s: float) -> bool:
         if self._per_minute is None:
             return True
+        if now_s < known.since_s - _MINUTE_S:
+            known.since_s = now_s  # the clock was set back, and must not stop everything until then
         passed_s = max(0.0, now_s - known.since_s)
         known.room = min(self._at_once, known.room + passed_s * self._per_minute / _MINUTE_S)
         known.since_s = max(now_s, known.since_s)

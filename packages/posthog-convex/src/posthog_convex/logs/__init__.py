@@ -5,6 +5,7 @@ reads a clock or knows the host. One invariant: a record says whose it is only w
 the event knew it, so nothing lands on a person by accident.
 """
 
+from posthog_convex.logs.answer import PartialSuccess, partial_success
 from posthog_convex.logs.events import Deployment, Event, Function, Link, parse_event, read_event
 from posthog_convex.logs.messages import as_printed
 from posthog_convex.logs.record import LogRecord, Severity
@@ -26,6 +27,7 @@ __all__ = [
     "Function",
     "Link",
     "LogRecord",
+    "PartialSuccess",
     "Resource",
     "Severity",
     "as_printed",
@@ -33,6 +35,7 @@ __all__ = [
     "logs_body",
     "logs_headers",
     "parse_event",
+    "partial_success",
     "read_event",
     "record_of",
     "trace_id_of",

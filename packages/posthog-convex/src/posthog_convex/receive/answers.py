@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from posthog_convex.events.batch import quota_limited
+from posthog_convex.logs.answer import partial_success
 
 #: A receiver may ask for a pause, not for a day.
 LONGEST_PAUSE_S = 900.0
@@ -33,7 +34,10 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Accepted(msgspec.Struct, frozen=True, tag=True):
-    """PostHog has them."""
+    """PostHog has them, but for some that it dropped, if it says so."""
+
+    rejected: int = 0
+    reason: str = ""
 
 
 class Later(msgspec.Struct, frozen=True, tag=True):
@@ -70,7 +74,8 @@ def verdict_of(reply: Reply | str) -> Verdict:
                 return Later(
                     "PostHog's quota is used up; raise the limit in billing", ATTENTION_PAUSE_S
                 )
-            return Accepted()
+            said = partial_success(reply.body)
+            return Accepted(said.rejected, said.reason)
         case 400 | 413 | 422:
             return TooMuch(reply.said)
         case 408 | 425 | 429:

@@ -45,6 +45,8 @@ class Forwarder:
         self._sleep = sleep
         self._chance = chance
         self._woken = asyncio.Event()
+        #: Whether it was told that PostHog takes requests in part.
+        self._told_of_parts = False
         #: What PostHog has taken and the spool could not note, for want of disk, say: the last
         #: event, and how many. It is not sent again while the process lives.
         self._unnoted: tuple[int, int] | None = None
@@ -94,11 +96,15 @@ class Forwarder:
     async def _settle(self, rows: list[Row], count: int, verdict: Verdict) -> float:
         name = self._outlet.name
         match verdict:
-            case Accepted():
+            case Accepted(rejected, reason):
+                if (rejected or reason) and not self._told_of_parts:
+                    self._told_of_parts = True
+                    what = f"dropped {rejected} of {count}" if rejected else "took all, and warns"
+                    _log.warning("%s: PostHog %s (%s)", name, what, reason or "no reason given")
                 if self.pace.failures:
                     _log.info("%s: forwarding again", name)
                 self.pace.accepted()
-                await self._note(rows[-1].seq, count)
+                await self._note(rows[-1].seq, max(0, count - rejected))
                 return 0.0
             case Later(reason, after_s):
                 pause_s = self.pace.failed(reason, after_s, self._chance())

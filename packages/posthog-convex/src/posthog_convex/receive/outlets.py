@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -106,12 +106,9 @@ class ErrorsOutlet:
 
     name = "errors"
 
-    def __init__(
-        self, destination: Destination, budget: Budget, now_s: Callable[[], float]
-    ) -> None:
+    def __init__(self, destination: Destination, budget: Budget) -> None:
         self._destination = destination
         self._budget = budget
-        self._now_s = now_s
         #: What the budget said of events that are not done: it is asked once for each.
         self._decided: dict[int, int | None] = {}
 
@@ -139,7 +136,8 @@ class ErrorsOutlet:
             return None
         uuid, entries = found
         if row.seq not in self._decided:
-            decided = self._budget.decide(uuid, kind_of(entries), self._now_s())
+            # By the time when it happened: what waited for PostHog to come back was no flood.
+            decided = self._budget.decide(uuid, kind_of(entries), event.timestamp / 1000)
             self._decided[row.seq] = decided
         left_out = self._decided[row.seq]
         if left_out is None:

@@ -109,7 +109,7 @@ class Receiver:
             made.append(LogsOutlet(settings.destination, settings.service_name))
         if settings.errors:
             budget = Budget(sample_rate=settings.sample_rate, per_minute=settings.errors_per_minute)
-            self._errors = ErrorsOutlet(settings.destination, budget, self._now_s)
+            self._errors = ErrorsOutlet(settings.destination, budget)
             made.append(self._errors)
         return made
 

@@ -8,9 +8,8 @@ one, whoever sends it first.
 from __future__ import annotations
 
 import json
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from posthog_convex import events
@@ -73,8 +72,7 @@ class PostHogErrorTrackingSink(Sink):
     #: An error has some kilobytes; PostHog takes 20 MB in one request.
     limits = Limits(max_rows=100, max_bytes=4 * 1024 * 1024)
 
-    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
-        self._now_s = now_s
+    def __init__(self) -> None:
         self._budget = Budget()
         self._budget_of: tuple[float, int | None] = (1.0, None)
         #: What was decided, by the event's id: a batch may be made again.
@@ -119,7 +117,7 @@ class PostHogErrorTrackingSink(Sink):
         made = self._report(of)
         if made is None:
             return None
-        left_out = self._left_out_before(of.id, made)
+        left_out = self._left_out_before(of, made)
         if left_out is None:
             return None
         named: dict[str, Any] = {"convex_deployment": deployment.deployment_name}
@@ -140,14 +138,15 @@ class PostHogErrorTrackingSink(Sink):
         made = json.loads(by_hand.event)
         return errors.reported(made, of.run, by_hand)
 
-    def _left_out_before(self, id_: str, made: Event) -> int | None:
+    def _left_out_before(self, of: StreamEvent, made: Event) -> int | None:
         """How many of the kind were left out before this one; None when this one is, too."""
-        if id_ not in self._decided:
+        if of.id not in self._decided:
             kind = kind_of(made["properties"]["$exception_list"])
-            self._decided[id_] = self._budget.decide(made["uuid"], kind, self._now_s())
+            # By the time of the run: what waited for PostHog to come back counts as it happened.
+            self._decided[of.id] = self._budget.decide(made["uuid"], kind, of.ts_ms / 1000)
             if len(self._decided) > _REMEMBERED:
                 self._decided.popitem(last=False)
-        return self._decided[id_]
+        return self._decided[of.id]
 
     def _use_budget(self, config: Config) -> None:
         rate, per_minute = config.get(SAMPLE_RATE.name), config.get(PER_MINUTE.name)

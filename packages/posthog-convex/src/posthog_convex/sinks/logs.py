@@ -21,6 +21,7 @@ from posthog_convex.logs import (
     in_order,
     logs_body,
     logs_headers,
+    partial_success,
     read_event,
     record_of,
 )
@@ -32,6 +33,7 @@ from posthog_convex.sinks.project import (
     verify_project,
 )
 from pyconvex import log_streams
+from pyconvex.delivery import Accepted
 from pyconvex.log_streams import (
     Config,
     Field,
@@ -81,7 +83,11 @@ class PostHogLogsSink(Sink):
         return Request(LOGS.method, url, headers, logs_body([(of, records)]))
 
     def classify(self, response: Response) -> Verdict:
-        return classify_batch(response, token="apiKey", host="host")  # noqa: S106  # names
+        verdict = classify_batch(response, token="apiKey", host="host")  # noqa: S106  # names
+        if isinstance(verdict, Accepted):
+            said = partial_success(response.body)
+            return Accepted(said.rejected, said.reason)
+        return verdict
 
     async def verify(
         self, config: Config, deployment: log_streams.Deployment, transport: Transport

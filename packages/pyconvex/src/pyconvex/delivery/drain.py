@@ -72,6 +72,12 @@ class SetAside(msgspec.Struct, Generic[R], frozen=True):
     reason: str
 
 
+class Rejected(msgspec.Struct, frozen=True):
+    """The receiver took a request but for this many rows, which it dropped."""
+
+    rows: int
+
+
 class Say(msgspec.Struct, frozen=True):
     """Tell whoever runs the server; level is "info", "warn" or "error"."""
 
@@ -85,7 +91,7 @@ class Wait(msgspec.Struct, frozen=True):
     until: float | None
 
 
-Step = Send | Read | Acknowledge | SetAside[R] | Say | Wait
+Step = Send | Read | Acknowledge | SetAside[R] | Rejected | Say | Wait
 
 
 class Counters(msgspec.Struct):
@@ -132,6 +138,8 @@ class Drain(Generic[R]):
         self._settings_arrived: bool | None = None
         #: Rows set aside since the last acceptance.
         self._refusals = 0
+        #: Whether it was told that the receiver takes requests in part, since settings changed.
+        self._told_of_parts = False
 
     @property
     def in_hand(self) -> int:
@@ -166,6 +174,7 @@ class Drain(Generic[R]):
             return
         self._request = None
         self.phase = Phase.FILLING if complete else Phase.PARKED
+        self._told_of_parts = False
         self._breaker.reset()
 
     def poll(self, now: float) -> Step[R]:
@@ -191,8 +200,8 @@ class Drain(Generic[R]):
         assert self.phase is Phase.IN_FLIGHT, self.phase
         arrived, self._settings_arrived = self._settings_arrived, None
         match verdict:
-            case Accepted():
-                self._accepted()
+            case Accepted(rejected, reason):
+                self._accepted(rejected, reason)
             case Retry(reason, after_s):
                 self.phase = Phase.FROZEN
                 self._failed(reason, now, after_s)
@@ -237,10 +246,13 @@ class Drain(Generic[R]):
         else:
             self.phase = Phase.FROZEN
 
-    def _accepted(self) -> None:
+    def _accepted(self, rejected: int = 0, reason: str = "") -> None:
         piece = self._leave_first()
-        self.counters.sent += len(piece)
+        rejected = min(max(rejected, 0), len(piece))
+        self.counters.sent += len(piece) - rejected
         self._refusals = 0
+        if rejected or reason:
+            self._taken_in_part(rejected, reason)
         self._buffer.grow()
         self._effects.append(Acknowledge(piece[-1].position))
         if self._breaker.failures:
@@ -248,6 +260,18 @@ class Drain(Generic[R]):
                 Say("info", f"delivering again after {self._breaker.failures} failed attempts")
             )
         self._breaker.succeeded()
+
+    def _taken_in_part(self, rejected: int, reason: str) -> None:
+        said = reason or "it does not say why"
+        if rejected:
+            self.counters.last_error = f"the receiver dropped {rejected} ({said})"
+            self._effects.append(Rejected(rejected))
+        if not self._told_of_parts:
+            self._told_of_parts = True
+            what = f"dropped {rejected} rows of a request that it took" if rejected else "warns"
+            self._effects.append(
+                Say("warn", f"the receiver {what} ({said}); the next ones are only counted")
+            )
 
     def _failed(self, reason: str, now: float, after_s: float | None) -> None:
         before = self._breaker.circuit

@@ -13,7 +13,17 @@ from typing import Generic
 
 from pyconvex.delivery.batch import R
 from pyconvex.delivery.breaker import Breaker
-from pyconvex.delivery.drain import Acknowledge, Drain, Phase, Read, Say, Send, SetAside, Wait
+from pyconvex.delivery.drain import (
+    Acknowledge,
+    Drain,
+    Phase,
+    Read,
+    Rejected,
+    Say,
+    Send,
+    SetAside,
+    Wait,
+)
 from pyconvex.delivery.lane import QueueLane, RunLogLane
 from pyconvex.delivery.messages import LaneStatus
 from pyconvex.delivery.runner import LaneRunner, Surroundings
@@ -43,6 +53,8 @@ class DrainRunner(LaneRunner, Generic[R]):
                     self.log(level, text)
                 case Acknowledge(position):
                     self._acknowledge(position)
+                case Rejected(count):
+                    self._rejected(count)
                 case SetAside(row, reason):
                     self._set_aside(row, reason)
                 case _ if self._stopping:
@@ -99,6 +111,9 @@ class DrainRunner(LaneRunner, Generic[R]):
 
     def _set_aside(self, row: R, reason: str) -> None:
         raise NotImplementedError
+
+    def _rejected(self, rows: int) -> None:
+        """The receiver dropped so many of what it was sent."""
 
     def _ts_of(self, row: R) -> int:
         raise NotImplementedError

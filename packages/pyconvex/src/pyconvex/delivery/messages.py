@@ -57,7 +57,8 @@ class LaneStatus(msgspec.Struct, frozen=True, kw_only=True):
     sent: int = 0
     failed: int = 0
     set_aside: int = 0
-    #: Entries of the run log that were swept before the lane came to them, ever.
+    #: Entries of the run log that were swept before the lane came to them, that the disk could not
+    #: keep, or that the receiver dropped; ever.
     dropped: int = 0
     last_error: str | None = None
     #: Bytes of requests that were accepted, of lanes that count them.
@@ -168,6 +169,14 @@ class SetAsideEntry(Frame, frozen=True, array_like=True, tag=True):
     reason: str
 
 
+class RejectedEntries(Frame, frozen=True, array_like=True, tag=True):
+    """Lane: a receiver took a request but for so many entries of the run log."""
+
+    component: str
+    lane: str
+    entries: int
+
+
 class Call(Frame, frozen=True, array_like=True, tag=True):
     """Lane: run a function of the component; `kind` is "query" or "mutation"."""
 
@@ -194,7 +203,9 @@ class Status(Frame, frozen=True, array_like=True, tag=True):
 
 
 FromServer = Configure | Wake | EnvChanged | CallResult | Stop
-FromLanes = Ack | SetAsideRow | Reads | RunLogAck | SetAsideEntry | Call | Log | Status
+FromLanes = (
+    Ack | SetAsideRow | Reads | RunLogAck | SetAsideEntry | RejectedEntries | Call | Log | Status
+)
 
 _encoder = msgspec.msgpack.Encoder()
 

@@ -17,6 +17,7 @@ from pyconvex.delivery.messages import (
     Log,
     LooseLane,
     Reads,
+    RejectedEntries,
     RunLogAck,
     SetAsideEntry,
 )
@@ -62,6 +63,9 @@ class RunLogRunner(DrainRunner[EntryRow]):
     def _set_aside(self, row: EntryRow, reason: str) -> None:
         self._world.post(SetAsideEntry(self.component, self._path, pack(row.entry), reason))
         self._acknowledge(row.position)
+
+    def _rejected(self, rows: int) -> None:
+        self._world.post(RejectedEntries(self.component, self._path, rows))
 
     def _ts_of(self, row: EntryRow) -> int:
         return int(row.entry.run.ts_ms * 1_000_000)

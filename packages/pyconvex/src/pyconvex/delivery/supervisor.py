@@ -32,6 +32,7 @@ from pyconvex.delivery.messages import (
     Log,
     LooseLane,
     Reads,
+    RejectedEntries,
     RunLogAck,
     SetAsideEntry,
     SetAsideRow,
@@ -70,6 +71,9 @@ class LaneHost(Protocol):
 
     def run_log_ack(self, component: str, lane: str, ts: int, seq: int) -> None:
         """A lane has delivered the run log up to and including this position."""
+
+    def rejected_entries(self, component: str, lane: str, entries: int) -> None:
+        """A receiver dropped so many of the entries that a lane sent."""
 
     def set_aside_entry(self, component: str, lane: str, body: bytes, reason: str) -> None:
         """Keep this entry of the run log with its reason."""
@@ -265,6 +269,8 @@ class LaneSupervisor:
                 self._host.run_log_ack(component, lane, ts, seq)
             case SetAsideEntry(component, lane, body, reason):
                 self._host.set_aside_entry(component, lane, body, reason)
+            case RejectedEntries(component, lane, entries):
+                self._host.rejected_entries(component, lane, entries)
             case Call() as call:
                 task = asyncio.create_task(self._answer(call))
                 self._calls.add(task)

@@ -21,7 +21,14 @@ ATTENTION_PAUSE_S = 60.0
 
 
 class Accepted(msgspec.Struct, frozen=True, tag=True):
-    """The receiver has the rows; they may leave the queue."""
+    """The receiver has the rows; they may leave the queue.
+
+    Some receivers say that they took all but so many, and why, or say something about those that
+    they took. Which ones they are is not told, so nothing is sent again.
+    """
+
+    rejected: int = 0
+    reason: str = ""
 
 
 class Retry(msgspec.Struct, frozen=True, tag=True):

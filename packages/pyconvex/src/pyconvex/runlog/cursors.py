@@ -22,7 +22,8 @@ class Cursor(msgspec.Struct):
     """One lane's place, and what it never got to see."""
 
     position: Position
-    #: Entries that were swept before the lane had read them, and records that were never written.
+    #: Entries that were swept before the lane had read them, records that were never written, and
+    #: entries that the receiver dropped.
     dropped: int = 0
 
 
@@ -66,7 +67,9 @@ class Cursors:
         self._saved = False
 
     def lose(self, lane: str, position: Position, entries: int) -> None:
-        """A lane won't see so many entries: they were swept before this position, or not kept."""
+        """A lane won't see so many entries, or nobody took them: they were swept before this
+        position, not kept, or dropped by the receiver.
+        """
         cursor = self._cursors[lane]
         cursor.position = max(cursor.position, position)
         cursor.dropped += entries

@@ -181,6 +181,11 @@ class RunLog:
                 loop = asyncio.get_running_loop()
                 self._saving = loop.call_later(SAVE_CURSORS_S, self._save_cursors)
 
+    def rejected(self, lane: str, entries: int) -> None:
+        """A receiver dropped so many entries of a lane: it knows, so the lane is not told."""
+        if lane in self._lanes:
+            self._cursors.lose(lane, START, entries)
+
     def set_aside(self, lane: str, body: bytes, reason: str) -> None:
         """Keep an entry that no receiver takes, with the reason, for a person to look at."""
         entry = {"lane": lane, "reason": reason, "entry": unpack(body)}

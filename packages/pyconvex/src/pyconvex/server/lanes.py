@@ -89,6 +89,10 @@ class LaneBridge:
         """A lane has delivered the run log up to and including this position."""
         self._run_log.acknowledge(cursor_key(component, lane), Position(ts, seq))
 
+    def rejected_entries(self, component: str, lane: str, entries: int) -> None:
+        """Count what a receiver dropped of what a lane sent."""
+        self._run_log.rejected(cursor_key(component, lane), entries)
+
     def set_aside_entry(self, component: str, lane: str, body: bytes, reason: str) -> None:
         """Keep an entry of the run log with its reason."""
         self._run_log.set_aside(cursor_key(component, lane), body, reason)
