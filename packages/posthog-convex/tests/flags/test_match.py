@@ -50,6 +50,7 @@ TABLE: list[tuple[str, Any, Any, Any]] = [
     ("between", [1, "5"], 5, True),
     ("not_between", [1, 5], "nan", False),
     ("between", [5, 1], 3, UNDECIDED),
+    ("between", [3, 3], 3, True),
     ("is_set", None, None, True),
     ("is_set", None, MISSING, UNDECIDED),
     ("is_not_set", None, 1, False),
