@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import duckdb
 import pytest
 from fake_convex import FakeConvex, State
 from warehouse_worlds import (
@@ -119,3 +120,19 @@ def test_killed_at_every_step(tmp_path: Path, seed: int) -> None:
             fake.kept_from = fake.ts  # every cursor expires
     assert_true(fake, path)
     assert steps > 5, "no page was ever half done"
+
+
+def test_a_commit_whose_checkpoint_lacks_memory_is_a_commit(tmp_path: Path) -> None:
+    """DuckDB then says that it failed, and that the transaction is there."""
+    fake, path, failures = FakeConvex(page_rows=2), tmp_path / "w.duckdb", iter([True])
+    fake.commit(*((("", "users"), None, {"n": n}) for n in range(9)))
+
+    def notice(step: str) -> None:
+        if step == "after commit" and next(failures, False):
+            raise duckdb.FatalException(
+                "COMMIT succeeded, but the autocheckpoint failed: increase memory_limit"
+            )
+
+    assert ran(fake, DuckDBFile(path, notice=notice), Settings(deployment="https://x"))
+    assert_true(fake, path)
+    assert not next(failures, False)

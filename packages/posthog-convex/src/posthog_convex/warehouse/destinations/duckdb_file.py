@@ -77,7 +77,6 @@ class DuckDBFile:
 
     def apply(self, plan: Plan) -> None:
         self._record = self.affordably(lambda: self._committed(plan))
-        self._notice("after commit")
 
     def rest(self) -> None:
         self.close()
@@ -140,26 +139,31 @@ class DuckDBFile:
             self._memory_mib *= 2
 
     def _committed(self, plan: Plan) -> str:
-        connection = self.connection()
-        connection.execute("BEGIN")
-        try:
-            record = self._run(connection, plan)
-            self._notice("before commit")
-            connection.execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(Exception):
-                connection.execute("ROLLBACK")
-            raise
-        return record
-
-    def _run(self, connection: duckdb.DuckDBPyConnection, plan: Plan) -> str:
-        if self._stored(connection) != self._record:
+        connection, record = self.connection(), records.write(plan.progress)
+        stored = self._stored(connection)
+        if stored == record:
+            # DuckDB may fail at writing its log back, after the commit: then all of it is there.
+            return record
+        if stored != self._record:
             raise SyncRefused(
                 "destination_taken",
                 f"Another sync has written to {self.path} since this one looked",
                 "Let one process at a time write a destination; end the other, then run it again.",
                 kept="What the other one wrote stands",
             )
+        connection.execute("BEGIN")
+        try:
+            self._run(connection, plan, record)
+            self._notice("before commit")
+            connection.execute("COMMIT")
+            self._notice("after commit")
+        except BaseException:
+            with contextlib.suppress(Exception):
+                connection.execute("ROLLBACK")
+            raise
+        return record
+
+    def _run(self, connection: duckdb.DuckDBPyConnection, plan: Plan, record: str) -> None:
         for action in plan.actions:
             if isinstance(action, Append):
                 connection.register(rows_sql.BATCH, action.batch)
@@ -168,10 +172,8 @@ class DuckDBFile:
             if isinstance(action, Append):
                 connection.unregister(rows_sql.BATCH)
             self._notice(type(action).__name__)
-        record = records.write(plan.progress)
         connection.execute(f"DELETE FROM {rows_sql.HOME}.progress")
         connection.execute(f"INSERT INTO {rows_sql.HOME}.progress VALUES (?)", [record])
-        return record
 
     def _stored(self, connection: duckdb.DuckDBPyConnection) -> str | None:
         found = connection.execute(f"SELECT record FROM {rows_sql.HOME}.progress").fetchall()
