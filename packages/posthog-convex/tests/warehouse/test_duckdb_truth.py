@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
 import duckdb
 import pytest
+from deltalake import DeltaTable
 from fake_convex import FakeConvex, State
 from warehouse_worlds import (
     Fuse,
@@ -26,6 +28,8 @@ from posthog_convex.warehouse.destinations.parquet_folder import ParquetFolder
 from posthog_convex.warehouse.destinations.published import Published
 from posthog_convex.warehouse.refusal import SyncRefused
 from posthog_convex.warehouse.source.pager import Api
+from posthog_convex.warehouse.source.retry import Answer
+from posthog_convex.warehouse.source.steps import Request
 from posthog_convex.warehouse.sync.driver import Settings
 
 
@@ -136,3 +140,69 @@ def test_a_commit_whose_checkpoint_lacks_memory_is_a_commit(tmp_path: Path) -> N
     assert ran(fake, DuckDBFile(path, notice=notice), Settings(deployment="https://x"))
     assert_true(fake, path)
     assert not next(failures, False)
+
+
+class Counted:
+    """A source that counts the revisions which it hands out."""
+
+    def __init__(self, fake: FakeConvex) -> None:
+        self._fake = fake
+        self.handed_out = 0
+
+    def ask(self, request: Request) -> Answer:
+        answer = self._fake.ask(request)
+        if request.path == "/api/v1/data/sync":
+            self.handed_out += len(json.loads(answer.body)["values"])
+        return answer
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def test_a_crash_has_two_pages_read_again_at_most(tmp_path: Path) -> None:
+    """The one that is being saved, and the one that is on its way meanwhile."""
+    fake, path = FakeConvex(page_rows=5), tmp_path / "w.duckdb"
+    fake.ours = True
+    fake.commit(*((("", "users"), None, {"n": n}) for n in range(60)))
+    settings, source, crashes, steps = Settings(deployment="https://x"), Counted(fake), 0, 1
+    while not ran(source, DuckDBFile(path, notice=(fuse := Fuse(steps))), settings, fuse):
+        crashes, steps = crashes + 1, steps + 1
+        fake.commit((("", "users"), None, {"n": steps}))
+    progress = assert_true(fake, path)
+    assert progress is not None
+    assert crashes > 10
+    again = source.handed_out - progress.rows
+    assert 0 < again <= crashes * 2 * fake.page_rows
+
+
+def test_delta_tables_are_merged_where_that_is_light(tmp_path: Path) -> None:
+    """Changes of little text are merged; much text, or large documents, have all rows written."""
+    fake, ref, work = FakeConvex(page_rows=50), ("", "notes"), tmp_path / "work"
+    fake.ours = True
+
+    def operation() -> str:
+        folder = DeltaFolder(str(tmp_path / "delta"))
+        settings = Settings(deployment="https://fake.convex.cloud")
+        assert ran(fake, Published(folder, work), settings)
+        rows = DuckDBFile(work / "rows.duckdb")
+        progress = rows.load()
+        rows.close()
+        found = held_in_delta(tmp_path / "delta", progress)
+        assert found is not None
+        assert_same(found[1], fake.now())
+        return str(DeltaTable(str(tmp_path / "delta" / "notes")).history(1)[0]["operation"])
+
+    ids = fake.commit(*((ref, None, {"text": "a", "raw": b"b"}) for _ in range(20)))
+    assert operation() == "CREATE TABLE"
+    fake.commit((ref, ids[0], {"text": "changed"}), (ref, ids[1], None))
+    assert operation() == "MERGE"
+    fake.commit((ref, ids[2], {"text": "long" * 10_000}))
+    assert operation() == "WRITE"
+    fake.commit((ref, ids[3], {"raw": b"long" * 10_000}))
+    assert operation() == "WRITE"
+    fake.commit((ref, ids[4], {"text": "changed", "number": 1}))
+    assert operation() == "WRITE", "another column"
+    fake.commit((ref, ids[5], {"text": "changed again"}))
+    assert operation() == "MERGE"
+    fake.commit(*((ref, id_, None) for id_ in ids if id_ != ids[1]))
+    assert operation() == "MERGE"

@@ -10,12 +10,17 @@ again changes nothing: what is to be done is found by comparing the Delta table 
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from posthog_convex.warehouse.destinations import rows_sql
-from posthog_convex.warehouse.destinations.bucket import reason_of
+from posthog_convex.warehouse.destinations.bucket import Bucket, reason_of
 from posthog_convex.warehouse.destinations.destination import Notice
 from posthog_convex.warehouse.destinations.duckdb_file import DuckDBFile
 from posthog_convex.warehouse.destinations.faults import not_published
@@ -24,14 +29,17 @@ from posthog_convex.warehouse.plan.progress import Mode, Progress, Table
 
 if TYPE_CHECKING:
     import pyarrow
-    import pyarrow.parquet as pq
     from deltalake import CommitProperties, DeltaTable
+    from deltalake.transaction import AddAction
 
 #: Which versions make a snapshot. No table of Convex has a name like this.
 INDEX = "_convex_sync"
-#: Of documents of a megabyte, these are 64 MiB.
-_BATCH_ROWS = 64
-
+#: How large files are: a later merge writes those anew that it changes.
+_PART_MB = 128
+#: Changes of more bytes, or of documents of more bytes each, are not merged, which takes many times
+#: of that in memory: all rows are written anew.
+MOST_MERGED_BYTES = 32 * 1024 * 1024
+MOST_ROW_BYTES = 32 * 1024
 
 _DELTA_TYPES = {
     Kind.VOID: "string",
@@ -97,8 +105,13 @@ class DeltaFolder:
         since = None if delta is None else delta.transaction_version(app)
         if delta is None or since != table.changed_ts:
             commit = _commit(app, table.changed_ts)
-            if delta is None or since is None or _types(delta) != _wanted(table, progress.mode):
-                self._overwrite(rows, table, commit)
+            if (
+                delta is None
+                or since is None
+                or _types(delta) != _wanted(table, progress.mode)
+                or self._is_heavy(rows, table, since)
+            ):
+                self._overwrite(rows, delta, table, progress.mode, commit)
             else:
                 self._merge(rows, delta, table, progress.mode, since, commit)
             self._notice("table")
@@ -106,22 +119,52 @@ class DeltaFolder:
             assert delta is not None
         return IndexEntry(table.name, table.ref.component, table.ref.table, delta.version())
 
-    def _overwrite(self, rows: DuckDBFile, table: Table, commit: CommitProperties) -> None:
-        import pyarrow.parquet as pq
-        from deltalake import write_deltalake
+    def _is_heavy(self, rows: DuckDBFile, table: Table, since: int) -> bool:
+        """Whether changes, or the documents that they are among, are more than fits into memory."""
+        weighing = rows_sql.weight_of_changes(table, since)
+        found = rows.affordably(lambda: rows.connection().execute(weighing).fetchall())
+        weight, count = map(int, found[0])
+        return weight > MOST_MERGED_BYTES or weight > count * MOST_ROW_BYTES
 
-        # By way of a file: what DuckDB hands out as Arrow is not within its limit of memory.
-        file = rows.path.with_name("table.parquet")
-        rows.copy(table, file)
-        with pq.ParquetFile(file, pre_buffer=False) as source:
-            write_deltalake(
-                self._at(table.name),
-                _nullable(source),
-                mode="overwrite",
-                schema_mode="overwrite",
-                commit_properties=commit,
-            )
-        file.unlink()
+    def _overwrite(
+        self,
+        rows: DuckDBFile,
+        delta: DeltaTable | None,
+        table: Table,
+        mode: Mode,
+        commit: CommitProperties,
+    ) -> None:
+        """All rows, in files that DuckDB writes: that is within its limit of memory."""
+        parts = rows.path.with_name("parts")
+        rows.copy(table, parts, part_mb=_PART_MB)
+        try:
+            self._add(delta, table, mode, sorted(parts.iterdir()), commit)
+        finally:
+            shutil.rmtree(parts, ignore_errors=True)
+
+    def _add(
+        self,
+        delta: DeltaTable | None,
+        table: Table,
+        mode: Mode,
+        parts: Sequence[Path],
+        commit: CommitProperties,
+    ) -> None:
+        from deltalake import Schema
+        from deltalake.transaction import create_table_with_add_actions
+
+        at = self._at(table.name)
+        added = [_put(at, part) for part in parts]
+        fields = [
+            {"name": name, "type": kind, "nullable": True, "metadata": {}}
+            for name, kind in _wanted(table, mode).items()
+        ]
+        described = msgspec.json.encode({"type": "struct", "fields": fields}).decode()
+        schema = Schema.from_json(described)
+        if delta is None:
+            create_table_with_add_actions(at, schema, added, commit_properties=commit)
+        else:
+            delta.create_write_transaction([*added], "overwrite", schema, commit_properties=commit)
 
     def _merge(
         self,
@@ -196,15 +239,31 @@ class DeltaFolder:
         return f"{self._uri}/{name}"
 
 
-def _nullable(file: pq.ParquetFile) -> pyarrow.RecordBatchReader:
-    """Its rows, in columns that may hold nulls later: DuckDB forbids them where none is yet."""
-    import pyarrow as pa
+def _put(at: str, part: Path) -> AddAction:
+    """Put a file where a table is, under a name that none has; nobody reads it before a commit."""
+    import pyarrow.parquet as pq
+    from deltalake.transaction import AddAction
 
-    schema = pa.schema([field.with_nullable(True) for field in file.schema_arrow])
-    batches = file.iter_batches(_BATCH_ROWS)
-    return pa.RecordBatchReader.from_batches(
-        schema, (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in batches)
-    )
+    name, about = f"{uuid.uuid4()}.parquet", part.stat()
+    with pq.ParquetFile(part) as file:
+        count = file.metadata.num_rows
+    if at.startswith("s3://"):
+        Bucket(at).put(name, part)
+    else:
+        _copy(part, Path(at) / name)
+    stats = msgspec.json.encode({"numRecords": count}).decode()
+    return AddAction(name, about.st_size, {}, int(about.st_mtime * 1000), True, stats)
+
+
+def _copy(part: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        shutil.copyfile(part, target)
+        with target.open("rb") as file:
+            os.fsync(file.fileno())  # what is committed must outlive a power cut
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
 
 
 def _app(table: Table) -> str:

@@ -101,16 +101,19 @@ class DuckDBFile:
             self._connection = opened(self.path, self._memory_mib)
         return self._connection
 
-    def copy(self, table: Table, target: Path) -> int:
+    def copy(self, table: Table, target: Path, *, part_mb: int | None = None) -> int:
         """Write what readers see of a table to a Parquet file; its rows. JSON becomes text.
 
-        The file's own metadata say which snapshot changed the table last, as a manifest does.
+        The file's own metadata say which snapshot changed the table last, as a manifest does. With
+        `part_mb` the target is a folder that is not there yet, and gets files of about that size.
         """
         query = rows_sql.as_text(table)
         options = (
             f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE_BYTES '{_ROW_GROUP_MB}MB',"
             f" KV_METADATA {{{CHANGED_TS}: '{table.changed_ts}'}}"
         )
+        if part_mb is not None:
+            options += f", FILE_SIZE_BYTES '{part_mb}MB', OVERWRITE"
         name = str(target).replace("'", "''")
         copying = f"COPY ({query}) TO '{name}' ({options})"
         found = self.affordably(lambda: self.connection().execute(copying).fetchone(), target)

@@ -102,6 +102,21 @@ def changed_and_gone(table: Table, since: int) -> str:
     )
 
 
+def weight_of_changes(table: Table, since: int) -> str:
+    """How many bytes of text and bytes are in what readers see of the documents that changed after
+    a timestamp, and how many rows these are."""
+    assert table.live is not None
+    lengths = "".join(
+        f" + coalesce({'octet_length' if c.kind is Kind.BYTES else 'strlen'}({quoted(c.name)}), 0)"
+        for c in table.live.schema.columns
+        if c.kind in (Kind.TEXT, Kind.JSON, Kind.BYTES)
+    )
+    return (
+        f"SELECT coalesce(sum(0{lengths}), 0)::BIGINT, count(*) FROM ({as_text(table)})"
+        f" WHERE _id IN (SELECT _id FROM {quoted(table.name)} WHERE _ts > {since})"
+    )
+
+
 def shown(rows: str, schema: Schema, mode: Mode) -> str:
     """The query that readers see of a place."""
     columns = ["_id", '"_creationTime"', '"_creationTime_ms"', "_ts"]

@@ -135,7 +135,7 @@ def _placed(part: DestinationPart, folder: Path) -> DestinationPart:
     where, work = part.path, part.work
     if "://" in where:
         check_address(where)
-        if part.kind == "duckdb" or (part.kind == "parquet" and not where.startswith(BUCKET)):
+        if part.kind == "duckdb" or not where.startswith(BUCKET):
             raise SyncRefused(
                 "bad_config",
                 f"A destination of the kind {part.kind!r} cannot be at {where}",
