@@ -266,7 +266,8 @@ def _answer(
         click.echo(f"posthog-local: {_detail(said)}.", err=True)
         sys.exit(2)
     except (OSError, ValueError) as error:
-        click.echo(f"posthog-local: no answer from {url}: {error}. Is it running?", err=True)
+        why = getattr(error, "reason", error)
+        click.echo(f"posthog-local: no answer from {url}: {why}. Is it running?", err=True)
         sys.exit(2)
 
 
