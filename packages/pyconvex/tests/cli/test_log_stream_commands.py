@@ -67,7 +67,7 @@ def test_from_the_first_list_to_the_last(
     refused = command(*unreachable, status=1, given="http://127.0.0.1:9/x\n").output
     assert "hmacSecret: " in refused
     assert "The webhook stream is kept and does not send: Gave up after 3 attempts" in refused
-    assert "attempts failed. Mend it with: " in refused
+    assert "attempts failed, at http://127.0.0.1:9. Mend it with: " in refused
     secret = refused.split("hmacSecret: ")[1].split("\n")[0]
     listed = command("list").output
     assert secret not in listed

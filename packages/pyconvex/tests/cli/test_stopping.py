@@ -141,6 +141,7 @@ def test_what_does_not_end_is_left(server: Callable[[], tuple[Running, str]]) ->
         assert started.stop(signal.SIGTERM) == 0
     calling.join(DEADLINE_S)
     assert not any("Traceback" in line for line in started.err), started.err
+    assert any("Still busy after 10 s, so cut off: " in line for line in started.err)
     (answer,) = answers
     assert (answer.status_code, answer.json()["code"]) == (503, "ServerStopping")
     _, url = server()

@@ -22,12 +22,17 @@ from pyconvex.runtime.app.loader import SourceError
 from pyconvex.runtime.isolates.template_process import AppLoadError
 from pyconvex.runtime.settings.environment import MissingVariablesError
 from pyconvex.server import PortTakenError
+from pyconvex.server.listening import SHUTDOWN_S
 from pyconvex.storage import FolderRefused
 
 #: Thousands of connections are very many objects that live long, and Python's default of 700 new
 #: ones looks at them again and again: half of the server's time with 2,000 subscribers. What this
 #: lets pile up in between is a few megabytes.
 GC_THRESHOLDS = (50_000, 50, 1_000)
+
+
+#: What a command says when it was asked to end.
+STOPPING = f"Stopping: requests under way are finished first, for {SHUTDOWN_S} s at most."
 
 
 class DataGoneError(Exception):
@@ -39,6 +44,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.INFO)
     logging.getLogger("watchfiles").setLevel(logging.WARNING)  # tells every save
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # tells every request
+    logging.getLogger("uvicorn.error").addFilter(_in_our_words)
     gc.set_threshold(*GC_THRESHOLDS)
     gc.freeze()  # what imports made for good
     try:
@@ -47,6 +53,15 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     except (FolderRefused, PortTakenError, SourceError, AppLoadError, DatabaseError,
             MissingVariablesError, DataGoneError) as error:  # fmt: skip
         raise click.ClickException(str(error)) from None
+
+
+def _in_our_words(record: logging.LogRecord) -> bool:
+    """Say what uvicorn's own words leave out: that callers were answered."""
+    if record.msg.startswith("Cancel %s running task(s)"):
+        record.msg = (
+            f"Still busy after {SHUTDOWN_S} s, so cut off: %s connections, whose callers know."
+        )
+    return True
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -16,7 +16,7 @@ import click
 
 from pyconvex.cli.developing import cancel, develop, share_variables, watch_data
 from pyconvex.cli.frontend import Frontend
-from pyconvex.cli.process import follow_stdin, run, stop_on_signals
+from pyconvex.cli.process import STOPPING, follow_stdin, run, stop_on_signals
 from pyconvex.cli.report import Report, contents, show_runs, tell_dashboard, tell_key
 from pyconvex.runtime.app.loader import check_folder
 from pyconvex.runtime.app.spec import AppSpec
@@ -153,7 +153,7 @@ async def _dev(settings: Settings, report: Report, *, types: bool) -> None:
         for task in tasks:
             task.add_done_callback(partial(_stop_if_failed, stopping))
         await stopping.wait()
-        report.say("Stopping: requests under way are finished first.", stopping=True)
+        report.say(STOPPING, stopping=True)
         failed = [task for task in tasks if task.done()]
         await cancel(tasks)
         for task in failed:
@@ -277,4 +277,4 @@ async def _start(settings: Settings, report: Report) -> None:
                 deployed=count,
             )
         await stopping.wait()
-        report.say("Stopping: requests under way are finished first.", stopping=True)
+        report.say(STOPPING, stopping=True)

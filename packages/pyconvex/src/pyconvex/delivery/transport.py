@@ -8,6 +8,7 @@ deadline, as a response or as `Unreachable`.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -55,6 +56,17 @@ class Transport(Protocol):
         """Close the connections."""
 
 
+def origin_of(url: str) -> str:
+    """Where an address leads, without what may be a secret in it.
+
+    >>> origin_of("https://me:pw@logs.example.com:8443/in/abc?key=1")
+    'https://logs.example.com:8443'
+    """
+    scheme, _, rest = url.partition("://")
+    place = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
+    return f"{scheme}://{place}" if place else "no address"
+
+
 class HttpTransport:
     """A `Transport` over one connection pool, which all lanes of a process share."""
 
@@ -76,9 +88,11 @@ class HttpTransport:
             async with asyncio.timeout(self._deadline_s), asked as answer:
                 body = await self._body(answer)
         except TimeoutError:
-            raise Unreachable(f"no answer within {self._deadline_s:g} s") from None
+            said = f"no answer within {self._deadline_s:g} s from {origin_of(request.url)}"
+            raise Unreachable(said) from None
         except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
-            raise Unreachable(f"{type(error).__name__}: {error}") from None
+            said = f"{type(error).__name__}: {error}, at {origin_of(request.url)}"
+            raise Unreachable(said) from None
         return Response(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, body)
 
     async def _body(self, answer: httpx2.Response) -> bytes:
