@@ -94,3 +94,29 @@ def test_the_loops_end_delivers_answers_and_tells_of_the_end_once() -> None:
         assert closed == [1]
 
     asyncio.run(main())
+
+
+def test_frames_that_are_sent_soon_leave_together_and_in_order() -> None:
+    async def main() -> None:
+        near, far = socket.socketpair()
+        closed = asyncio.Event()
+        channel = await LoopChannel.open(near, lambda body: None, closed.set)
+        far.settimeout(10)
+        channel.send_soon(b"one")
+        channel.send_soon(b"two")
+        far.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            far.recv(100)
+        far.settimeout(10)
+        await asyncio.sleep(0)
+        assert far.recv(100) == frame(b"one") + frame(b"two")
+        channel.send_soon(b"three")
+        channel.send(b"four")
+        assert far.recv(100) == frame(b"three") + frame(b"four")
+        channel.send_soon(b"five")
+        channel.close()
+        assert far.recv(100) == frame(b"five")
+        far.close()
+        await closed.wait()
+
+    asyncio.run(main())

@@ -255,7 +255,7 @@ class IsolatePool:
             isolate.retiring = True
             self._pure.lost(isolate)
         else:
-            self._pure.freed(isolate)
+            self._pure.freed(isolate, finished.report.usage.cpu_ms)
         self._ended.set()
 
 

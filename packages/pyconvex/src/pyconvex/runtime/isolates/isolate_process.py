@@ -70,6 +70,11 @@ class Isolate:
         if self.channel is not None:
             self.channel.send(messages.encode(frame))
 
+    def send_soon(self, frame: messages.Frame) -> None:
+        """Send it a frame that need not begin before the server's turn ends."""
+        if self.channel is not None:
+            self.channel.send_soon(messages.encode(frame))
+
     def demote(self) -> None:
         """Let every other process go first from now on."""
         self.demoted = True

@@ -41,6 +41,14 @@ SPARES_KEPT_S = 10.0
 WATCH_INTERVAL_S = 0.025
 #: Runs between two looks at an isolate's memory.
 RUNS_BETWEEN_LOOKS = 256
+#: So much is lined up behind a run, in milliseconds that runs usually take: a frame, a wakeup and a
+#: snapshot cost as much as a short run, and several frames come at the price of one. What turns out
+#: to be slow holds back no more than this.
+LINE_MS = 0.5
+#: The most that is lined up.
+MAX_LINE = 8
+#: How much the newest run counts in what runs usually take; the first ones are lined up one by one.
+WEIGHT_OF_NEWEST = 1 / 16
 
 
 class PureIsolates:
@@ -63,9 +71,11 @@ class PureIsolates:
         self._suspects: dict[tuple[str, str], float] = {}
         self._isolates: dict[int, Isolate] = {}
         self._idle: deque[Isolate] = deque()
-        #: Sent already, by isolate, to begin the moment the run under way ends: between two runs an
-        #: isolate would otherwise wait for the server's next turn.
-        self._lined_up: dict[Isolate, Run] = {}
+        #: Sent already, by isolate, to begin one after another when the run under way ends: between
+        #: two runs an isolate would otherwise wait for the server's next turn.
+        self._lined_up: dict[Isolate, deque[Run]] = {}
+        #: What runs usually take, in milliseconds of the processor.
+        self._usual_ms = 2 * LINE_MS
         #: Isolates whose run takes long, with the processor time it had used when that showed.
         self._slow: dict[Isolate, float | None] = {}
         self.backlog = Backlog()
@@ -74,6 +84,7 @@ class PureIsolates:
         self._shrinking: asyncio.TimerHandle | None = None
         #: Run ids for runs that are sent a second time; far from those that hosts count up.
         self._second_ids = itertools.count(1 << 62)
+        self._numbers = itertools.count()
 
     @property
     def idle(self) -> int:
@@ -89,7 +100,7 @@ class PureIsolates:
 
     def adopt(self, run: Run) -> None:
         """Queue a run; it begins as soon as its turn and an isolate have come."""
-        run.queued_s = self._loop.time()
+        run.queued_s, run.number = self._loop.time(), next(self._numbers)
         if self._suspects and run.work is Work.CALL and self._is_suspect(run):
             run.work = Work.SUSPECT
         if run.work.is_call and self.backlog.full:
@@ -102,9 +113,8 @@ class PureIsolates:
 
     def hand_over(self) -> Iterator[Run]:
         """Take back what has not begun."""
-        for isolate in list(self._lined_up):
-            if (run := self._take_back(isolate)) is not None:
-                yield run
+        taken = [run for isolate in self._lined_up for run in self._take_back(isolate)]
+        yield from sorted(taken, key=lambda run: run.number)
         yield from self.backlog.take_all()
 
     def ready(self, isolate: Isolate) -> None:
@@ -113,14 +123,17 @@ class PureIsolates:
         self._idle.append(isolate)
         self._dispatch()
 
-    def freed(self, isolate: Isolate) -> None:
-        """The run under way in an isolate has ended."""
+    def freed(self, isolate: Isolate, took_ms: float) -> None:
+        """The run under way in an isolate has ended; it took so long of the processor."""
         self._slow.pop(isolate, None)
+        self._usual_ms += (took_ms - self._usual_ms) * WEIGHT_OF_NEWEST
         if isolate.ending is not None:
             return
-        follower = self._lined_up.pop(isolate, None)
-        if follower is not None:
-            self._under_way(isolate, follower)
+        line = self._lined_up.get(isolate)
+        if line is not None:
+            self._under_way(isolate, line.popleft())
+            if not line:
+                del self._lined_up[isolate]
         elif self._used_up(isolate):
             isolate.retire()
             self.fill()
@@ -137,10 +150,8 @@ class PureIsolates:
         self._slow.pop(isolate, None)
         if isolate in self._idle:
             self._idle.remove(isolate)
-        lined_up = self._take_back(isolate)
+        self._put_back(isolate)
         self._lined_up.pop(isolate, None)
-        if lined_up is not None:
-            self.backlog.push_front(lined_up)
         self.fill()
         self._dispatch()
         self._watch()
@@ -184,37 +195,52 @@ class PureIsolates:
         run.begin(self._loop.time())
 
     def _line_up(self, isolate: Isolate, run: Run) -> None:
-        self._lined_up[isolate] = run
-        isolate.send(run.start)
+        self._lined_up.setdefault(isolate, deque()).append(run)
+        isolate.send_soon(run.start)
 
     def _with_room(self) -> Isolate | None:
-        """A busy isolate behind whose run another may be lined up."""
+        """The busy isolate with the shortest line in which there is room for one more."""
+        most = max(1, min(MAX_LINE, int(LINE_MS / max(self._usual_ms, 0.001))))
+        found = None
         for isolate in self._isolates.values():
-            if self._may_line_up(isolate):
-                return isolate
-        return None
+            line = self._lined_up.get(isolate, ())
+            if len(line) < most and self._may_line_up(isolate, len(line)):
+                found, most = isolate, len(line)
+        return found
 
-    def _may_line_up(self, isolate: Isolate) -> bool:
+    def _may_line_up(self, isolate: Isolate, before: int) -> bool:
+        will_have_run = isolate.ran + 1 + before
         return (
-            isolate not in self._lined_up
-            and bool(isolate.runs)
+            bool(isolate.runs)
             and isolate not in self._slow
             and isolate.usable
-            and isolate.ran + 1 < self._runs_each
+            and will_have_run < self._runs_each
+            # Its memory is looked at with nothing lined up.
+            and will_have_run % RUNS_BETWEEN_LOOKS != 0
         )
 
-    def _take_back(self, isolate: Isolate) -> Run | None:
-        """Take the run that is lined up off an isolate, to begin elsewhere.
+    def _take_back(self, isolate: Isolate) -> list[Run]:
+        """Take the runs that are lined up off an isolate, to begin elsewhere.
 
-        The isolate may still run it, which changes nothing: only a run's answer has effects, and
-        that answer is now for nobody.
+        The isolate may still run them, which changes nothing: only a run's answer has effects, and
+        those answers are now for nobody.
         """
-        run = self._lined_up.get(isolate)
-        if run is None or run.abandoned:
-            return None
-        self._lined_up[isolate] = Run(run.start, self._loop.create_future(), abandoned=True)
-        run.start = msgspec.structs.replace(run.start, run_id=next(self._second_ids))
-        return run
+        line = self._lined_up.get(isolate)
+        if line is None:
+            return []
+        taken = [run for run in line if not run.abandoned]
+        self._lined_up[isolate] = deque(
+            run if run.abandoned else Run(run.start, self._loop.create_future(), abandoned=True)
+            for run in line
+        )
+        for run in taken:
+            run.start = msgspec.structs.replace(run.start, run_id=next(self._second_ids))
+        return taken
+
+    def _put_back(self, isolate: Isolate) -> None:
+        """Have the runs that are lined up behind one begin elsewhere, before others."""
+        for run in reversed(self._take_back(isolate)):
+            self.backlog.push_front(run)
 
     def _has_place(self, work: Work) -> bool:
         """Whether one more run of this kind may begin."""
@@ -224,7 +250,7 @@ class PureIsolates:
         if work is Work.SUSPECT:  # they take isolates with them: leave some that are there now
             limit = min(limit, max(1, sum(1 for i in self._isolates.values() if i.usable) // 2))
         under_way = (run for i in self._isolates.values() for run in i.runs.values())
-        running = itertools.chain(under_way, self._lined_up.values())
+        running = itertools.chain(under_way, *self._lined_up.values())
         return sum(run.work.is_bounded for run in running) < limit
 
     def _is_suspect(self, run: Run) -> bool:
@@ -305,9 +331,7 @@ class PureIsolates:
 
     def _make_room(self, isolate: Isolate) -> None:
         """A run takes long: what waits behind it goes elsewhere, and a spare is kept ready."""
-        lined_up = self._take_back(isolate)
-        if lined_up is not None:
-            self.backlog.push_front(lined_up)
+        self._put_back(isolate)
         total = len(self._isolates)
         busy = sum(1 for i in self._isolates.values() if i.runs)
         forking = any(i.channel is None for i in self._isolates.values())

@@ -96,6 +96,8 @@ class Run:
     #: When it was queued and when it began, by the event loop's clock.
     queued_s: float = 0.0
     began_s: float = 0.0
+    #: Counts up in the order in which runs were queued.
+    number: int = 0
     #: True for what is left in an isolate of a run that was taken back: nobody waits for it.
     abandoned: bool = False
     #: Actions that this action called and waits for. Meanwhile its place is free for others, or

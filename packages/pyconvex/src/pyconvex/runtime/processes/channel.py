@@ -117,6 +117,8 @@ class LoopChannel(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._socket: socket.socket | None = None
         self._sending = False
+        #: Frames that leave together at the end of the event loop's turn.
+        self._soon: list[bytes] = []
 
     @classmethod
     async def open(
@@ -142,13 +144,34 @@ class LoopChannel(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self._soon.clear()
         self._on_closed()
 
     def send(self, body: bytes) -> None:
         """Send a frame; dropped when the peer is gone, which `on_closed` has told or will tell."""
         if self._transport is not None:
+            if self._soon:
+                self._soon.append(frame(body))
+                self._flush()
+                return
             self._sending = True
             self._transport.write(frame(body))
+            self._sending = False
+
+    def send_soon(self, body: bytes) -> None:
+        """As `send`, with what others want sent in this turn of the loop: for what need not begin
+        at once.
+        """
+        if self._transport is not None:
+            if not self._soon:
+                asyncio.get_running_loop().call_soon(self._flush)
+            self._soon.append(frame(body))
+
+    def _flush(self) -> None:
+        if self._transport is not None and self._soon:
+            frames, self._soon = self._soon, []
+            self._sending = True
+            self._transport.write(b"".join(frames))
             self._sending = False
 
     def send_now(self, body: bytes) -> None:
@@ -169,4 +192,5 @@ class LoopChannel(asyncio.Protocol):
     def close(self) -> None:
         """Close the socket."""
         if self._transport is not None:
+            self._flush()
             self._transport.close()
