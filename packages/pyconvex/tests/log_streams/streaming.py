@@ -37,6 +37,15 @@ async def fail(ctx: MutationCtx, text: str) -> None:
     print("before " + text)
     raise ValueError(text)
 
+@mutation
+async def die(ctx: MutationCtx, text: str) -> None:
+    import os
+    ctx.set_user_id("ada")
+    ctx.set_session_id("session-ada")
+    print(text)
+    print("and then", end="")
+    os._exit(7)
+
 @query
 async def look(ctx: QueryCtx) -> int:
     print("looking")

@@ -52,6 +52,26 @@ def test_lines_and_executions_of_every_kind_of_function(tmp_path: Path, receiver
     on_a_server(tmp_path, test)
 
 
+def test_what_a_function_told_before_it_died_comes_with_how_it_did(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    async def test(it: Streaming) -> None:
+        await it.add_webhook(receiver)
+        await it.call("mutation", "shop:die", text="so far")
+        await until(lambda: receiver.of("function_execution"))
+        assert receiver.lines == ["so far", "and then"]
+        (execution,) = receiver.of("function_execution")
+        assert execution["status"] == "failure"
+        assert "exited with status 7" in execution["error_message"]
+        ids = [e["function"]["request_id"] for e in receiver.of("console")]
+        assert ids == [execution["function"]["request_id"]] * 2
+        (shown,) = it.server._run_log.recent.after(0)
+        assert [line.text for line in shown.report.lines] == ["so far", "and then"]
+        assert (shown.report.user_id, shown.report.session_id) == ("ada", "session-ada")
+
+    on_a_server(tmp_path, test)
+
+
 def test_a_stream_gets_the_topics_that_it_chose(tmp_path: Path, receiver: Receiver) -> None:
     async def test(it: Streaming) -> None:
         id = await it.add_webhook(receiver, topics=["audit_log"])

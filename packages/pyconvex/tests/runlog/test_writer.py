@@ -111,6 +111,17 @@ def test_what_need_not_last_gathers_and_is_told_once_it_can_be_read(tmp_path: Pa
     run(main)
 
 
+def test_what_comes_after_its_end_keeps_nobody_waiting(tmp_path: Path) -> None:
+    async def main() -> None:
+        writer = RunLogWriter(tmp_path)
+        writer.start()
+        writer.close()
+        assert writer.append(body("late"), lasting=True) is None
+        assert writer.dropped == 1
+
+    run(main)
+
+
 def test_close_writes_what_is_left(tmp_path: Path) -> None:
     async def main() -> None:
         writer = RunLogWriter(tmp_path, bounds=Bounds(gather_s=60))

@@ -98,6 +98,11 @@ async def prints(ctx: MutationCtx) -> str:
     return kept.getvalue()
 
 @mutation
+async def logs_badly(ctx: MutationCtx) -> str:
+    logging.getLogger("app").info("%d apples", "many")
+    return "went on"
+
+@mutation
 async def prints_for_ever(ctx: MutationCtx) -> None:
     while True:
         print("again")
@@ -245,6 +250,22 @@ def test_print_is_as_it_always_is(deployed: Deployed) -> None:
             "[LOG] 'Loud d'",
             "[LOG] 'sep must be None or a string, not int'",
         ]
+
+    deployed(scenario)
+
+
+def test_a_message_that_logging_cannot_make_is_told_and_the_function_goes_on(
+    deployed: Deployed,
+) -> None:
+    async def scenario(d: Deployment) -> None:
+        await d.deploy(lib=APP)
+        outcome = await d.mutation("lib:logs_badly")
+        assert outcome.value == b'"went on"'
+        (line,) = outcome.log_lines
+        assert line.startswith("[ERROR]")
+        assert "lib.py:" in line
+        assert "%d apples" in line
+        assert "TypeError" in line
 
     deployed(scenario)
 

@@ -99,7 +99,8 @@ class RunLogWriter:
         """Take a record; with `lasting`, a future that resolves once it would survive a power
         cut, or never will.
         """
-        if self._gathered_bytes + len(body) > self._bounds.max_waiting_bytes:
+        full = self._gathered_bytes + len(body) > self._bounds.max_waiting_bytes
+        if full or self._closing:  # nobody would ever be told that it lasts
             self.dropped += 1
             return None
         future = asyncio.get_running_loop().create_future() if lasting else None

@@ -66,7 +66,17 @@ class RunHandler(logging.Handler):
         log = CURRENT_LOG.get()
         if log is not None:
             level = next((n for at, n in self._LEVELS if record.levelno >= at), "debug")
-            log.add(level, self.format(record))
+            try:
+                text = self.format(record)
+            except Exception as error:  # `logging` raises for no message, however it is made
+                text, level = _unformatted(record, error), "error"
+            log.add(level, text)
+
+
+def _unformatted(record: logging.LogRecord, error: Exception) -> str:
+    said = f" {record.msg!r}" if isinstance(record.msg, str) else ""
+    where = f"{record.pathname}:{record.lineno}"
+    return f"{where}: the line{said} could not be logged: {type(error).__name__}: {error}"
 
 
 def capture_output() -> None:
