@@ -303,6 +303,7 @@ def test_a_missing_functions_folder(project: Path) -> None:
         status, output = command(*arguments, "--port", "0")
         assert (status, "There is no functions folder at" in output) == (1, True), output
     assert not (project / ".env.local").exists()
+    assert not (project / ".pyconvex").exists()
 
 
 @pytest.mark.usefixtures("_here")

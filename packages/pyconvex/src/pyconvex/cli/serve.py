@@ -252,6 +252,8 @@ def start(
 
 
 async def _start(settings: Settings, report: Report) -> None:
+    if settings.functions is not None:
+        check_folder(settings.functions)
     stopping = stop_on_signals()
     new = not key_file(settings.data).exists()
     async with Server(settings) as server:
