@@ -10,7 +10,7 @@ or write of that table depends on. Registry keys are natural (component and name
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -191,11 +191,9 @@ class Catalog:
         self._catalog_ts = -1
         self._known: dict[Hashable, Any] = {}
 
-    def recall(self, catalog_ts: int, key: Hashable, load: Callable[[], T]) -> T:
-        """What `load` gave at this `catalog_ts`, or gives now."""
+    def known(self, catalog_ts: int) -> dict[Hashable, Any]:
+        """What was looked up at this `catalog_ts` before; who looks up more puts it in."""
         if catalog_ts != self._catalog_ts:
             self._catalog_ts = catalog_ts
             self._known = {}
-        if key not in self._known:
-            self._known[key] = load()
-        return cast(T, self._known[key])
+        return self._known

@@ -18,7 +18,7 @@ SYSTEM_FIELDS = ("_id", "_creationTime")
 
 def decode_document(doc: bytes) -> dict[str, Value]:
     """A document, stored or buffered, as a fresh dict that the caller may change."""
-    return cast(dict[str, Value], codec.decode_pending(doc))
+    return cast("dict[str, Value]", codec.decode_pending(doc))
 
 
 def canonical(method: str, value: object) -> dict[str, Value]:

@@ -8,10 +8,10 @@ in the read set, and nothing else does, so that two runs conflict only when they
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from pyconvex.database import limits
 from pyconvex.database.buffer import Pending, Stored, WriteBuffer
@@ -73,7 +73,8 @@ class Draft:
         self._catalog = catalog or Catalog()
         self._reads = ReadSet()
         self._scans: list[Scan] = []
-        self._tables: dict[tuple[str, str], TableInfo | None] = {}
+        #: By component, and name or number.
+        self._tables: dict[tuple[str, str | int], TableInfo | None] = {}
         self._unfinished: set[int] = set()
         self._creation_time = math.nextafter(now_ms, -math.inf)
 
@@ -250,13 +251,11 @@ class Draft:
             end = start + b"\0"
         else:
             self._reads.add_range(info.id, start, end)
-        if self.buffer.touches(table.tablet):
-            return self._scan_registry(table, info, start, end)
-
-        def load() -> list[dict[str, Value]]:
-            return self._scan_registry(table, info, start, end)
-
-        return self._catalog.recall(self.head.catalog_ts, (info.id, start), load)
+        known, asked = self._known_of(table), (info.id, start)
+        if asked not in known:
+            known[asked] = self._scan_registry(table, info, start, end)
+        rows: list[dict[str, Value]] = known[asked]
+        return rows
 
     def last_registry_row(
         self, table: TableInfo, index: str, start: bytes, end: bytes | None
@@ -276,7 +275,11 @@ class Draft:
         return self._tables[key]
 
     def table_numbered(self, component: str, number: int) -> TableInfo | None:
-        return self.registered(TABLES, "by_number", table_of, component, number)
+        """A table by number; a read of the registry as well."""
+        key = (component, number)
+        if key not in self._tables:
+            self._tables[key] = self.registered(TABLES, "by_number", table_of, component, number)
+        return self._tables[key]
 
     def registered(
         self, table: TableInfo, index: str, shape: Callable[[dict[str, Value]], T], *key: object
@@ -285,14 +288,18 @@ class Draft:
         info = table.indexes[index]
         start, _ = _registry_key(*key)
         self._reads.add_point(info.id, start)
-
-        def load() -> T | None:
+        known, asked = self._known_of(table), (shape, info.id, start)
+        if asked not in known:
             rows = self._scan_registry(table, info, start, start + b"\0")
-            return shape(rows[0]) if rows else None
+            known[asked] = shape(rows[0]) if rows else None
+        row: T | None = known[asked]
+        return row
 
+    def _known_of(self, table: TableInfo) -> dict[Hashable, Any]:
+        """What the process knows of a registry; nothing where this transaction changes it."""
         if self.buffer.touches(table.tablet):
-            return load()
-        return self._catalog.recall(self.head.catalog_ts, (shape, info.id, start), load)
+            return {}
+        return self._catalog.known(self.head.catalog_ts)
 
     def _scan_registry(
         self, table: TableInfo, index: IndexInfo, start: bytes, end: bytes | None

@@ -8,7 +8,6 @@ can see is the same for a function that is missing and one that is internal.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -108,10 +107,11 @@ def find_for_client(
     `kind` is "query", "mutation", "action", or "any" for whatever it is.
     """
     owner = image.components.get(component)
-    function = None
-    with suppress(ValueError):
+    try:
         reference = parse_path(path)
         function = owner.functions.get(reference.path) if owner else None
+    except ValueError:
+        function = None
     hidden = public_only and (component != "" or function is None or not function.public)
     if owner is None or function is None or hidden:
         scope = "public " if public_only else ""
