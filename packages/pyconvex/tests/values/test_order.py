@@ -187,3 +187,24 @@ def test_what_stands_for_a_value_has_its_key():
 def test_refuses_what_is_no_value(value):
     with pytest.raises(InvalidValue):
         order.encode_key([value])
+
+
+def test_keys_on_disk_are_found_after_an_upgrade():
+    stored = {
+        "01": UNSET,
+        "03": None,
+        "087fffffffffffffff": Int64(-1),
+        "088000000000000005": Int64(5),
+        "0d4007ffffffffffff": -1.5,
+        "0d8000000000000000": 0.0,
+        "0dc000000000000000": 2.0,
+        "0e": False,
+        "0f": True,
+        "106101016200": "a\0b",
+        "110101ff00": b"\x00\xff",
+        "121061000dbff000000000000000": ["a", 1.0],
+        "150161000300": {"a": None},
+    }
+    assert [order.encode_key([value]).hex() for value in stored.values()] == list(stored)
+    assert order.encode_key([]) == b""
+    assert order.encode_key(stored.values()).hex() == "".join(stored)
