@@ -70,10 +70,11 @@ def test_a_full_disk(fake: FakeConvex, tmp_path: Path, kind: str) -> None:
 
 
 @contextmanager
-def open_elsewhere(path: Path) -> Iterator[None]:
-    """Another process has the file open until the block ends."""
+def open_elsewhere(path: Path, *, read_only: bool = False) -> Iterator[int]:
+    """Another process, with this id, has the file open until the block ends."""
     script = (
-        f"import duckdb\nit = duckdb.connect({str(path)!r})\nprint('open', flush=True)\ninput()"
+        f"import duckdb\nit = duckdb.connect({str(path)!r}, read_only={read_only})\n"
+        "print('open', flush=True)\ninput()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -81,7 +82,7 @@ def open_elsewhere(path: Path) -> Iterator[None]:
         assert process.stdout is not None
         assert process.stdout.readline() == "open\n"
         try:
-            yield
+            yield process.pid
         finally:
             process.communicate("\n")
 
@@ -92,11 +93,16 @@ def test_a_file_that_somebody_else_has_open(
     monkeypatch.setattr(duckdb_file, "PATIENCE_S", 0.0)
     with served(fake) as url:
         init(tmp_path, url)
-        with open_elsewhere(tmp_path / "w.duckdb"):
+        with open_elsewhere(tmp_path / "w.duckdb") as process:
             for verb in ("run", "status"):
                 status, said = command(tmp_path, verb)
-                assert (status, "is open in another process" in said) == (1, True), said
+                assert (status, "is open in another process (" in said) == (1, True), said
+                assert f", process {process}). The tables are" in said, said
         assert command(tmp_path, "run")[0] == 0
+        with open_elsewhere(tmp_path / "w.duckdb", read_only=True):
+            assert command(tmp_path, "run")[0] == 1
+            status, said = command(tmp_path, "status")
+            assert (status, "1  users" in said) == (0, True), said
 
 
 def a_text(path: Path) -> None:

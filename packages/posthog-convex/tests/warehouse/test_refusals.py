@@ -113,6 +113,8 @@ def test_from_init_to_status(tmp_path: Path) -> None:
         ((403, "StreamingExportNotEnabled"), "plan has no streaming export"),
         ((403, "OperationNotPermitted"), "The key may not read this deployment's tables"),
         ((403, "SomethingNew"), "refused the key (SomethingNew: said SomethingNew)"),
+        ((400, "InvalidAdminKey"), "What is given as the key is none"),
+        ((400, "SomethingNew."), "said SomethingNew. Nothing was written. Mend what it says"),
         ((400, "InvalidDataSyncSelection"), "does not take this choice of tables"),
         ((302, ""), "The address leads elsewhere"),
         ((404, ""), "is no Convex deployment"),
@@ -144,7 +146,7 @@ def test_nobody_there(tmp_path: Path) -> None:
         port = server.getsockname()[1]
     status, said = init(tmp_path, f"http://127.0.0.1:{port}")
     assert status == 1
-    assert "does not answer" in said
+    assert f"does not answer (http://127.0.0.1:{port}: " in said
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def status(path: Path) -> None:
 
     with _sentences():
         config = configs.read(path)
-        destination = opening.destination_of(config.destination)
+        destination = opening.destination_of(config.destination, read_only=True)
         with closing(destination):
             progress = destination.load()
             told_s = None if progress is None else progress.retention_s

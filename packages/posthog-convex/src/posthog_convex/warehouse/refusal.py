@@ -22,6 +22,7 @@ class SyncRefused(Exception):
     """
 
     def __init__(self, code: str, happened: str, to_do: str, *, kept: str = KEPT) -> None:
+        happened = happened.rstrip(". ")  # others' words may end as sentences do
         super().__init__(f"{happened}. {kept}. {to_do}")
         self.code = code
         self.happened = happened
@@ -47,6 +48,11 @@ _WORDS: dict[str, tuple[str, str]] = {
     "BadAdminKey": (
         "The deployment does not know this key",
         "`pyconvex start` says where its admin key is; a key of another data folder does not fit.",
+    ),
+    "InvalidAdminKey": (
+        "What is given as the key is none: a key has a name, a bar and a secret",
+        "Copy it whole, in quotes: to a shell the bar in it is a pipe. That of a host of pyconvex"
+        " is in the file admin_key of its data folder.",
     ),
     "InvalidDataSyncSelection": (
         "The deployment does not take this choice of tables and columns",
@@ -90,7 +96,11 @@ def refused_by_convex(status: int, code: str, message: str) -> SyncRefused:
             " http://127.0.0.1:3210, not the one of its site or dashboard. If it is the right one,"
             " something between here and there answers in its place, such as a proxy.",
         )
-    return SyncRefused(code, f"The deployment answered {status} {code}: {message}", "Run it again.")
+    return SyncRefused(
+        code,
+        f"The deployment answered {status} {code}: {message}",
+        "Mend what it says, then run it again.",
+    )
 
 
 def gone(reason: str, attempts: int) -> SyncRefused:

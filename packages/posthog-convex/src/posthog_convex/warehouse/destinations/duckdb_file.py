@@ -60,9 +60,13 @@ CHANGED_TS = "convex_changed_ts"
 class DuckDBFile:
     """The destination `duckdb`: a file with a view for each table, and the view `_convex_sync`."""
 
-    def __init__(self, path: Path, *, notice: Notice = lambda step: None) -> None:
+    def __init__(
+        self, path: Path, *, notice: Notice = lambda step: None, read_only: bool = False
+    ) -> None:
         self.path = path
         self._notice = notice
+        #: To look alone: then other readers may have it open meanwhile.
+        self._read_only = read_only
         self._connection: duckdb.DuckDBPyConnection | None = None
         #: What DuckDB may use, in MiB. Only grows.
         self._memory_mib = MEMORY_MIB
@@ -72,7 +76,10 @@ class DuckDBFile:
     def load(self) -> Progress | None:
         if not self.path.exists():
             return None
-        self._record = self._stored(self.connection())
+        connection = self.connection()
+        if self._read_only and not _is_set_up(connection):
+            return None
+        self._record = self._stored(connection)
         return None if self._record is None else records.load(self._record)
 
     def apply(self, plan: Plan) -> None:
@@ -98,7 +105,7 @@ class DuckDBFile:
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The open file. It is locked against other processes until `rest`."""
         if self._connection is None:
-            self._connection = opened(self.path, self._memory_mib)
+            self._connection = opened(self.path, self._memory_mib, read_only=self._read_only)
         return self._connection
 
     def copy(self, table: Table, target: Path, *, part_mb: int | None = None) -> int:
@@ -183,7 +190,7 @@ class DuckDBFile:
         return str(found[0][0]) if found else None
 
 
-def opened(path: Path, memory_mib: int) -> duckdb.DuckDBPyConnection:
+def opened(path: Path, memory_mib: int, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
     """The file, made if it is not there. Raises SyncRefused where it cannot be used.
 
     A reader that has it open is waited for: DuckDB lets nobody write beside readers.
@@ -196,6 +203,7 @@ def opened(path: Path, memory_mib: int) -> duckdb.DuckDBPyConnection:
             path.parent.mkdir(parents=True, exist_ok=True)
             connection = duckdb.connect(
                 str(path),
+                read_only=read_only,
                 config={
                     "memory_limit": f"{memory_mib}MiB",
                     "threads": _THREADS,
@@ -204,7 +212,7 @@ def opened(path: Path, memory_mib: int) -> duckdb.DuckDBPyConnection:
                 },
             )
             connection.execute("SET TimeZone = 'UTC'")
-            if not _is_set_up(connection):
+            if not read_only and not _is_set_up(connection):
                 connection.execute(_SET_UP)
         except (duckdb.Error, OSError) as error:
             refusal = refusal_of(path, error)

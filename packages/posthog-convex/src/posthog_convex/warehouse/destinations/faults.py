@@ -35,9 +35,11 @@ def refusal_of(path: Path, error: Exception) -> SyncRefused:
             "Make room there, then run it again.",
         )
     if "Conflicting lock" in said:
+        holder = re.search(r"held in (.+?) \(PID (\d+)\)", said)
+        who = f" ({holder[1]}, process {holder[2]})" if holder else ""
         return SyncRefused(
             "destination_busy",
-            f"The DuckDB file {path} is open in another process: {said}",
+            f"The DuckDB file {path} is open in another process{who}",
             "Close what has it open: a DuckDB file has one writer, and no readers beside it.",
         )
     if "not a valid DuckDB database" in said:

@@ -36,10 +36,15 @@ class Published:
     """A destination of a publication. `work`: a local folder for the sync's own state."""
 
     def __init__(
-        self, publication: Publication, work: Path, *, notice: Notice = lambda step: None
+        self,
+        publication: Publication,
+        work: Path,
+        *,
+        notice: Notice = lambda step: None,
+        read_only: bool = False,
     ) -> None:
         self._publication = publication
-        self._rows = DuckDBFile(work / ROWS, notice=notice)
+        self._rows = DuckDBFile(work / ROWS, notice=notice, read_only=read_only)
         self._progress: Progress | None = None
         #: What this process published last. A timestamp would not do: tables that are read again
         #: with other columns may be of the very snapshot that they were of before.

@@ -105,7 +105,7 @@ class HttpSource:
                 request.method, request.path, content=request.body, headers=headers
             )
         except (httpx2.HTTPError, OSError) as error:
-            return Answer(0, reason=_reason(error))
+            return Answer(0, reason=f"{self._deployment.url}: {_reason(error)}")
         return Answer(
             response.status_code, response.content, retry_after_s=_retry_after(response.headers)
         )

@@ -47,8 +47,11 @@ def deployment_of(part: DeploymentPart, environment: Mapping[str, str], folder: 
     return Deployment(url=part.url, key=key_of(part, environment, folder), ca_file=part.ca_file)
 
 
-def destination_of(part: DestinationPart) -> Destination:
-    """The destination, not yet opened. Raises SyncRefused where what it needs is not installed."""
+def destination_of(part: DestinationPart, *, read_only: bool = False) -> Destination:
+    """The destination, not yet opened. Raises SyncRefused where what it needs is not installed.
+
+    `read_only`: to look how it stands, which others may do at the same time.
+    """
     needed = ("duckdb", "pyarrow", *(("deltalake",) if part.kind == "delta" else ()))
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
@@ -58,14 +61,14 @@ def destination_of(part: DestinationPart) -> Destination:
             "pip install 'posthog-convex[warehouse]', then run it again.",
         )
     if part.kind == "duckdb":
-        return DuckDBFile(Path(part.path))
+        return DuckDBFile(Path(part.path), read_only=read_only)
     if part.kind == "delta":
         work = Path(part.work or f"{part.path}/_work")
-        return Published(DeltaFolder(part.path), work)
+        return Published(DeltaFolder(part.path), work, read_only=read_only)
     work = Path(part.work or f"{part.path}/work")
     if part.path.startswith(BUCKET):
-        return Published(ParquetBucket(part.path, work), work)
-    return Published(ParquetFolder(Path(part.path)), work)
+        return Published(ParquetBucket(part.path, work), work, read_only=read_only)
+    return Published(ParquetFolder(Path(part.path)), work, read_only=read_only)
 
 
 def driver_of(
