@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import signal
@@ -107,6 +108,19 @@ def test_one_that_nobody_wrote_to_is_empty() -> None:
     assert reader.read() == ([], 0)
     reader.close()
     reader.close()
+
+
+def test_where_the_system_has_no_such_memory_a_file_without_a_name_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(name: str) -> int:
+        raise OSError(errno.ENOSYS, "no such call")
+
+    monkeypatch.setattr(os, "memfd_create", refused, raising=False)
+    with both_ends() as (box, reader):
+        box.begin(1)
+        box.append(1, 1, b"kept")
+        assert reader.read().entries == [Entry(1, 1, b"kept")]
 
 
 def test_it_is_there_when_the_process_was_killed_in_the_middle() -> None:

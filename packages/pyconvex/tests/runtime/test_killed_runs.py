@@ -14,7 +14,7 @@ from host_bench import Deployment, until
 from pyconvex.runlog import RunRecord
 from pyconvex.runlog.report import decode_value
 from pyconvex.runtime.calls import Failure, HostError
-from pyconvex.runtime.isolates import action_isolates
+from pyconvex.runtime.isolates import action_isolates, pure_isolates
 from pyconvex.runtime.running import limits
 from pyconvex.testing import convex_test
 
@@ -157,8 +157,12 @@ Deployed = Callable[..., None]
 
 
 @pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "PURE_CPU_LIMIT_S", 0.2)
+def _no_limit_but_the_test_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine must not end what dies in another way."""
+    for limit in ("PURE_CPU_LIMIT_S", "PURE_WALL_LIMIT_S"):
+        monkeypatch.setattr(pure_isolates, limit, 600.0)
+    monkeypatch.setattr(limits, "STALL_S", 600.0)
+    monkeypatch.setattr(action_isolates, "GRACE_S", 600.0)
 
 
 def told(records: list[RunRecord]) -> list[str]:
@@ -182,8 +186,12 @@ def numbered(records: list[RunRecord]) -> bool:
 
 @pytest.mark.parametrize("how", ENDS)
 @pytest.mark.parametrize("kind", ["query", "mutation"])
-def test_a_run_tells_what_it_told_until_it_died(deployed: Deployed, kind: str, how: str) -> None:
+def test_a_run_tells_what_it_told_until_it_died(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch, kind: str, how: str
+) -> None:
     path = "lib:asks" if kind == "query" else "lib:changes"
+    if how == "spin":
+        monkeypatch.setattr(pure_isolates, "PURE_CPU_LIMIT_S", 0.2)
 
     async def scenario(d: Deployment) -> None:
         await d.deploy(lib=APP)
@@ -225,9 +233,12 @@ def test_one_that_told_nothing_tells_nothing_of_the_one_before(deployed: Deploye
     deployed(scenario)
 
 
-def test_one_that_prints_without_end_is_cut_where_it_always_is(deployed: Deployed) -> None:
+def test_one_that_prints_without_end_is_cut_where_it_always_is(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def scenario(d: Deployment) -> None:
         await d.deploy(lib=APP)
+        monkeypatch.setattr(pure_isolates, "PURE_CPU_LIMIT_S", 0.2)
         outcome = await d.mutation("lib:prints_for_ever")
         assert outcome.log_lines[:255] == ("[LOG] 'again'",) * 255
         (last,) = outcome.log_lines[255:]
@@ -353,8 +364,6 @@ def test_one_whose_time_is_over_tells_its_last_lines_before_its_end(
     lines: list[str],
     items: list[tuple[str, Any]],
 ) -> None:
-    monkeypatch.setattr(action_isolates, "GRACE_S", 0.5)
-
     async def scenario(d: Deployment) -> None:
         await d.deploy(lib=APP)
         running = asyncio.create_task(d.action(path))
@@ -362,6 +371,10 @@ def test_one_whose_time_is_over_tells_its_last_lines_before_its_end(
         (isolate,) = [isolate for isolate in d.pools[0].isolates if isolate.runs]
         await until(lambda: isolate.box.read().entries)
         make_overdue(d)
+        if path == "lib:never_stops":
+            # Its item comes after its line, and is told at its end alone.
+            await until(lambda: any(b"shop.seen" in e.body for e in isolate.box.read().entries))
+            monkeypatch.setattr(action_isolates, "GRACE_S", 0.0)
         outcome = await running
         assert "timed out" in outcome.message
         assert list(outcome.log_lines) == lines

@@ -12,6 +12,7 @@ a run, what it told first is kept.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import struct
@@ -209,7 +210,8 @@ def _parse(written: bytes) -> Iterator[Entry]:
 
 def _new_memory() -> int:
     if hasattr(os, "memfd_create"):
-        return os.memfd_create("pyconvex-black-box")
+        with contextlib.suppress(OSError):  # some sandboxes have none
+            return os.memfd_create("pyconvex-black-box")
     with tempfile.TemporaryFile() as file:  # which has no name any more
         return os.dup(file.fileno())
 
