@@ -142,6 +142,8 @@ _STEPS = st.lists(
 @given(_STEPS, st.sampled_from(["", "a"]), st.sampled_from(["", "b"]), st.integers(2, 4))
 @_FEW
 @example([Event("ada", "a", 0), Event("ada", "b", 0.5)], "", "", 2)
+@example([Event("ada", name, number / 6) for number, name in enumerate("acacb")], "", "b", 2)
+@example([Event("ada", name, number / 6) for number, name in enumerate("cabcc")], "a", "", 2)
 def test_links_of_paths(events: list[Event], start: str, end: str, steps: int) -> None:
     asked = pathlinks.PathLinks(
         start=start or None, end=None if start else end or None, steps=steps, limit=1000

@@ -134,6 +134,8 @@ def test_the_person_is_joined_only_when_asked() -> None:
         ("select x from events array join [1] as x, [2] as y", "one list with a name"),
         ("select 1 from persons where {filters}", "in the WHERE of a SELECT FROM events"),
         ("select (", "no query that we understand"),
+        ("select map('a') from events", "no query that we understand"),
+        ("select CAST(event, 'Float4e) FROM ') from events", "cannot be translated"),
         ("select event from events limit 1 + 1", "LIMIT takes a whole number"),
         ("select 1 -- " + "x" * 100_000, "longer than"),
     ],

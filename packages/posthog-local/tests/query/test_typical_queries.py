@@ -6,11 +6,17 @@ piece of what is said, so the two kinds change places in one line.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from posthog_local.query.dialect import translate
+from posthog_local.query.refusal import QueryRefused
 from posthog_local.testing import PostHogLocal
 
 _REFUSED = " -- refused: "
@@ -36,6 +42,20 @@ def test_every_query_is_answered_or_refused_as_it_says(local: PostHogLocal) -> N
             wrong.append(f"{text}\n    {said or 'is answered'}")
     assert not wrong, "\n".join(wrong)
     assert sum(_REFUSED not in line for line in _LINES) >= 145
+
+
+@given(
+    st.sampled_from(_LINES),
+    st.integers(0, 200),
+    st.integers(0, 3),
+    st.sampled_from(["", "'", "(", ")", ",", "->", "{", "}", '"', "\\", " FROM ", "\x00", "NULL "]),
+)
+@settings(max_examples=300, deadline=None)
+def test_nonsense_is_refused_and_nothing_else(line: str, at: int, cut: int, put: str) -> None:
+    text = line.partition(_REFUSED)[0]
+    place = at % len(text)
+    with contextlib.suppress(QueryRefused):
+        translate(text[:place] + put + text[place + cut :])
 
 
 def asked(local: PostHogLocal, text: str) -> str:

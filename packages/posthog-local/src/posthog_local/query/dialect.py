@@ -8,8 +8,9 @@ guess.
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from datetime import datetime
 from typing import Any, cast
 
@@ -94,7 +95,12 @@ def translate(
     May raise `QueryRefused`. Tables `beside` events are read from their files. One that has the
     name of a table of ours is called `warehouse.name`, and every other may be.
     """
-    query = understood(_parsed(text, values or {}))
+    with _refusing():
+        return _translated(_parsed(text, values or {}), beside, filtered)
+
+
+def _translated(query: exp.Query, beside: BesideTables, filtered: Condition) -> Translation:
+    query = understood(query)
     named = {cte.alias.lower() for cte in query.find_all(exp.CTE)}
     _name_columns(query)
     _check_tables(query, named, beside)
@@ -102,7 +108,7 @@ def translate(
     query = cast("exp.Query", query.transform(_function))
     _put_filters(query, filtered)
     events, tables = _source_of_events(query, reached, filtered), list[str]()
-    for table in query.find_all(exp.Table):
+    for table in list(query.find_all(exp.Table)):
         if (table.name.lower() in named and not table.db) or isinstance(table.this, exp.Func):
             continue
         name, alias = table.name.lower(), table.alias or table.name
@@ -116,10 +122,7 @@ def translate(
             source = exp.Table(this=exp.Anonymous(this="read_parquet", expressions=[files]))
         table.replace(exp.alias_(source, alias, table=True))
     limit, offset = _bound(query)
-    try:
-        sql = query.sql("duckdb")
-    except SqlglotError as error:
-        raise QueryRefused(f"this query cannot be translated: {error}") from error
+    sql = query.sql("duckdb")
     return Translation(sql=sql, limit=limit, offset=offset, tables=tuple(tables))
 
 
@@ -129,13 +132,26 @@ def expression(text: str) -> Condition:
     columns = query.expressions
     if query.find(exp.From, exp.Subquery, exp.Where, exp.Alias) is not None or len(columns) != 1:
         raise QueryRefused(f"{text!r} is no expression over one event")
-    query = understood(exp.select("1").from_("events").where(columns[0], copy=False))
-    reached = _translate_properties(query)
-    query = cast("exp.Query", query.transform(_function))
-    if reached:
-        raise QueryRefused(f"a filter cannot ask for {', '.join(sorted(reached))}.… here")
-    person = _view_of_events(query) != "events"
-    return Condition(cast("exp.Where", query.args["where"]).this.sql("duckdb"), (), person)
+    with _refusing():
+        query = understood(exp.select("1").from_("events").where(columns[0], copy=False))
+        reached = _translate_properties(query)
+        query = cast("exp.Query", query.transform(_function))
+        if reached:
+            raise QueryRefused(f"a filter cannot ask for {', '.join(sorted(reached))}.… here")
+        person = _view_of_events(query) != "events"
+        return Condition(cast("exp.Where", query.args["where"]).this.sql("duckdb"), (), person)
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except (SqlglotError, RecursionError) as error:
+        raise QueryRefused(f"this query cannot be translated: {error}") from error
+
+
+# What sqlglot raises of nonsense; beside its own errors it trips over missing arguments.
+_UNPARSED = (SqlglotError, RecursionError, LookupError, TypeError, ValueError, AttributeError)
 
 
 def aggregates(text: str) -> bool:
@@ -148,9 +164,10 @@ def aggregates(text: str) -> bool:
 def _parsed(text: str, values: Mapping[str, Any]) -> exp.Query:
     if len(text) > _MAX_CHARACTERS:
         raise QueryRefused(f"the query is longer than {_MAX_CHARACTERS} characters")
+    filled = _filled(text, values)
     try:
-        statements = [one for one in sqlglot.parse(_filled(text, values), read=PostHogSQL) if one]
-    except (SqlglotError, RecursionError) as error:
+        statements = [one for one in sqlglot.parse(filled, read=PostHogSQL) if one]
+    except _UNPARSED as error:
         lines = str(error).replace("\x1b[4m", "").replace("\x1b[0m", "")
         raise QueryRefused(f"this is no query that we understand: {lines}") from error
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
