@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 from uuid import uuid4
@@ -69,3 +70,33 @@ def test_a_full_disk_refuses_and_keeps_what_it_has(tmp_path: Path) -> None:
         local.kill()
         local.restart()
         assert accepted == _stored(local)
+
+
+def test_a_question_on_a_full_disk_says_so_and_room_heals_it(tmp_path: Path) -> None:
+    pytest.importorskip("duckdb")
+    with running(data=tmp_path) as local:
+        _, hard = resource.prlimit(local.pid, resource.RLIMIT_FSIZE)
+        for _ in range(30):
+            assert _send(local, str(uuid4())) == 200
+        _limit(local, 100_000)
+        status, answer = _count(local)
+        assert status == 400
+        assert "could not be written" in answer["detail"]
+        assert "make room" in answer["detail"]
+        _limit(local, hard)
+        assert _count(local) == (200, [[30]])
+
+
+def _count(local: PostHogLocal) -> tuple[int, Any]:
+    body = {"query": {"kind": "HogQLQuery", "query": "SELECT count() FROM events"}}
+    request = Request(
+        local.url + "/api/projects/@current/query/",
+        json.dumps(body).encode(),
+        {"authorization": f"Bearer {local.personal_api_key}"},
+    )
+    try:
+        with urlopen(request) as response:
+            return response.status, json.load(response)["results"]
+    except HTTPError as refused:
+        with refused:
+            return refused.code, json.load(refused)

@@ -8,6 +8,7 @@ is given DuckDB's SQL.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -21,6 +22,7 @@ from posthog_local.query.warehouse import (
     MISSING,
     TIMEOUT_S,
     Answer,
+    CopyFailed,
     Warehouse,
 )
 from posthog_local.store.store import Store
@@ -63,7 +65,8 @@ class Analyst:
         try:
             while not self._store.changes.closed:
                 seen = self._store.changes.version
-                await self._copy()
+                with contextlib.suppress(CopyFailed):  # the next change, or question, tries again
+                    await self._copy()
                 await self._store.changes.wait(seen, 60)
         except QueryRefused:
             return  # the extra is not installed; a question says so
@@ -96,13 +99,30 @@ class Analyst:
 
     async def _step(self, warehouse: Warehouse) -> None:
         """Copies one portion."""
-        portion = await self._portion(warehouse, warehouse.position)
         loop = asyncio.get_running_loop()
-        await _ended(loop.run_in_executor(self._thread, warehouse.take, portion))
+        try:
+            portion = await self._portion(warehouse, warehouse.position)
+            await _ended(loop.run_in_executor(self._thread, warehouse.take, portion))
+        except CopyFailed:
+            await self._let_go()
+            raise
 
     async def _caught_up(self) -> Warehouse:
-        loop = asyncio.get_running_loop()
         warehouse = await self._opened()
+        try:
+            return await self._all_copied(warehouse)
+        except CopyFailed:
+            await self._let_go()
+            raise
+
+    async def _let_go(self) -> None:
+        """Closes the copy; the next question opens it anew."""
+        warehouse, self._warehouse = self._warehouse, None
+        if warehouse is not None:
+            await asyncio.get_running_loop().run_in_executor(self._thread, warehouse.close)
+
+    async def _all_copied(self, warehouse: Warehouse) -> Warehouse:
+        loop = asyncio.get_running_loop()
         portion = await self._portion(warehouse, warehouse.position)
         while True:
             taken = loop.run_in_executor(self._thread, warehouse.take, portion)

@@ -106,6 +106,17 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     rows: list[tuple[Any, ...]]
 
 
+class CopyFailed(QueryRefused):
+    """The copy could not be written. The store has everything; the next question tries again."""
+
+    def __init__(self, error: Exception) -> None:
+        said = str(error).split("\n", 1)[0]
+        super().__init__(
+            f"the copy of events for SQL could not be written: {said}. Every event that was taken"
+            " is kept; make room on the disk of the data folder and ask again"
+        )
+
+
 class Warehouse:
     """The open copy. One thread at a time takes portions and asks; any may read portions."""
 
@@ -116,20 +127,41 @@ class Warehouse:
             raise QueryRefused(MISSING) from error
         self._error: type[Exception] = duckdb.Error
         self._scratch = folder.resolve() / "sql"
-        self._scratch.mkdir(exist_ok=True)
         reached = [self._scratch] if beside is None else [self._scratch, beside]
-        self._connection = _opened(duckdb, folder / "posthog.duckdb", reached)
+        try:
+            self._scratch.mkdir(exist_ok=True)
+            self._connection = _opened(duckdb, folder / "posthog.duckdb", reached)
+        except (duckdb.Error, OSError) as error:
+            raise CopyFailed(error) from error
         row = self._connection.execute("SELECT epoch, seq, version, log_seq FROM copied").fetchone()
         assert row is not None
         self._first_seq = self._first_log_seq = 0
         self.position = Position(epoch=row[0], seq=row[1], version=row[2], log_seq=row[3])
 
     def portion(self, view: View, after: Position) -> Portion:
-        """What comes after a position, written to files, from one commit of the store."""
-        return read_portion(view.connection, after, self._scratch)
+        """What comes after a position, written to files, from one commit of the store.
+
+        May raise `CopyFailed`, and leaves no file then.
+        """
+        try:
+            return read_portion(view.connection, after, self._scratch)
+        except OSError as error:
+            for file in (*self._scratch.glob(f"{after.seq}-*.jsonl"),
+                         *self._scratch.glob(f"{after.log_seq}-logs.jsonl")):  # fmt: skip
+                file.unlink(missing_ok=True)
+            raise CopyFailed(error) from error
 
     def take(self, portion: Portion) -> None:
-        """Copies the portion in one transaction of its own."""
+        """Copies the portion in one transaction of its own; `CopyFailed` when there is no room.
+
+        After that the copy is closed and opened anew: DuckDB may not go on with this connection.
+        """
+        try:
+            self._take(portion)
+        except (self._error, OSError) as error:
+            raise CopyFailed(error) from error
+
+    def _take(self, portion: Portion) -> None:
         run = self._connection.execute
         run("BEGIN")
         try:
@@ -147,7 +179,8 @@ class Warehouse:
                 [now.epoch, now.seq, now.version, now.log_seq])  # fmt: skip
             run("COMMIT")
         except BaseException:
-            run("ROLLBACK")
+            with contextlib.suppress(self._error):  # a failed commit has ended it already
+                run("ROLLBACK")
             raise
         finally:
             for file in portion.files:
@@ -175,8 +208,11 @@ class Warehouse:
 
     def close(self) -> None:
         """Closes the file."""
-        self._connection.close()
+        with contextlib.suppress(self._error):
+            self._connection.close()
         with contextlib.suppress(OSError):
+            for file in self._scratch.glob("*.jsonl"):  # of portions that nobody took
+                file.unlink()
             self._scratch.rmdir()
 
 
