@@ -165,7 +165,8 @@ def test_with_settings_that_do_not_fit_a_lane_sends_nothing_and_says_why_once(in
 
 def test_a_timer_may_look_at_its_queue_after_each_commit(in_world) -> None:
     async def test(world: World) -> None:
-        world.transport.answers = [Response(503, {}, b"down"), Response(400, {}, b"bad")]
+        second = asyncio.get_running_loop().create_future()  # kept back until the first was noted
+        world.transport.answers = [Response(503, {}, b"down"), second]
         world.start("EventLane", "WatchLane")
 
         def noted(**expected: object) -> bool:
@@ -175,6 +176,7 @@ def test_a_timer_may_look_at_its_queue_after_each_commit(in_world) -> None:
         await until(lambda: noted(waiting=0.0, sent=0.0, failing=False))
         world.append(1)
         await until(lambda: noted(waiting=1.0, failing=True, last_error="503: down"))
+        second.set_result(Response(400, {}, b"bad"))
         await until(lambda: world.host.rows == 0)
         world.append(1)
         await until(lambda: noted(waiting=0.0, set_aside=1.0, sent=1.0, failing=False))

@@ -51,6 +51,7 @@ def test_it_comes_from_the_seed(name: str, thing: Thing, pure: Pure) -> None:
     assert thing() != first[0]
 
 
+@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")  # since 3.12
 @pytest.mark.parametrize(("name", "thing"), FROZEN, ids=names(FROZEN))
 def test_it_stands_still(name: str, thing: Thing, pure: Pure) -> None:
     ran = pure(lambda: [thing(), thing()])

@@ -18,7 +18,7 @@ from pyconvex.runtime.running import limits
 from pyconvex.values import codec
 
 APP = """
-import asyncio, os, subprocess, sys, threading, time
+import asyncio, ctypes, os, subprocess, sys, threading, time
 from pyconvex import *
 
 SEEN = []
@@ -61,14 +61,9 @@ async def remembers(ctx: MutationCtx, megabytes: int) -> int:
 async def exits(ctx: QueryCtx, n: int = 0) -> None:
     os._exit(3)
 
-class Sum:
-    def __add__(self, other):
-        return self + other
-
 @query
 async def crashes(ctx: QueryCtx, n: int = 0) -> None:
-    sys.setrecursionlimit(10**9)
-    Sum() + Sum()
+    ctypes.string_at(0)
 
 @query
 async def recurses(ctx: QueryCtx, n: int = 0) -> None:

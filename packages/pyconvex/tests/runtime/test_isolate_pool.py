@@ -24,7 +24,7 @@ from pyconvex.storage import Store
 from pyconvex.values import codec
 
 APP = """
-import asyncio, os, sys, time
+import asyncio, ctypes, os, sys, time
 from pyconvex import *
 
 @query
@@ -44,14 +44,9 @@ async def spins(ctx: QueryCtx) -> None:
 async def exits(ctx: QueryCtx) -> None:
     os._exit(3)
 
-class Sum:
-    def __add__(self, other):
-        return self + other
-
 @query
 async def crashes(ctx: QueryCtx) -> None:
-    sys.setrecursionlimit(10**9)
-    Sum() + Sum()
+    ctypes.string_at(0)
 
 @mutation
 async def leaves(ctx: MutationCtx) -> None:

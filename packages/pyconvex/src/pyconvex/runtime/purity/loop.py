@@ -61,6 +61,9 @@ class PureLoop(asyncio.AbstractEventLoop):
             handle = ready.popleft()
             if not handle.cancelled():
                 handle._run()
+            # An error's traceback keeps this frame from Python 3.12 on, and the frame its task,
+            # whose error is noticed when nothing keeps the task.
+            del handle
 
     def call_soon(
         self,
