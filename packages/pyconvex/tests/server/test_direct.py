@@ -7,10 +7,12 @@ import socket
 from typing import Any
 
 import pytest
+import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from pyconvex.http.exchange import PIECE_BYTES, Gone, Request, RequestError, Response, json, refusal
-from pyconvex.server.listening import Serving, listen
+from pyconvex.server.direct import DirectProtocol
+from pyconvex.server.listening import Serving, listen, protocol_for
 
 MAX_BODY = 200_000
 
@@ -44,6 +46,19 @@ class App:
         if body.startswith(b"repeat"):
             return Response(200, body[6:] * PIECE_BYTES)
         return json([request.method, request.peer, request.header(b"x-more"), body.decode()])
+
+
+def test_a_release_of_uvicorn_that_is_not_known_is_served_as_it_likes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    get = b"GET /direct HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
+    assert protocol_for(uvicorn.__version__) is DirectProtocol, "the pinned one is a known one"
+    answer, ways = asked(get)
+    assert ways == ["direct"]
+    monkeypatch.setattr(uvicorn, "__version__", "99.1.0")
+    again, ways = asked(get)
+    assert ways == ["asgi"]
+    assert again.split(b"\r\n\r\n")[1] == answer.split(b"\r\n\r\n")[1]
 
 
 def asked(*pieces: bytes) -> tuple[bytes, list[str]]:
