@@ -205,6 +205,28 @@ def test_a_table_that_was_dropped_and_one_that_took_its_name(world: ExportWorld)
     assert consumer.state == world.state, "what is swept is the old one's"
 
 
+def test_a_successor_that_is_dropped_before_it_begins_leaves_nothing_behind(
+    world: ExportWorld,
+) -> None:
+    for table in ("a", "b", "c"):
+        world.insert(table, {"n": 1.0})
+    consumer = Consumer(world, tell_dropped=True)
+    answers = world.new_answers(PageLimits(1, 1 << 20, 10))
+    while not {("", "a"), ("", "b")} <= consumer.state.keys():
+        assert consumer.step(answers) == "snapshotting"
+    world.drop("a")
+    world.insert("a", {"n": 2.0})  # begins after all others
+    consumer.step(answers)
+    assert [page["dropped"] for page in consumer.pages if page["dropped"]] == []
+    world.drop("a")
+    consumer.step(answers)
+    assert consumer.pages[-1]["dropped"] == [{"component": "", "table": "a"}]
+    while consumer.step(answers) != "upToDate":
+        pass
+    assert consumer.state == world.state
+    answers.close()
+
+
 def test_tables_of_the_system_and_of_what_is_not_deployed_stay(world: ExportWorld) -> None:
     world.insert("a", {"n": 1.0})
     world.insert("left", {"n": 1.0}, component="gone")

@@ -34,6 +34,8 @@ class SyncCursor(msgspec.Struct, frozen=True, array_like=True):
     current: InProgress | None = None
     #: Documents of tables that are done; for progress alone.
     documents: int = 0
+    #: Of these, documents were emitted, and others with their names have not begun yet.
+    replaced: tuple[ExportTable, ...] = ()
 
     @property
     def tracked(self) -> dict[int, ExportTable]:

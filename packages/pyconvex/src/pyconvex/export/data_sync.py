@@ -157,16 +157,29 @@ class _Step:
                 return
 
     def result(self) -> Step:
+        before = self._before
         cursor = SyncCursor(
-            self._before.sync_id,
-            self.ts,
-            tuple(self._done.values()),
-            self._current,
-            self._documents,
+            before.sync_id, self.ts, tuple(self._done.values()), self._current, self._documents
         )
-        before = self._before.tracked
-        begun = [table for tablet, table in cursor.tracked.items() if tablet not in before]
-        return Step(cursor, self._status(), _names(begun), self._dropped(), self._rows)
+        tracked = cursor.tracked
+        begun = [table for tablet, table in tracked.items() if tablet not in before.tracked]
+        left = [table for tablet, table in before.tracked.items() if tablet not in tracked]
+        dropped, replaced = self._fates([*before.replaced, *left], {each.key for each in begun})
+        cursor = msgspec.structs.replace(cursor, replaced=tuple(replaced))
+        return Step(cursor, self._status(), _names(begun), _names(dropped), self._rows)
+
+    def _fates(
+        self, left: list[ExportTable], begun: set[tuple[str, str]]
+    ) -> tuple[list[ExportTable], list[ExportTable]]:
+        """Which of the tables that were left are gone by name, and which wait for a successor.
+
+        Who reads is told of the one with `dropped`, of the other with the successor's truncate; and
+        a successor that is dropped before it begins is as if it had never been.
+        """
+        there = {table.key for table in self._tables}
+        selected = {each.table.key for each in self._selected.values()}
+        dropped = [table for table in left if table.key not in there]
+        return dropped, [table for table in left if table.key in selected - begun]
 
     def _begin_next(self) -> bool:
         """Take up the next table that is not emitted yet; False when there is none."""
@@ -223,11 +236,6 @@ class _Step:
         # may have been there, so what was emitted need not be all of them.
         known = self._catalog_ts <= self.ts
         return Status("stale", self.ts) if known else Status("snapshotting")
-
-    def _dropped(self) -> list[TableName]:
-        there = {(table.component, table.name) for table in self._tables}
-        tracked = self._before.tracked.values()
-        return _names([each for each in tracked if (each.component, each.name) not in there])
 
 
 def _selected(tables: Sequence[ExportTable], selection: Selection) -> dict[int, _Selected]:

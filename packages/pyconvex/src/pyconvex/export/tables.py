@@ -23,6 +23,11 @@ class ExportTable(NamedTuple):
     name: str
     number: int
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """What it is called, also in its next life."""
+        return self.component, self.name
+
 
 class TableList:
     """A process's memory of the registry, read again when that has changed."""
