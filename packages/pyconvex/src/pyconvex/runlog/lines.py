@@ -43,8 +43,6 @@ class LogLine(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     #: False for a value that was shown as `repr` shows it, and so has its own quotes.
     is_text: bool = True
     truncated: bool = False
-    #: True for a line of the host's own.
-    of_host: bool = False
     #: What a warning of the host is about, in Convex's words, such as "warning:TooManyReads".
     code: str = ""
 
@@ -204,7 +202,7 @@ class LogLines:
 
 def _host_line(level: str, text: str, ts_ms: float, code: str = "") -> LogLine:
     """A sentence of the host's own: without quotes, as Convex shows its own."""
-    return LogLine(level, text, ts_ms, is_text=False, of_host=True, code=code)
+    return LogLine(level, text, ts_ms, is_text=False, code=code)
 
 
 def _quote(text: str) -> str:
