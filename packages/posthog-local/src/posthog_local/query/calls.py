@@ -300,11 +300,18 @@ def _json_extract(name: str, arguments: Arguments) -> exp.Expression:
         raise QueryRefused(f"{name} knows the types String, Int, Float, Bool and Array(…) of these,"
                            f" not {kind.name}")  # fmt: skip
     if listed is None:
-        return made(f"TRY_CAST(JSON_EXTRACT_STRING(:a0, :a1) AS {type_name})", [found, path])
+        return made(_cast("JSON_EXTRACT_STRING(:a0, :a1)", type_name), [found, path])
     words = "JSON_EXTRACT_STRING(:a0, :a1 || '[*]')"
     if type_name != "VARCHAR":
-        words = f"LIST_TRANSFORM({words}, lambda one: TRY_CAST(one AS {type_name}))"
+        words = f"LIST_TRANSFORM({words}, lambda one: {_cast('one', type_name)})"
     return made(words, [found, path])
+
+
+def _cast(text: str, type_name: str) -> str:
+    """A text as this type, or nothing where it is none; whole numbers are cut, not rounded."""
+    if type_name in ("BIGINT", "UBIGINT"):
+        text = f"TRUNC(TRY_CAST({text} AS DECIMAL(38, 18)))"
+    return f"TRY_CAST({text} AS {type_name})"
 
 
 def _is_text(node: exp.Expression) -> bool:
@@ -337,8 +344,8 @@ _SPECIAL: dict[str, Callable[[str, Arguments], exp.Expression]] = {
     "jsonextract": _json_extract,
     "jsonextractstring": _of_json("JSON_EXTRACT_STRING(:a0, :a1)"),
     "jsonextractraw": _of_json("CAST(JSON_EXTRACT(:a0, :a1) AS VARCHAR)"),
-    "jsonextractint": _of_json("TRY_CAST(JSON_EXTRACT_STRING(:a0, :a1) AS BIGINT)"),
-    "jsonextractuint": _of_json("TRY_CAST(JSON_EXTRACT_STRING(:a0, :a1) AS BIGINT)"),
+    "jsonextractint": _of_json(_cast("JSON_EXTRACT_STRING(:a0, :a1)", "BIGINT")),
+    "jsonextractuint": _of_json(_cast("JSON_EXTRACT_STRING(:a0, :a1)", "UBIGINT")),
     "jsonextractfloat": _of_json("TRY_CAST(JSON_EXTRACT_STRING(:a0, :a1) AS DOUBLE)"),
     "jsonextractbool": _of_json("TRY_CAST(JSON_EXTRACT_STRING(:a0, :a1) AS BOOLEAN)"),
     "jsonextractarrayraw": _of_json(_RAW),
