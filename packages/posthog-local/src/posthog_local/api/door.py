@@ -18,6 +18,7 @@ from posthog_local.http.router import Endpoint
 from posthog_local.http.secrets import Secrets
 from posthog_local.ingest.clock import parse_time_us
 from posthog_local.query.refusal import QueryRefused
+from posthog_local.query.warehouse import CopyFailed
 from posthog_local.store.store import Store
 from posthog_local.store.views import View
 
@@ -65,6 +66,8 @@ class Door:
                 return await handlers[request.method](request)
             except ApiError as error:
                 return _error(error)
+            except CopyFailed as error:  # the question is right, and asked later it is answered
+                return _error(ApiError(503, "service_unavailable", str(error)))
             except (ValueError, InvalidDefinition, QueryRefused) as error:
                 return _error(ApiError(400, "invalid_input", str(error)))
 
@@ -140,5 +143,7 @@ def _error(error: ApiError) -> Response:
     kind = "authentication_error" if error.status == 401 else "validation_error"
     if error.status == 404:
         kind = "invalid_request"
+    elif error.status >= 500:
+        kind = "server_error"
     body = {"type": kind, "code": error.code, "detail": error.detail, "attr": error.attr}
     return Response(status=error.status, body=msgspec.json.encode(body))

@@ -20,6 +20,7 @@ from posthog_local.query.filters import ALL, Condition, Written
 from posthog_local.query.hints import worded
 from posthog_local.query.refusal import QueryRefused
 from posthog_local.query.tablefolder import NO_TABLES, BesideTables
+from posthog_local.query.warehouse import CopyFailed
 
 _MISSING = (
     "SQL needs the extra `sql`, which is not installed: pip install 'posthog-local[sql]',"
@@ -67,6 +68,8 @@ async def answer(
     translation = translate(text, values, beside, filtered)
     try:
         found = await analyst.ask(translation.sql)
+    except CopyFailed:
+        raise  # says nothing of the query
     except QueryRefused as refused:
         now = tables_beside(analyst)
         if now == beside:
