@@ -36,7 +36,7 @@ _EVENTS = [
 def passing(*parts: Part, cohorts: Cohorts | None = None) -> str:
     """Whose events pass, by their first letter."""
     where = condition(parts, _NOW, cohorts or {})
-    sql = f"SELECT distinct_id FROM {view_for(where.person)} WHERE {where.sql} ORDER BY 1"
+    sql = f"SELECT distinct_id FROM {view_for(person=where.person)} WHERE {where.sql} ORDER BY 1"
     return "".join(row[0][0] for row in _TABLE.ask((sql, list(where.values)), _EVENTS))
 
 

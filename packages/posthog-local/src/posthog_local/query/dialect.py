@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import msgspec
 import sqlglot
@@ -51,23 +51,23 @@ class PostHogSQL(ClickHouse):
     class Tokenizer(ClickHouse.Tokenizer):
         """Reads `$browser` as a name."""
 
-        HEREDOC_STRINGS = []  # noqa: RUF012  # sqlglot reads it from the class
-        SINGLE_TOKENS = {  # noqa: RUF012
+        HEREDOC_STRINGS: ClassVar[list[Any]] = []
+        SINGLE_TOKENS: ClassVar[dict[str, TokenType]] = {
             mark: kind for mark, kind in ClickHouse.Tokenizer.SINGLE_TOKENS.items() if mark != "$"
         }
-        KEYWORDS = {  # noqa: RUF012
+        KEYWORDS: ClassVar[dict[str, TokenType]] = {
             **ClickHouse.Tokenizer.KEYWORDS, "=~": TokenType.RLIKE, "=~*": TokenType.IRLIKE,
         }  # fmt: skip
 
     class Parser(ClickHouseParser):
         """Leaves to us what we translate by ourselves."""
 
-        FUNCTIONS = {  # noqa: RUF012
+        FUNCTIONS: ClassVar[dict[str, Callable[..., Any]]] = {
             name: rule
             for name, rule in ClickHouseParser.FUNCTIONS.items()
             if name.lower() not in OURS
         }
-        FUNCTION_PARSERS = {  # noqa: RUF012
+        FUNCTION_PARSERS: ClassVar[dict[str, Callable[..., Any]]] = {
             name: rule
             for name, rule in ClickHouseParser.FUNCTION_PARSERS.items()
             if name.lower() not in OURS or name == "EXTRACT"
@@ -391,7 +391,7 @@ def _put_filters(query: exp.Query, filtered: Condition) -> None:
             raise QueryRefused("{filters} stands in the WHERE of a SELECT FROM events")
         sql = _inlined(filtered)
         if select is not None and select.args.get("joins"):
-            view = view_for(filtered.person)
+            view = view_for(person=filtered.person)
             place = exp.column("uuid", table=table.alias_or_name).sql("duckdb")
             sql = f"{place} IN (SELECT uuid FROM {view} WHERE {sql})"
         column.replace(exp.Paren(this=exp.Var(this=sql)))

@@ -79,7 +79,7 @@ def sql_of(
     exposed, values = exposed_sql(experiment.flag, time)
     return (
         f"WITH {exposed}, done AS (SELECT person_id, max(timestamp) AS latest"
-        f" FROM {filters.view_for(goal.person, person_id=True)} WHERE {goal.sql}"
+        f" FROM {filters.view_for(person=goal.person, person_id=True)} WHERE {goal.sql}"
         " GROUP BY person_id)"
         " SELECT variant, count(*), count(*) FILTER (latest >= since)"
         " FROM exposed LEFT JOIN done USING (person_id) GROUP BY variant",

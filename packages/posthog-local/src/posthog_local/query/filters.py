@@ -110,7 +110,7 @@ def both(one: Condition, other: Condition) -> Condition:
     )
 
 
-def view_for(person: bool, person_id: bool = False) -> str:
+def view_for(*, person: bool, person_id: bool = False) -> str:
     """The warehouse's view that joins no more than is asked for."""
     if person:
         return "events_with_person"

@@ -175,7 +175,7 @@ def _picked(
     if None not in names:
         where += " AND list_contains(?, event)"
         values.append(sorted(name for name in names if name is not None))
-    table = filters.view_for(asks_person, person_id=True)
+    table = filters.view_for(person=asks_person, person_id=True)
     return (
         f"happened AS (SELECT person_id, distinct_id, timestamp AS moment, {name} AS name,"
         f" {columns} FROM {table} WHERE {where})",

@@ -77,7 +77,7 @@ def sql_of(
             amount = f"TRY_CAST(json_extract_string({metric.amount.column}, ?) AS DOUBLE)"
             values.append(metric.amount.path)
         person = held.person or (metric.amount is not None and metric.amount.of == "person")
-        view = filters.view_for(person, person_id=True)
+        view = filters.view_for(person=person, person_id=True)
         made += (
             f", d{number} AS (SELECT person_id, timestamp, {amount} AS amount FROM {view}"
             f" WHERE {held.sql})"

@@ -74,7 +74,7 @@ def sql_of(
     between, weights = _weighed(asked)
     sql = (
         f"WITH labelled AS (SELECT person_id, timestamp AS moment, {_LABEL} AS raw"
-        f" FROM {filters.view_for(where.person, person_id=True)} WHERE {where.sql}),"
+        f" FROM {filters.view_for(person=where.person, person_id=True)} WHERE {where.sql}),"
         f" acted AS (SELECT person_id, moment, {label} AS label FROM labelled"
         " WHERE NOT list_contains(?, label)),"
         " paused AS (SELECT *, coalesce(epoch(moment) - epoch(lag(moment) OVER whole), 1e9)"

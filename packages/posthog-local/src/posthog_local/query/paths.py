@@ -75,7 +75,7 @@ def sql_of(paths: Paths, period: Period, now: datetime, cohorts: Cohorts) -> tup
         values += [paths.event, paths.event]
     sql = (
         f"WITH acted AS (SELECT person_id, timestamp, event, {_LABEL} AS label"
-        f" FROM {filters.view_for(where.person, person_id=True)} WHERE {where.sql}),"
+        f" FROM {filters.view_for(person=where.person, person_id=True)} WHERE {where.sql}),"
         " paused AS (SELECT *, coalesce(epoch(timestamp) - epoch(lag(timestamp) OVER whole),"
         f" {PAUSE_MINUTES * 60} + 1) > {PAUSE_MINUTES * 60} AS pause FROM acted"
         " WINDOW whole AS (PARTITION BY person_id ORDER BY timestamp, label)),"

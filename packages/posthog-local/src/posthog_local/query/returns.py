@@ -133,4 +133,4 @@ def means_of(rows: Sequence[Row]) -> list[Mean]:
 
 
 def _view(where: Condition) -> str:
-    return filters.view_for(where.person, person_id=True)
+    return filters.view_for(person=where.person, person_id=True)

@@ -45,7 +45,7 @@ def sql_of(
     )  # fmt: skip
     return (
         f"WITH active AS (SELECT person_id, {floor_sql(asked.interval)} AS slot"
-        f" FROM {filters.view_for(where.person, person_id=True)} WHERE {where.sql}"
+        f" FROM {filters.view_for(person=where.person, person_id=True)} WHERE {where.sql}"
         f" GROUP BY ALL HAVING count(*) {_SIGNS[asked.often.operator]} ?),"
         " counted AS (SELECT person_id, count(*) AS intervals FROM active GROUP BY person_id)"
         " SELECT intervals, count(*) FROM counted GROUP BY intervals",

@@ -87,7 +87,9 @@ def sql_of(
     where = filters.both(Condition("timestamp >= ? AND timestamp < ?",
                                    (period.begin, period.end)), where)  # fmt: skip
     columns, values = _columns(trend, one)
-    table = filters.view_for(_asks_person(trend, one, where), one.math == "persons")
+    table = filters.view_for(
+        person=_asks_person(trend, one, where), person_id=one.math == "persons"
+    )
     made = (
         f"picked AS (SELECT {floor_sql(trend.interval)} AS slot, {columns}"
         f" FROM {table} WHERE {where.sql})"
