@@ -48,6 +48,7 @@ def routes_of_the_app() -> dict[str, dict[str, Any]]:
         recent=nothing,
         exports=Exports(exporter=nothing, surveyor=nothing, active=nothing),
         log_streams=nothing,
+        queues=nothing,
     )
     routes: dict[str, dict[str, Any]] = app._routes
     return routes

@@ -13,6 +13,7 @@ from cli_process import DEADLINE_S, Running
 from click.testing import CliRunner, Result
 
 from pyconvex.cli import env_local, main
+from pyconvex.cli.deployment import Deployment
 
 
 def until(happened: Callable[[], object]) -> None:
@@ -80,6 +81,22 @@ def test_from_the_first_list_to_the_last(
     assert "There is no stream 'file'" in command("test", "file", status=1).output
     assert "There are no log streams." in command("list").output
     assert dev.stop() == 0
+
+
+@pytest.mark.parametrize("set_aside", [0, 2])
+def test_a_stream_that_set_events_aside_says_where_they_are(
+    monkeypatch: pytest.MonkeyPatch, set_aside: int
+) -> None:
+    fares = {"state": "sending", "sent": 1, "waiting": 0, "moreWaiting": False, "lagSeconds": None}
+    fares |= {"dropped": 0, "setAside": set_aside, "lastError": None}
+    stream = {"logStreamType": "file", "id": "k1", "status": {"type": "active"}, "delivery": fares}
+    overview = {"streams": [stream], "types": []}
+    monkeypatch.setattr(Deployment, "get", lambda self, path: overview)
+    words = ["log-streams", "list", "--url", "http://127.0.0.1:1", "--admin-key", "k"]
+    listed = CliRunner().invoke(main, words)
+    assert listed.exit_code == 0, listed.output
+    assert f"set aside {set_aside}\n" in listed.output
+    assert ("runlog/set_aside.jsonl" in listed.output) == bool(set_aside)
 
 
 def test_start_prints_events(project: Path, running: Callable[..., Running]) -> None:

@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from pyconvex.storage import Reader, StorageFailure, database_path
+from pyconvex.storage import (
+    Position,
+    Proposal,
+    QueueAppend,
+    Reader,
+    StorageFailure,
+    database_path,
+)
 from pyconvex.storage.model import FIRST_DATA_TABLET
 
 COMMITTING = """
@@ -25,6 +32,25 @@ COMMITTING = """
         store.wait_durable_blocking(done.ts)
         print(n, flush=True)
         store.checkpoint_if_due(idle=n % 50 == 0)
+"""
+
+PUTTING_BACK = """
+    import pathlib, sys
+    from pyconvex.storage import *
+    store = Store.open(pathlib.Path(sys.argv[1]))
+    while True:
+        reader = store.reader()
+        ts = reader.begin().ts
+        queued = [row.position for row in reader.queue_rows(1, limit=1000, up_to_ts=ts)]
+        aside = [place for place, _ in reader.set_aside_places(1)]
+        reader.close()
+        for place in queued[::2]:
+            store.set_aside(1, place, "400: no")
+        done, moved, left = store.put_back(1, aside)
+        assert (moved, left) == (len(aside), 0)
+        store.wait_durable_blocking(done)
+        print(moved, flush=True)
+        store.checkpoint_if_due(idle=True)
 """
 
 FILLING = """
@@ -72,6 +98,66 @@ def test_a_killed_writer_keeps_what_it_acknowledged(tmp_path, open_store, conten
     assert len(contents(store)) == 2 * len(numbers), "half a commit is there"
     assert numbers[-1] >= acknowledged
     assert store.queue_stats(1).rows == len(numbers)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_a_killed_retry_neither_loses_nor_doubles_a_row(tmp_path, open_store, seed):
+    bodies = {b"%d" % n for n in range(40)}
+    store = open_store()
+    store.append([Proposal(0, b"", appends=(QueueAppend(1, body),)) for body in sorted(bodies)])
+    store.close()
+    writer = start(PUTTING_BACK, tmp_path / "data")
+    assert writer.stdout is not None
+    with writer:
+        for _ in range(random.Random(seed).randrange(1, 40)):
+            assert writer.stdout.readline()
+        writer.send_signal(signal.SIGKILL)
+    store = open_store()
+    reader = store.reader()
+    ts = reader.begin().ts
+    queued = [row.body for row in reader.queue_rows(1, limit=1000, up_to_ts=ts)]
+    aside = [row.body for row in reader.set_aside_rows(1, limit=1000)]
+    reader.close()
+    assert len(queued) + len(aside) == len(bodies)
+    assert {*queued, *aside} == bodies
+    stats = store.queue_stats(1)
+    assert (stats.rows, stats.set_aside) == (len(queued), len(aside))
+
+
+@pytest.mark.parametrize("statement", range(14))
+def test_a_retry_that_breaks_at_any_statement_has_not_happened(open_store, statement):
+    """As of a writer that dies there: the transaction is whole or never was."""
+    store = open_store()
+    done = store.append([Proposal(0, b"", appends=(QueueAppend(1, b"%d" % n),)) for n in range(3)])
+    places = [Position(each.ts, 0) for each in done]
+    for place in places:
+        store.set_aside(1, place, "400: no")
+    seen = 0
+
+    def breaks(_cursor: object, sql: str, _bindings: object) -> bool:
+        nonlocal seen
+        seen += 1
+        return seen - 1 != statement or sql.startswith("ROLLBACK")
+
+    store._db.exec_trace = breaks
+    try:
+        store.put_back(1, places)
+        broke = False
+    except StorageFailure:
+        broke = True
+    finally:
+        store._db.exec_trace = None
+    reader = store.reader()
+    ts = reader.begin().ts
+    queued = [row.body for row in reader.queue_rows(1, limit=9, up_to_ts=ts)]
+    aside = [row.body for row in reader.set_aside_rows(1, limit=9)]
+    assert reader.queue_stats(1) == store.queue_stats(1)
+    reader.close()
+    assert (sorted(queued), sorted(aside)) == (
+        ([], [b"0", b"1", b"2"]) if broke else ([b"0", b"1", b"2"], [])
+    )
+    assert broke == (statement < seen)
+    assert statement < 13 or not broke, "the last statements are not tried"
 
 
 def test_a_disk_without_room_refuses_in_words_and_loses_nothing(tmp_path, open_store, contents):

@@ -97,3 +97,78 @@ def test_a_poison_row_is_set_aside_with_its_reason(open_store):
     kept = [(row.body, row.reason) for row in reader.set_aside_rows(1, limit=10)]
     assert kept == [(b"3", "refused 3"), (b"1", "refused 1")]
     reader.close()
+
+
+def aside(store, queue=1):
+    """What is set aside, oldest first: position and body."""
+    reader = store.reader()
+    reader.begin()
+    found = [
+        (Position(row.ts, row.seq), row.body) for row in reader.set_aside_rows(queue, limit=1000)
+    ]
+    assert [position for position, _ in found[::-1]] == [
+        position for position, _ in reader.set_aside_places(queue)
+    ]
+    assert reader.count_set_aside(queue) == len(found)
+    reader.close()
+    return found[::-1]
+
+
+def refuse(store, outcome, reason="400: no"):
+    store.set_aside(1, Position(outcome.ts, 0), reason)
+
+
+def test_rows_that_are_put_back_stand_at_the_end_in_their_order_as_they_were(open_store):
+    store = open_store()
+    first, second, third, _ = store.append([append(body) for body in (b"a", b"b", b"c", b"d")])
+    for outcome in (first, second, third):
+        refuse(store, outcome)
+    chosen = [Position(third.ts, 0), Position(first.ts, 0)]
+    ts, moved, left = store.put_back(1, [*chosen, Position(5, 5)])
+    assert (moved, left) == (2, 0)
+    assert [(row.ts, row.body) for row in rows(store)][1:] == [(ts, b"a"), (ts, b"c")]
+    assert [body for _, body in aside(store)] == [b"b"]
+    assert store.put_back(1, chosen)[1:] == (0, 0), "once"
+    stats = store.queue_stats(1)
+    assert (stats.rows, stats.bytes, stats.appended, stats.set_aside) == (3, 3, 4, 1)
+    # A lane that had read up to "d" acknowledges that, and finds those that came back behind it.
+    read_through = rows(store)[0].position
+    store.acknowledge(1, read_through)
+    assert [row.body for row in rows(store, after=read_through)] == [b"a", b"c"]
+
+
+def test_a_full_queue_takes_back_what_fits_and_never_out_of_order(open_store):
+    store = open_store(bounds=QueueBounds(max_bytes=5))
+    outcomes = []
+    for body in (b"one", b"three", b"4"):
+        outcomes += store.append([append(body)])
+        refuse(store, outcomes[-1])
+    places = [position for position, _ in aside(store)]
+    assert store.put_back(1, places)[1:] == (1, 2)
+    assert [row.body for row in rows(store)] == [b"one"]
+    assert [body for _, body in aside(store)] == [b"three", b"4"]
+
+
+def test_a_row_that_is_discarded_is_gone_for_good(open_store):
+    store = open_store()
+    first, second = store.append([append(b"a"), append(b"b")])
+    for outcome in (first, second):
+        refuse(store, outcome)
+    place = Position(first.ts, 0)
+    assert store.discard(1, [place, place])[1] == 1
+    store.close()
+    store = open_store()
+    assert [body for _, body in aside(store)] == [b"b"]
+    assert rows(store) == []
+
+
+def test_rows_that_are_set_aside_are_read_page_by_page(open_store):
+    store = open_store()
+    for outcome in store.append([append(b"%d" % n) for n in range(5)]):
+        refuse(store, outcome)
+    reader = store.reader()
+    reader.begin()
+    newest = reader.set_aside_rows(1, limit=2)
+    older = reader.set_aside_rows(1, Position(newest[-1].ts, newest[-1].seq), limit=9)
+    assert [row.body for row in (*newest, *older)] == [b"4", b"3", b"2", b"1", b"0"]
+    reader.close()

@@ -24,6 +24,7 @@ _COMMANDS = {
     "delete-table": "delete_table",
     "logs": "logs",
     "log-streams": "log_streams",
+    "queues": "queues",
     "dashboard": "dashboard",
     "function-spec": "function_spec",
     "backup": "backup",

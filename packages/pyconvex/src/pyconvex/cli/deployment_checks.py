@@ -145,10 +145,14 @@ def _queue(queue: Mapping[str, Any]) -> Finding:
     if queue["oldest_ts"] is not None:
         text += f", the oldest for {max(0.0, time.time() - queue['oldest_ts'] / 1e9):.0f} s"
     text += f"; {queue['acknowledged']} have left since the data folder was made"
-    lost = [f"{queue[name]} {name.replace('_', ' ')}" for name in ("dropped", "set_aside")
-            if queue[name]]  # fmt: skip
-    if lost:
-        return Finding(Level.WARNING, about, f"{text}; {', '.join(lost)}")
+    if queue["dropped"]:
+        text += f"; {queue['dropped']} dropped"
+    aside = queue.get("kept_aside", queue["set_aside"])  # none from a server of an earlier version
+    if aside:
+        name = f"{queue['component']}/{queue['queue']}".lstrip("/")
+        text += f"; {aside} set aside\nlook at them with: pyconvex queues show {name}"
+    if queue["dropped"] or aside:
+        return Finding(Level.WARNING, about, text)
     return Finding(Level.OK, about, text)
 
 

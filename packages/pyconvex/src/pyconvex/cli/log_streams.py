@@ -256,6 +256,8 @@ def _told(stream: Mapping[str, Any]) -> list[str]:
         f"  {fares['state']}: sent {fares['sent']}, waiting {fares['waiting']}{more}{late}, "
         f"dropped {fares['dropped']}, set aside {fares['setAside']}"
     )
+    if fares["setAside"]:
+        lines.append("  what was set aside is in runlog/set_aside.jsonl of its data folder")
     if fares["lastError"] is not None:
         lines.append(f"  last error: {fares['lastError']}")
     return lines

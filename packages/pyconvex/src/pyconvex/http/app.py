@@ -26,6 +26,7 @@ from pyconvex.http.function_logs import FunctionLogRoutes
 from pyconvex.http.functions import FunctionRoutes
 from pyconvex.http.log_streams import LogStreamOperations, LogStreamRoutes
 from pyconvex.http.operations import OperationRoutes, Operator
+from pyconvex.http.queues import QueueOperations, QueueRoutes
 from pyconvex.http.sandbox import sandboxed
 from pyconvex.http.site import below_site
 from pyconvex.http.streaming_export import StreamingExportRoutes
@@ -104,14 +105,15 @@ def create_app(
     recent: RecentRuns | None = None,
     exports: Exports | None = None,
     log_streams: LogStreamOperations | None = None,
+    queues: QueueOperations | None = None,
     new_request_id: Callable[[], str] = lambda: secrets.token_hex(8),
 ) -> ASGIApp:
     """The application that official clients and tools talk to; serve it at the root of an origin.
 
     `sync` gets the WebSockets, `site`, if it is given, what is below `/http`, `dashboard` what is
-    below `/dashboard`, `operator` the deploys, `log_streams` what is asked of those, `recent` is
-    what `npx convex logs` follows, and `exports` makes data leave. Nothing is started or stopped
-    here: the host lives longer.
+    below `/dashboard`, `operator` the deploys, `log_streams` and `queues` what is asked of those,
+    `recent` is what `npx convex logs` follows, and `exports` makes data leave. Nothing is started
+    or stopped here: the host lives longer.
     """
     callers = Callers(authenticator)
     functions = FunctionRoutes(
@@ -134,6 +136,8 @@ def create_app(
         routes |= _export_routes(callers, exports)
     if log_streams is not None:
         routes |= LogStreamRoutes(callers, log_streams).routes()
+    if queues is not None:
+        routes |= QueueRoutes(callers, queues).routes()
     return _Application(routes, functions.run, sync, site, dashboard)
 
 

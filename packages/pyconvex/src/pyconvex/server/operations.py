@@ -30,7 +30,7 @@ from pyconvex.runtime.isolates.template_process import AppLoadError
 from pyconvex.runtime.settings.environment import MissingVariablesError
 from pyconvex.server.audit import AuditLog
 from pyconvex.server.settings import Settings
-from pyconvex.storage import QueueStats, Store
+from pyconvex.storage import Store
 from pyconvex.storage.layout import PAGE_BYTES
 
 
@@ -45,7 +45,7 @@ class ServerOperations:
         audit: AuditLog,
         *,
         settings: Settings,
-        queue: Callable[[str, str], int | None],
+        queues: Callable[[], list[dict[str, Any]]],
         lanes: Callable[[], tuple[LaneStatus, ...]],
         companions: Callable[[], tuple[CompanionStatus, ...]],
         app: Callable[[], AppSpec | None],
@@ -57,7 +57,7 @@ class ServerOperations:
         self._system = system
         self._audit = audit
         self._settings = settings
-        self._queue = queue
+        self._queues = queues
         self._lanes = lanes
         self._companions = companions
         self._app = app
@@ -126,11 +126,7 @@ class ServerOperations:
             "durableTs": str(self._store.durable_ts),
             "authAdvice": self._auth_advice(),
             "settings": _settings(self._settings),
-            "queues": [
-                self._queue_status(component.path, name)
-                for component in (app.components if app else ())
-                for name in component.queues
-            ],
+            "queues": self._queues(),
             "components": [_described(each) for each in app.components] if app else [],
             "lanes": [msgspec.to_builtins(lane) for lane in self._lanes()],
             "companions": [msgspec.to_builtins(each) for each in self._companions()],
@@ -144,11 +140,6 @@ class ServerOperations:
             ),
             "expiresInSeconds": int(LINK_LIFE_S),
         }
-
-    def _queue_status(self, component: str, name: str) -> dict[str, Any]:
-        number = self._queue(component, name)
-        stats = self._store.queue_stats(number) if number is not None else QueueStats()
-        return {"component": component, "queue": name, **msgspec.to_builtins(stats)}
 
 
 def _settings(settings: Settings) -> list[dict[str, Any]]:

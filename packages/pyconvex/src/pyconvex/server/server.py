@@ -61,6 +61,7 @@ from pyconvex.server.listening import Serving, address_of, listen
 from pyconvex.server.log_streams import LogStreams
 from pyconvex.server.maintenance import forget_jobs, maintain, sweep_run_log
 from pyconvex.server.operations import ServerOperations
+from pyconvex.server.queues import DeploymentQueues
 from pyconvex.server.settings import Settings
 from pyconvex.server.trusting import TrustInForce
 from pyconvex.storage import StorageFailure, Store
@@ -294,6 +295,15 @@ class Server:
         listener: socket.socket,
     ) -> ASGIApp:
         redact = self.settings.redact_logs_to_client
+        queues = DeploymentQueues(
+            host,
+            self._store,
+            self._audit,
+            app=lambda: self._spec,
+            number=self._queue_number,
+            lanes=self.lane_status,
+            wake=self._wake_lanes,
+        )
         return create_app(
             host,
             authenticator=authenticator,
@@ -321,7 +331,7 @@ class Server:
                 self._system,
                 self._audit,
                 settings=self.settings,
-                queue=self._queue_number,
+                queues=queues.levels,
                 lanes=self.lane_status,
                 companions=self._companions.status,
                 app=lambda: self._spec,
@@ -333,6 +343,7 @@ class Server:
                 exporter=self._exporter, surveyor=self._surveyor, active=self._active_syncs
             ),
             log_streams=self.log_streams,
+            queues=queues,
         )
 
     def _log_streams(self, run_log: RunLog) -> LogStreams:

@@ -8,6 +8,7 @@ from pyconvex.storage.backup import Backup, BackupRefused, back_up, restore
 from pyconvex.storage.errors import FolderRefused, StorageFailure
 from pyconvex.storage.folder import database_path
 from pyconvex.storage.model import (
+    END,
     START,
     Appended,
     DocumentWrite,
@@ -31,6 +32,7 @@ from pyconvex.storage.reader import Reader
 from pyconvex.storage.store import Store
 
 __all__ = [
+    "END",
     "START",
     "Appended",
     "Backup",

@@ -149,6 +149,7 @@ class Position(msgspec.Struct, frozen=True, array_like=True, order=True):
 
 
 START = Position(0, -1)
+END = Position((1 << 63) - 1, 0)
 
 
 class QueueRow(msgspec.Struct, frozen=True, array_like=True):

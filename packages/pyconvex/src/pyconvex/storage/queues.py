@@ -21,6 +21,8 @@ MAX_QUEUE_AGE_NS = 7 * 24 * 3600 * 10**9  # older events are refused by receiver
 MAX_SET_ASIDE_ROWS = 10_000  # a queue; the oldest go first
 
 _LEVEL = "SELECT queue, rows, bytes, oldest_ts, appended, dropped, acknowledged, set_aside"
+_SELECT_ASIDE = "SELECT body FROM set_aside WHERE queue = ? AND ts = ? AND seq = ?"
+_DELETE_ASIDE = "DELETE FROM set_aside WHERE queue = ? AND ts = ? AND seq = ?"
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,44 @@ class Queues:
             set_aside=level.set_aside + 1,
         )
         return True
+
+    def put_back(self, queue: int, ts: int, positions: Sequence[Position]) -> tuple[int, int]:
+        """Move rows that were set aside to the end of their queue, in their order, as they were.
+
+        Returns how many went, and how many stay because the queue is full. Rows that are not set
+        aside any more are passed over. They can't go back to where they stood: a lane deletes
+        everything up to the last row that it delivered.
+        """
+        level, moved, left = self._level(queue), 0, 0
+        for position in sorted(positions):
+            at = (queue, position.ts, position.seq)
+            body = self._db.execute(_SELECT_ASIDE, at).get
+            if body is None:
+                continue
+            if left or self._is_full(level, len(body), ts):
+                left += 1
+                continue
+            self._db.execute(_DELETE_ASIDE, at)
+            self._db.execute("INSERT INTO queue VALUES (?, ?, ?, ?)", (queue, ts, moved, body))
+            level = msgspec.structs.replace(
+                level,
+                rows=level.rows + 1,
+                bytes=level.bytes + len(body),
+                oldest_ts=ts if level.oldest_ts is None else level.oldest_ts,
+                set_aside=level.set_aside - 1,
+            )
+            moved += 1
+        self._staged[queue] = level
+        return moved, left
+
+    def discard(self, queue: int, positions: Sequence[Position]) -> int:
+        """Forget rows that were set aside; returns how many were there."""
+        gone = 0
+        for position in positions:
+            at = (queue, position.ts, position.seq)
+            self._db.execute(_DELETE_ASIDE, at)
+            gone += self._db.changes()
+        return gone
 
     def write_levels(self) -> None:
         """Put the staged levels on disk, once for the whole transaction."""

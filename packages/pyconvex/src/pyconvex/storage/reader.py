@@ -16,6 +16,7 @@ import apsw
 from pyconvex.storage.errors import StorageFailure, failure_of
 from pyconvex.storage.layout import open_reader
 from pyconvex.storage.model import (
+    END,
     START,
     Head,
     Position,
@@ -193,13 +194,26 @@ class Reader:
         rows = self._rows(sql, (queue, after.ts, after.seq, up_to_ts, limit))
         return [QueueRow(*row) for row in rows]
 
-    def set_aside_rows(self, queue: int, *, limit: int) -> list[SetAsideRow]:
-        """The newest rows that were set aside, newest first."""
+    def set_aside_rows(
+        self, queue: int, before: Position = END, *, limit: int
+    ) -> list[SetAsideRow]:
+        """The newest rows before a position that were set aside, newest first."""
         sql = (
-            "SELECT ts, seq, body, reason FROM set_aside WHERE queue = ?"
+            "SELECT ts, seq, body, reason FROM set_aside WHERE queue = ? AND (ts, seq) < (?, ?)"
             " ORDER BY ts DESC, seq DESC LIMIT ?"
         )
-        return [SetAsideRow(*row) for row in self._rows(sql, (queue, limit))]
+        rows = self._rows(sql, (queue, before.ts, before.seq, limit))
+        return [SetAsideRow(*row) for row in rows]
+
+    def set_aside_places(self, queue: int) -> list[tuple[Position, int]]:
+        """Where every row stood that was set aside, and its bytes, oldest first."""
+        sql = "SELECT ts, seq, length(body) FROM set_aside WHERE queue = ? ORDER BY ts, seq"
+        return [(Position(ts, seq), size) for ts, seq, size in self._rows(sql, (queue,))]
+
+    def count_set_aside(self, queue: int) -> int:
+        """How many rows of a queue are set aside now."""
+        count: int = self._rows("SELECT count(*) FROM set_aside WHERE queue = ?", (queue,))[0][0]
+        return count
 
     def queue_stats(self, queue: int) -> QueueStats:
         rows = self._rows("SELECT * FROM queue_levels WHERE queue = ?", (queue,))

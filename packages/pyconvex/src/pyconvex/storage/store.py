@@ -150,6 +150,24 @@ class Store:
             self._move_head(Head(ts, self._head.catalog_ts), next_ts=ts + 1)
         return ts
 
+    def put_back(self, queue: int, positions: Sequence[Position]) -> tuple[int, int, int]:
+        """Move rows that were set aside to the end of their queue, in one transaction.
+
+        Returns a timestamp as `acknowledge` does, how many rows went, and how many stay set aside
+        because the queue is full. A row is always in one of both places, never in none or both.
+        """
+        with self._transaction("putting queue rows back") as ts:
+            moved, left = self._queues.put_back(queue, ts, positions)
+            self._move_head(Head(ts, self._head.catalog_ts), next_ts=ts + 1)
+        return ts, moved, left
+
+    def discard(self, queue: int, positions: Sequence[Position]) -> tuple[int, int]:
+        """Forget rows that were set aside; a timestamp as `acknowledge` returns, and how many."""
+        with self._transaction("discarding queue rows") as ts:
+            gone = self._queues.discard(queue, positions)
+            self._move_head(Head(ts, self._head.catalog_ts), next_ts=ts + 1)
+        return ts, gone
+
     def queue_stats(self, queue: int) -> QueueStats:
         return self._queues.stats(queue)
 
