@@ -32,7 +32,13 @@ def test_pages_are_accessible(shop: Shop, chrome: Browser, scheme: Any, size: st
         for path in (
             *("functions", "tables", "tables/orders", "schedules", "variables", "tables/nothing"),
             "tables/orders?field=item&op=contains&value=mug",
-            *("log_streams", "log_streams/new/webhook", "log_streams/new/file", "companions"),
+            *(
+                "log_streams",
+                "log_streams/new/webhook",
+                "log_streams/new/file",
+                "queues",
+                "companions",
+            ),
         ):
             page.goto(f"/dashboard/{path}")
             assert (path, tab.serious(), tab.overflows()) == (path, [], False)

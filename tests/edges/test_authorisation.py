@@ -171,6 +171,7 @@ def pages_of_the_dashboard() -> list[tuple[str, str]]:
         nothing,
         log_streams=nothing,
         companions=nothing,
+        queues=nothing,
         host=nothing,
         deployment="any",
     )

@@ -8,8 +8,9 @@ scripts and signing in are open.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import resources
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -22,6 +23,8 @@ from pyconvex.dashboard.companions import SECTION as COMPANIONS
 from pyconvex.dashboard.companions import CompanionPages
 from pyconvex.dashboard.door import Door, Visit
 from pyconvex.dashboard.questions import Questions
+from pyconvex.dashboard.queues import SECTION as QUEUES
+from pyconvex.dashboard.queues import QueuePages
 from pyconvex.dashboard.render import HEADERS, Renderer
 from pyconvex.dashboard.sessions import Sessions
 from pyconvex.dashboard.signin import SignInPages
@@ -57,6 +60,7 @@ class Dashboard:
         *,
         log_streams: LogStreamOperations | None = None,
         companions: Callable[[], tuple[CompanionStatus, ...]] | None = None,
+        queues: Callable[[], Awaitable[Sequence[Mapping[str, Any]]]] | None = None,
         host: calls.RunsFunctions | None = None,
         acts_as: Callable[[bytes], User] | None = None,
         deployment: str,
@@ -67,6 +71,7 @@ class Dashboard:
         sections = [
             logs.SECTION,
             *([streams.SECTION] if log_streams is not None else []),
+            *([QUEUES] if queues is not None else []),
             *(_SECTIONS if host is not None else []),
             *([COMPANIONS] if companions is not None else []),
         ]
@@ -79,6 +84,8 @@ class Dashboard:
         ]
         if log_streams is not None:
             self.routes += streams.StreamPages(log_streams, door, renderer).routes()
+        if queues is not None:
+            self.routes += QueuePages(queues, door, renderer).routes()
         if companions is not None:
             self.routes += CompanionPages(companions, door, renderer).routes()
         if host is not None:

@@ -316,6 +316,7 @@ class Server:
                 self._run_log.recent,
                 log_streams=self.log_streams,
                 companions=self._companions.status,
+                queues=queues.listed,
                 host=host,
                 acts_as=user_to_act_as,
                 deployment=self.settings.name,
