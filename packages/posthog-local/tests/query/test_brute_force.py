@@ -11,7 +11,7 @@ from eventtable import BEGIN, Event, EventTable
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from posthog_local.query import lifecycle, pathlinks, returns, stickiness, trends
+from posthog_local.query import lifecycle, pathlinks, paths, returns, stickiness, trends
 from posthog_local.query.formula import Formula
 from posthog_local.query.period import Interval, Period, floor, intervals, last, shifted
 
@@ -163,11 +163,29 @@ def test_links_of_paths(events: list[Event], start: str, end: str, steps: int) -
     assert [row[2] for row in rows] == sorted((row[2] for row in rows), reverse=True)
 
 
-def visits_of(events: list[Event]) -> Iterator[list[str]]:
+@given(_STEPS, st.sampled_from(["", "a", "b"]), st.booleans())
+@_FEW
+@example([Event("ada", "a", 0), Event("ada", "b", 0.5)], "", False)
+@example([Event("ada", name, number / 6) for number, name in enumerate("cabac")], "a", True)
+@example([Event("ada", "b", 0), Event("bob", "b", 0.1), Event("bob", "a", 0.2)], "", False)
+def test_paths(events: list[Event], begin: str, back: bool) -> None:
+    asked = paths.Paths(event=begin or None, back=back)
+    period = Period(BEGIN, BEGIN + timedelta(days=1))
+    rows = _TABLE.ask(paths.sql_of(asked, period, BEGIN.replace(tzinfo=UTC), {}), events)
+    counted = Counter[tuple[int, str]]()
+    for visit in visits_of(events, longer_than_s=1800):
+        path = [name for name, _ in groupby(reversed(visit) if back else visit)]
+        if begin:
+            path = path[path.index(begin) :] if begin in path else []
+        counted.update(enumerate(path[: paths.STEPS], 1))
+    assert {(row[0], row[1]): row[2] for row in rows} == dict(counted)
+
+
+def visits_of(events: list[Event], longer_than_s: int = 1799) -> Iterator[list[str]]:
     for who in ("ada", "bob"):
         visit, latest = list[str](), None
         for one in sorted((one for one in events if one.who == who), key=lambda one: one.hours):
-            if latest is not None and round((one.hours - latest) * 3600) >= 1800:
+            if latest is not None and round((one.hours - latest) * 3600) > longer_than_s:
                 yield visit
                 visit = []
             visit, latest = [*visit, one.name], one.hours

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 from eventtable import BEGIN, Event, EventTable
 
+from posthog_local.query import pathlinks
 from posthog_local.query.filters import Line, Property
+from posthog_local.query.pathlinks import PathLinks
 from posthog_local.query.paths import MAX_ROWS, Paths, sql_of, steps_of
 from posthog_local.query.period import Period
 
@@ -69,3 +72,22 @@ def test_filters_and_what_is_beyond_the_most_frequent() -> None:
     assert (len(step.places), step.other, step.ended) == (MAX_ROWS, 3, 0)
     free = Line(of=Property("plan"), value="free")
     assert ask(Paths(where=(free,)), events) == []
+
+
+def test_visits_stay_whole_where_there_are_more_events_than_one_thread_takes_at_once() -> None:
+    connection = pytest.importorskip("duckdb").connect(config={"threads": 4})
+    persons, steps = 50_000, "abcdef"
+    # Each does a to f, and all of them at once: what one person did is far apart in the table.
+    connection.execute(
+        "CREATE TABLE events_of_person AS SELECT 'p' || (number % $persons) AS person_id,"
+        " $steps[number // $persons + 1] AS event, '{}' AS properties,"
+        " $begin::TIMESTAMP + to_minutes(number // $persons) AS timestamp"
+        " FROM range($persons * len($steps)) AS numbers(number)",
+        {"persons": persons, "steps": steps, "begin": BEGIN},
+    )
+    found = connection.execute(*sql_of(Paths(), _PERIOD, _NOW, {})).fetchall()
+    assert sorted(found) == [(number, name, persons) for number, name in enumerate("abcde", 1)]
+    links = connection.execute(*pathlinks.sql_of(PathLinks(start="b"), _PERIOD, _NOW, {}))
+    assert [row[:3] for row in links.fetchall()] == [
+        ("1_b", "2_c", persons), ("2_c", "3_d", persons), ("3_d", "4_e", persons),
+        ("4_e", "5_f", persons)]  # fmt: skip

@@ -16,7 +16,7 @@ import msgspec
 
 from posthog_local.query import filters
 from posthog_local.query.filters import Cohorts, Condition, Part
-from posthog_local.query.paths import PAUSE_MINUTES
+from posthog_local.query.paths import PAUSE_US, SO_FAR, ordered_sql
 from posthog_local.query.period import Period
 
 Kind: TypeAlias = Literal["$pageview", "$screen", "custom_event"]
@@ -25,11 +25,14 @@ _KINDS: dict[Kind, str] = {
     "$screen": "event = '$screen'",
     "custom_event": "NOT starts_with(event, '$')",
 }
+_SAID = (
+    "CASE event WHEN '$pageview' THEN json_extract_string(properties, '/$current_url')"
+    " WHEN '$screen' THEN json_extract_string(properties, '/$screen_name') ELSE event END"
+)
+# An address goes without a slash at its end.
 _LABEL = (
-    "coalesce(CASE event WHEN '$pageview' THEN regexp_replace("
-    "json_extract_string(properties, '/$current_url'), '(.)/$', '\\1')"
-    " WHEN '$screen' THEN json_extract_string(properties, '/$screen_name')"
-    " ELSE event END, '')"
+    "CASE WHEN event = '$pageview' AND ends_with(said, '/') AND said <> '/' THEN left(said, -1)"
+    " ELSE coalesce(said, '') END"
 )
 
 
@@ -70,31 +73,34 @@ def sql_of(
         wanted = " OR ".join(_KINDS[kind] for kind in asked.kinds)
         where = filters.both(where, Condition(f"({wanted})"))
     label, values = _grouped(asked.groups)
-    point, reached, number = _counted(asked)
+    points, aimed = "", " FROM placed"
+    if _aim(asked) is not None:
+        points = (
+            " points AS (SELECT visit, min(place) AS point FROM placed WHERE label = ?"
+            " GROUP BY visit),"
+        )
+        aimed = " FROM placed JOIN points USING (visit)"
     between, weights = _weighed(asked)
     sql = (
-        f"WITH labelled AS (SELECT person_id, timestamp AS moment, {_LABEL} AS raw"
+        f"WITH found AS (SELECT person_id, timestamp AS moment, event, {_SAID} AS said"
         f" FROM {filters.view_for(person=where.person, person_id=True)} WHERE {where.sql}),"
+        f" labelled AS (SELECT person_id, moment, {_LABEL} AS raw FROM found),"
         f" acted AS (SELECT person_id, moment, {label} AS label FROM labelled"
         " WHERE NOT list_contains(?, label)),"
-        " paused AS (SELECT *, coalesce(epoch(moment) - epoch(lag(moment) OVER whole), 1e9)"
-        f" >= {PAUSE_MINUTES * 60} AS pause FROM acted"
-        " WINDOW whole AS (PARTITION BY person_id ORDER BY moment, label)),"
-        " visits AS (SELECT *, sum(pause::INTEGER) OVER"
-        " (PARTITION BY person_id ORDER BY moment, label ROWS UNBOUNDED PRECEDING) AS visit"
-        " FROM paused),"
-        " ends AS (SELECT *, lead(label) OVER"
-        " (PARTITION BY person_id, visit ORDER BY moment, label) AS after FROM visits),"
-        " placed AS (SELECT person_id, visit, moment, label, row_number() OVER"
-        " (PARTITION BY person_id, visit ORDER BY moment, label) AS place FROM ends"
-        " WHERE after IS DISTINCT FROM label AND label <> ''),"
-        f" aimed AS (SELECT *, {point} AS point FROM placed),"
-        f" counted AS (SELECT *, {number} AS step FROM aimed WHERE {reached}),"
-        " linked AS (SELECT lag(step || '_' || label) OVER way AS source,"
-        " step || '_' || label AS target, epoch(moment) - epoch(lag(moment) OVER way) AS took"
-        " FROM counted WINDOW way AS (PARTITION BY person_id, visit ORDER BY step))"
+        f" {ordered_sql(PAUSE_US - 1)},"
+        " visits AS (SELECT moment, label, sum(begins::INTEGER) OVER so_far AS visit,"
+        f" coalesce(lead(other OR begins) OVER (), true) AS last FROM ordered {SO_FAR}),"
+        " kept AS (SELECT visit, moment, label, row_number() OVER () AS number,"
+        " visit IS DISTINCT FROM lag(visit) OVER () AS begins,"
+        " lag(label) OVER () AS before, epoch(moment) - epoch(lag(moment) OVER ()) AS took"
+        " FROM visits WHERE last AND label <> ''),"
+        " placed AS (SELECT visit, label, before, took, number + 1"
+        f" - max(CASE WHEN begins THEN number END) OVER so_far AS place FROM kept {SO_FAR}),"
+        f"{points} counted AS (SELECT *, {_number(asked)} AS step{aimed}),"
+        " linked AS (SELECT (step - 1) || '_' || before AS source, step || '_' || label AS target,"
+        f" took FROM counted WHERE step BETWEEN 2 AND {asked.steps:d})"
         " SELECT source, target, count(*) AS visits, avg(took) FROM linked"
-        f" WHERE source IS NOT NULL GROUP BY ALL {between}"
+        f" GROUP BY ALL {between}"
         " ORDER BY visits DESC, source, target LIMIT ?"
     )
     aim = [] if _aim(asked) is None else [_aim(asked)]
@@ -120,16 +126,15 @@ def _aim(asked: PathLinks) -> str | None:
     return re.sub("(.)/$", r"\1", point) if point else None
 
 
-def _counted(asked: PathLinks) -> tuple[str, str, str]:
-    """Where in its visit the aim is, which steps count, and which number each of them has."""
+def _number(asked: PathLinks) -> str:
+    """The number of each step, from 1 to `steps` for those that count."""
     if _aim(asked) is None:
-        return "1", f"place <= {asked.steps:d}", "place"
-    point = "min(place) FILTER (label = ?) OVER (PARTITION BY person_id, visit)"
+        return "place"
     if asked.end:
-        reached = f"place <= point AND place > point - {asked.steps:d}"
-        return point, reached, f"place - greatest(point - {asked.steps:d}, 0)"
-    reached = f"place >= point AND place < point + {asked.steps:d}"
-    return point, reached, "place - point + 1"
+        # What comes after the end has a number beyond all that count.
+        beyond = f"WHEN place > point THEN {asked.steps + 1:d}"
+        return f"CASE {beyond} ELSE place - greatest(point - {asked.steps:d}, 0) END"
+    return "place - point + 1"
 
 
 def _weighed(asked: PathLinks) -> tuple[str, list[int]]:

@@ -18,18 +18,21 @@ from posthog_local.query.period import Period
 
 STEPS = 5
 MAX_ROWS = 8
-#: A person who did nothing for so many minutes has ended their visit, as at PostHog.
+#: A person who did nothing for longer than so many minutes has ended their visit, as at PostHog.
 PAUSE_MINUTES = 30
+PAUSE_US = PAUSE_MINUTES * 60_000_000
 # Nobody does these: SDKs say them beside what somebody did.
 _ASIDE = (
     *("$feature_flag_called", "$identify", "$set", "$create_alias", "$groupidentify"),
     *("$pageleave", "$web_vitals", "$$heatmap", "$opt_in"),
 )
-# A page by its path, a screen by its name, everything else by the event's.
+# A page by its path, a screen by its name, everything else by the event's. For speed: a path that
+# begins with its slash is found in one pass, and `greatest`, which gives "/" where there is no
+# path, names it once, where a condition would have it found twice.
 _LABEL = (
     "CASE event"
-    " WHEN '$pageview' THEN '$pageview ' || coalesce(nullif(regexp_extract("
-    "json_extract_string(properties, '/$current_url'), '^[a-z]+://[^/?#]*([^?#]*)', 1), ''), '/')"
+    " WHEN '$pageview' THEN '$pageview ' || greatest('/', regexp_extract("
+    "json_extract_string(properties, '/$current_url'), '^[a-z]+://[^/?#]*(/[^?#]*)?', 1))"
     " WHEN '$screen' THEN '$screen ' || coalesce(json_extract_string(properties,"
     " '/$screen_name'), '')"
     " ELSE event END"
@@ -69,30 +72,51 @@ def sql_of(paths: Paths, period: Period, now: datetime, cohorts: Cohorts) -> tup
     done = Condition("NOT list_contains(?, event)", (list(_ASIDE),))
     where = filters.both(filters.both(time, done), filters.condition(paths.where, now, cohorts))
     order = "DESC" if paths.back else "ASC"
-    begins, values = "true", list[Any]()
+    hit, named, values = "begins", "", list[Any]()
     if paths.event is not None:
-        begins = "event = ? OR label = ?"
-        values += [paths.event, paths.event]
+        hit, named = "named OR label = ?", ", event = ? AS named"
+        values = [paths.event]
     sql = (
-        f"WITH acted AS (SELECT person_id, timestamp, event, {_LABEL} AS label"
+        f"WITH acted AS (SELECT person_id, timestamp AS moment, {_LABEL} AS label{named}"
         f" FROM {filters.view_for(person=where.person, person_id=True)} WHERE {where.sql}),"
-        " paused AS (SELECT *, coalesce(epoch(timestamp) - epoch(lag(timestamp) OVER whole),"
-        f" {PAUSE_MINUTES * 60} + 1) > {PAUSE_MINUTES * 60} AS pause FROM acted"
-        " WINDOW whole AS (PARTITION BY person_id ORDER BY timestamp, label)),"
-        " visits AS (SELECT *, sum(pause::INTEGER) OVER"
-        " (PARTITION BY person_id ORDER BY timestamp, label ROWS UNBOUNDED PRECEDING) AS visit"
-        " FROM paused),"
-        f" begun AS (SELECT *, sum(({begins})::INTEGER) OVER way AS since,"
-        " lag(label) OVER way AS before FROM visits"
-        f" WINDOW way AS (PARTITION BY person_id, visit ORDER BY timestamp {order}, label {order}"
-        " ROWS UNBOUNDED PRECEDING)),"
-        " placed AS (SELECT label, row_number() OVER (PARTITION BY person_id, visit"
-        f" ORDER BY timestamp {order}, label {order}) AS step FROM begun"
-        " WHERE since > 0 AND before IS DISTINCT FROM label)"
-        f" SELECT step, label, count(*) FROM placed WHERE step <= {STEPS}"
-        " GROUP BY ALL"
+        f" {ordered_sql(PAUSE_US, order)},"
+        # Whether the steps may begin here, and whether it is another thing than the one before.
+        f" marked AS (SELECT label, begins, ({hit})::INTEGER AS hit,"
+        " (begins OR other)::INTEGER AS fresh FROM ordered),"
+        " counted AS (SELECT *, sum(hit) OVER so_far AS hits, sum(fresh) OVER so_far AS things"
+        f" FROM marked {SO_FAR}),"
+        # Both sums only grow, so the greatest of those at begins is the one at the last begin.
+        " begun AS (SELECT label, hit, fresh, things,"
+        " hits - max(CASE WHEN begins THEN hits - hit END) OVER so_far AS since"
+        f" FROM counted {SO_FAR}),"
+        " placed AS (SELECT label, fresh, since, things"
+        " - max(CASE WHEN since = 1 AND hit = 1 THEN things - fresh END) OVER so_far AS step"
+        f" FROM begun {SO_FAR})"
+        " SELECT step, label, count(*) FROM placed"
+        f" WHERE since > 0 AND fresh = 1 AND step <= {STEPS} GROUP BY ALL"
     )
-    return sql, [*where.values, *values]
+    return sql, [*values, *where.values, *values]
+
+
+#: One pass over rows in their order, which needs no sorting of its own.
+SO_FAR = "WINDOW so_far AS (ROWS UNBOUNDED PRECEDING)"
+
+
+def ordered_sql(pause_us: int, order: str = "ASC") -> str:
+    """All that `acted` has, visit by visit: `begins` one, is `other` than what comes before.
+
+    `acted` has person_id, moment and label; a longer pause than `pause_us` ends a visit. This is
+    the one sort of the question: windows without an order of their own see the rows in this one,
+    and are counted as they pass.
+    """
+    return (
+        "sorted AS (SELECT * FROM acted"
+        f" ORDER BY person_id, moment {order}, label {order}),"
+        " ordered AS (SELECT *, label IS DISTINCT FROM lag(label) OVER () AS other,"
+        " row_number() OVER () = 1 OR person_id IS DISTINCT FROM lag(person_id) OVER ()"
+        " OR abs(epoch_us(moment) - epoch_us(lag(moment) OVER ()))"
+        f" > {pause_us} AS begins FROM sorted)"
+    )
 
 
 def steps_of(rows: Sequence[tuple[Any, ...]]) -> list[PathStep]:
