@@ -21,6 +21,7 @@ from pyconvex.cli.report import Report, contents
 from pyconvex.database import DatabaseError
 from pyconvex.runtime.app.loader import SourceError
 from pyconvex.runtime.calls import HostError
+from pyconvex.runtime.deploys.deploy import OutdatedError
 from pyconvex.runtime.isolates.template_process import AppLoadError
 from pyconvex.runtime.settings.environment import MissingVariablesError
 from pyconvex.server import Server
@@ -43,7 +44,7 @@ async def develop(server: Server, folder: Path, frontend: Frontend, report: Repo
     try:
         while True:
             saved.clear()
-            missing = await _deploy(server, folder, frontend, report, told=missing)
+            missing = await _deploy(server, folder, frontend, report, saved, missing)
             waiting = {asyncio.create_task(saved.wait())} if watching else set()
             if missing:
                 waiting.add(asyncio.create_task(server.environment_change()))
@@ -59,14 +60,23 @@ async def develop(server: Server, folder: Path, frontend: Frontend, report: Repo
 
 
 async def _deploy(
-    server: Server, folder: Path, frontend: Frontend, report: Report, *, told: list[str]
+    server: Server,
+    folder: Path,
+    frontend: Frontend,
+    report: Report,
+    saved: asyncio.Event,
+    told: list[str],
 ) -> list[str]:
-    """Deploy once; the variables that it waits for, which `told` names if they were shown
-    before.
+    """Deploy once; the variables that it waits for, which `told` names if they were shown before.
+
+    Where `saved` is set meanwhile, an import that hangs is ended.
     """
     began = time.perf_counter()
     try:
-        spec = await server.deploy(folder)
+        spec = await server.deploy(folder, outdated=saved)
+    except OutdatedError:
+        report.say("Saved during an import that had not ended: it begins anew.", anew=True)
+        return told
     except MissingVariablesError as missing:
         if missing.names != told:
             them = "it" if len(missing.names) == 1 else "them"

@@ -138,10 +138,10 @@ class Server:
         trusted = self._trust.current()
         return advice(self._spec.auth, trusted.providers, has_key=trusted.own_jwks is not None)
 
-    async def deploy(self, functions: Path) -> AppSpec:
+    async def deploy(self, functions: Path, *, outdated: asyncio.Event | None = None) -> AppSpec:
         """Put the app in this folder into force; see `Deployer.deploy` for what it raises."""
         folder = functions.resolve()  # noqa: ASYNC240  # a few stats at a deploy
-        return await self._deployer.deploy(read_sources(folder), folder)
+        return await self._deployer.deploy(read_sources(folder), folder, outdated=outdated)
 
     @property
     def has_app(self) -> bool:

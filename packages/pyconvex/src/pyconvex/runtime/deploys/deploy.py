@@ -32,11 +32,18 @@ from pyconvex.storage import StorageFailure
 _MODULES = "_modules"
 #: The document in it that tells where the author edits the files; no module has such a path.
 _FOLDER = ""
+#: How long an import may take before newer source ends it, in seconds. A shorter one is let end, so
+#: that an app whose own import writes into its folder is deployed all the same.
+PATIENCE_S = 2.0
 #: Pauses between tries to load the app in force again after its template was lost, in seconds.
 FIRST_REVIVAL_PAUSE_S = 0.5
 LAST_REVIVAL_PAUSE_S = 30.0
 
 _log = logging.getLogger(__name__)
+
+
+class OutdatedError(Exception):
+    """There is newer source than what was imported, so that import was ended; nothing changed."""
 
 
 class Deployer:
@@ -64,15 +71,20 @@ class Deployer:
         #: Filling the staged indexes of the app in force; None when none was ever deployed.
         self._filling: asyncio.Task[None] | None = None
 
-    async def deploy(self, sources: dict[str, str], folder: Path) -> AppSpec:
+    async def deploy(
+        self, sources: dict[str, str], folder: Path, *, outdated: asyncio.Event | None = None
+    ) -> AppSpec:
         """Put these sources into force; `folder` is where their author edits them.
+
+        `outdated` is set when these are not the newest any more: an import that takes long, and may
+        hang, ends then with `OutdatedError`.
 
         Raises `AppLoadError` when they can't be imported, `MissingVariablesError` when a required
         variable is not set, `DatabaseError` when a stored document doesn't fit the new schema. The
         app that was in force stays so then; it also goes on while new indexes are filled.
         """
         async with self._one_at_a_time:
-            return await self._deploy(sources, folder)
+            return await self._deploy(sources, folder, outdated)
 
     def stored(self) -> tuple[dict[str, str], Path] | None:
         """The sources that were deployed last, None when nothing ever was."""
@@ -87,9 +99,11 @@ class Deployer:
         for pool in (*self._retiring, *([self._pool] if self._pool is not None else [])):
             await pool.stop()
 
-    async def _deploy(self, sources: dict[str, str], folder: Path) -> AppSpec:
+    async def _deploy(
+        self, sources: dict[str, str], folder: Path, outdated: asyncio.Event | None = None
+    ) -> AppSpec:
         pool = self._new_pool(self._lost)
-        spec = await pool.load(sources, folder, self._database)
+        spec = await _loaded(pool.load(sources, folder, self._database), outdated)
         in_force, self._filling = self._filling, None
         if in_force is not None:
             in_force.cancel()
@@ -178,6 +192,27 @@ class Deployer:
     def pids(self) -> list[int]:
         """The processes of the app in force."""
         return self._pool.pids if self._pool is not None else []
+
+
+async def _loaded(load: Coroutine[Any, Any, AppSpec], outdated: asyncio.Event | None) -> AppSpec:
+    """What an import gives, unless it takes long and there is newer source."""
+    if outdated is None:
+        return await load
+    loading, ending = asyncio.create_task(load), asyncio.create_task(_long_outdated(outdated))
+    try:
+        await asyncio.wait({loading, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if loading.done():
+            return loading.result()
+    finally:
+        loading.cancel()
+        ending.cancel()
+        await asyncio.gather(loading, ending, return_exceptions=True)
+    raise OutdatedError("The import that was under way has been ended: there is newer source.")
+
+
+async def _long_outdated(outdated: asyncio.Event) -> None:
+    await asyncio.sleep(PATIENCE_S)
+    await outdated.wait()
 
 
 def _record(tx: Transaction, spec: AppSpec, sources: dict[str, str], folder: Path) -> None:
