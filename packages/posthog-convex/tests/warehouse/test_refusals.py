@@ -197,7 +197,10 @@ def test_a_host_that_goes_half_way(tmp_path: Path) -> None:
         config.write_text(config.read_text().replace(config.read_text().split('"')[1], url))
         status, said = command(tmp_path, "run")
     assert status == 1
-    assert "does not answer" in said
+    first, last = said.splitlines()
+    assert "does not answer" in last
+    assert first.startswith(f"posthog-convex sync: The deployment does not answer ({url}: ")
+    assert first.endswith("It is asked again, 5 times at most.")
     assert "the next run goes on from the last page that was kept" in said
     progress = assert_true(fake, tmp_path / "w.duckdb")
     assert progress is not None
@@ -291,3 +294,14 @@ def test_pauses_grow_and_end() -> None:
     assert pauses == [0.5, 1, 2, 4, 8]
     assert isinstance(retry.verdict(Answer(503), retry.ATTEMPTS, 1.0), retry.Stop)
     assert pager.Api.LEGACY.beginning() != pager.Api.AUTO.beginning()
+
+
+@pytest.mark.usefixtures("quick")
+def test_status_counts_one_page_as_one(tmp_path: Path) -> None:
+    fake = FakeConvex()
+    fake.commit((USERS, None, {"n": 1}))
+    with served(fake) as url:
+        init(tmp_path, url)
+        assert "0 tables, 0 rows read so far" in command(tmp_path, "run", "--max-pages", "1")[1]
+        assert "0 revisions in 1 page\n" in command(tmp_path, "status")[1]
+        assert "1 table, 1 row read so far" in command(tmp_path, "run")[1]

@@ -236,7 +236,8 @@ def export(file: IO[bytes], url: str) -> None:
 def load(file: IO[bytes], url: str) -> None:
     """Fill an empty project from a FILE that `export` wrote."""
     with _answer(url, "POST", "/_local/import", file) as answer:
-        click.echo(f"{json.load(answer)['rows']} rows.")
+        rows = json.load(answer)["rows"]
+        click.echo(f"{rows} {'row' if rows == 1 else 'rows'}.")
 
 
 def _event_line(event: dict[str, Any]) -> str:

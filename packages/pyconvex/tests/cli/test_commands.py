@@ -197,7 +197,7 @@ def test_a_deployment_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.M
         assert key not in result.output
 
 
-@pytest.mark.parametrize("module", ["run", "findings", "typescript.types"])
+@pytest.mark.parametrize("module", ["counted", "run", "findings", "typescript.types"])
 def test_doctests(module: str) -> None:
     failed, tried = doctest.testmod(importlib.import_module(f"pyconvex.cli.{module}"))
     assert (failed, tried > 0) == (0, True)

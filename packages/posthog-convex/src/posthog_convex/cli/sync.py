@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -95,9 +95,14 @@ def run(path: Path, fresh: bool, max_pages: int | None) -> None:
     """Bring the destination up to date, once."""
     from posthog_convex.warehouse.sync import opening
 
-    with _sentences(), _shown() as watching, _opened(path) as (config, source, destination):
+    with _sentences(), _shown() as shown, _opened(path) as (config, source, destination):
         driver = opening.driver_of(
-            config, source, destination, max_pages=max_pages, watching=watching
+            config,
+            source,
+            destination,
+            max_pages=max_pages,
+            watching=shown.watching,
+            retrying=shown.retrying,
         )
         progress = driver.run(fresh=fresh)
     click.echo(_line(progress))
@@ -260,40 +265,58 @@ def _sentences(kept: str | None = None) -> Iterator[None]:
         sys.exit(130)
 
 
+class _Shown(NamedTuple):
+    """Shows how a run gets on."""
+
+    watching: Callable[[SyncProgress], None]
+    retrying: Callable[[str, int], None]
+
+
 @contextmanager
-def _shown() -> Iterator[Callable[[SyncProgress], None]]:
-    """A line with what was read so far, on a terminal."""
+def _shown() -> Iterator[_Shown]:
+    """On a terminal a line with what was read so far; everywhere, what keeps the run waiting."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from posthog_convex.warehouse.sync.report import counted
 
     console = Console(stderr=True)
     bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
-        TextColumn("{task.fields[rows]:,} rows in {task.fields[pages]:,} pages"),
+        TextColumn("{task.fields[read]}"),
         TimeElapsedColumn(),
         console=console,
         disable=not console.is_terminal,
         transient=True,
     )
-    task = bar.add_task("Reading", total=None, rows=0, pages=0)
+    task = bar.add_task("Reading", total=None, read="")
 
     def watching(progress: SyncProgress) -> None:
         filling = next((t.name for t in progress.tables[::-1] if t.next is not None), None)
         text = f"Reading {filling}" if filling else "Following changes"
-        bar.update(task, description=text, rows=progress.rows, pages=progress.pages)
+        read = f"{counted(progress.rows, 'row')} in {counted(progress.pages, 'page')}"
+        bar.update(task, description=text, read=read)
+
+    def retrying(reason: str, times: int) -> None:
+        text = (
+            f"posthog-convex sync: The deployment does not answer ({reason}). It is asked again,"
+            f" {counted(times, 'time')} at most."
+        )
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     with bar:
-        yield watching
+        yield _Shown(watching, retrying)
 
 
 def _line(progress: SyncProgress) -> str:
+    from posthog_convex.warehouse.sync.report import counted
+
     when = "no snapshot yet"
     if progress.snapshot_ts is not None:
         seconds = progress.snapshot_ts / 1e9
         when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
-    tables = len(progress.published())
-    counted = "1 table" if tables == 1 else f"{tables} tables"
+    tables, rows = counted(len(progress.published()), "table"), counted(progress.rows, "row")
     state = "up to date" if progress.idle else "more to come"
-    return f"{when}: {counted}, {progress.rows:,} rows read so far, {state}."
+    return f"{when}: {tables}, {rows} read so far, {state}."

@@ -38,6 +38,7 @@ from posthog_convex.destination import (
 )
 from posthog_convex.events.batch import USER_AGENT
 from posthog_convex.project.effective import settings
+from pyconvex.cli.counted import counted
 from pyconvex.cli.findings import Finding, Inspected, Level
 
 #: What the lanes of our component begin with, under whatever name an app mounts it.
@@ -121,7 +122,7 @@ def _flags(inspected: Inspected, path: str, env: Mapping[str, str]) -> Iterator[
         yield Finding(Level.INFO, path, text)
         return
     status = inspected.call("poll:status", {}, path)
-    text = f"{status['flags']:.0f} flags, {status['poll']}; {_cost(interval_s)}"
+    text = f"{counted(round(status['flags']), 'flag')}, {status['poll']}; {_cost(interval_s)}"
     if status["error"]:
         yield Finding(Level.PROBLEM, path, f"{text}; last error: {status['error']}")
     else:

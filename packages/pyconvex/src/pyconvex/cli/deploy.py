@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from pyconvex.cli.counted import counted
 from pyconvex.cli.deployment import Deployment, deployment_options
 from pyconvex.runtime.app.loader import SourceError, read_sources
 
@@ -39,17 +40,14 @@ def deploy(functions: Path, url: str | None, admin_key: str | None) -> None:
     except SourceError as error:
         raise click.ClickException(str(error)) from None
     kilobytes = sum(len(text.encode()) for text in sources.values()) / 1024
-    files = "1 file" if len(sources) == 1 else f"{len(sources)} files"
+    files = counted(len(sources), "file")
     began = time.monotonic()
     with _progress(f"Deploying {files} ({kilobytes:.0f} kB) to {deployment.url}"):
         body = {"sources": sources, "folder": functions.name}
         answer = deployment.post("/api/pyconvex/deploy", body, timeout_s=_TIMEOUT_S)
     seconds = time.monotonic() - began
     count = answer["functions"]
-    click.echo(
-        f"Deployed {'1 function' if count == 1 else f'{count} functions'} to {deployment.url} "
-        f"in {seconds:.1f} s."
-    )
+    click.echo(f"Deployed {counted(count, 'function')} to {deployment.url} in {seconds:.1f} s.")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 import pyconvex
+from pyconvex.cli.counted import counted
 from pyconvex.cli.deployment import Deployment
 from pyconvex.cli.findings import Finding, Inspected, Level, masked
 from pyconvex.cli.machine_checks import LEAST_FREE_BYTES
@@ -71,7 +72,8 @@ def _app(status: Mapping[str, Any]) -> Finding:
     if status["functions"] is None:
         return Finding(Level.WARNING, "app", "nothing is deployed: pyconvex dev or pyconvex deploy")
     components = [each["path"] for each in status["components"] if each["path"]]
-    text = f"{status['functions']} functions; components: {', '.join(components) or 'none'}"
+    functions = counted(status["functions"], "function")
+    text = f"{functions}; components: {', '.join(components) or 'none'}"
     return Finding(Level.OK, "app", text)
 
 
@@ -141,7 +143,7 @@ def _identity(status: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _queue(queue: Mapping[str, Any]) -> Finding:
     about = f"queue {queue['component']}/{queue['queue']}"
-    text = f"{queue['rows']} rows ({queue['bytes'] / 1024:.0f} kB) wait"
+    text = f"{counted(queue['rows'], 'row')} ({queue['bytes'] / 1024:.0f} kB) waiting"
     if queue["oldest_ts"] is not None:
         text += f", the oldest for {max(0.0, time.time() - queue['oldest_ts'] / 1e9):.0f} s"
     text += f"; {queue['acknowledged']} have left since the data folder was made"
@@ -181,13 +183,13 @@ def _companion(companion: Mapping[str, Any]) -> Finding:
     if companion["pid"] is not None:
         text += f" as process {companion['pid']}"
     if companion["starts"] > 1:
-        text += f", started {companion['starts']} times"
+        text += f", started {counted(companion['starts'], 'time')}"
     if companion["nextMs"] is not None:
         text += f", next start in {max(0.0, companion['nextMs'] / 1000 - time.time()):.0f} s"
     if companion["reason"]:
         text += f": {companion['reason']}"
     if companion["failures"]:
-        text += f"\nended too soon {companion['failures']} times in a row"
+        text += f"\nended too soon {counted(companion['failures'], 'time')} in a row"
     if companion["lastLine"]:
         text += f"\nit said last: {companion['lastLine']}"
     level = Level.WARNING if companion["failures"] else Level.OK

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pyconvex.cli import env_local
+from pyconvex.cli.counted import counted
 from pyconvex.cli.findings import Finding, Level
 from pyconvex.runtime.app.loader import SourceError, read_sources
 from pyconvex.server import DEFAULT_PORT
@@ -72,7 +73,7 @@ def _functions(folder: Path) -> Finding:
         sources = read_sources(folder)
     except SourceError as error:
         return Finding(Level.WARNING, "functions", str(error))
-    files = "1 file" if len(sources) == 1 else f"{len(sources)} files"
+    files = counted(len(sources), "file")
     return Finding(Level.OK, "functions", f"{files} in {folder}")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from pyconvex.cli.counted import counted
 from pyconvex.cli.logs import shown
 from pyconvex.dashboard import LINK_LIFE_S
 from pyconvex.http.function_logs import execution
@@ -73,10 +74,10 @@ def contents(spec: AppSpec) -> str:
     """What an app has, as a person counts it."""
     functions = len(spec.root.functions)
     routes = len(spec.root.http.routes) if spec.root.http is not None else 0
-    text = "1 function" if functions == 1 else f"{functions} functions"
+    text = counted(functions, "function")
     if not routes:
         return text
-    return f"{text} and {routes} HTTP {'route' if routes == 1 else 'routes'}"
+    return f"{text} and {counted(routes, 'HTTP route')}"
 
 
 async def show_runs(runs: RecentRuns, *, printed: bool) -> None:

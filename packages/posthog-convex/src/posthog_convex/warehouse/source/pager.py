@@ -21,6 +21,7 @@ from posthog_convex.warehouse.source.retry import (
     Take,
     Unknown,
     verdict,
+    why,
 )
 from posthog_convex.warehouse.source.steps import (
     LISTING,
@@ -72,6 +73,7 @@ class Pager:
         api: Api = Api.AUTO,
         page_size: int | None = None,
         attempts: int = ATTEMPTS,
+        retrying: Callable[[str, int], None] = lambda reason, times: None,
     ) -> None:
         self.position = position
         #: Whether the deployment is this project's own host. None until an answer tells.
@@ -82,6 +84,8 @@ class Pager:
         self._api = api
         self._page_size = page_size
         self._attempts = attempts
+        #: Hears why a request is made again, and how often at most, before its first repetition.
+        self._retrying = retrying
 
     def next(self, wait_s: float = 0.0) -> Step | Expired:
         """The next page. Raises SyncRefused when no repetition helps."""
@@ -128,6 +132,8 @@ class Pager:
                 case Take():
                     return answer.body
                 case Again(pause_s):
+                    if attempt == 1:
+                        self._retrying(why(answer), self._attempts - 1)
                     self._clock.pause(pause_s)
                 case Stop(refusal):
                     raise refusal

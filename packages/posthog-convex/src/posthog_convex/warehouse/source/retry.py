@@ -83,7 +83,7 @@ def verdict(answer: Answer, attempt: int, dice: float, attempts: int = ATTEMPTS)
         return Take()
     if answer.status in (0, 408, 425, 429) or answer.status >= 500:
         if attempt >= attempts:
-            return Stop(gone(answer.reason or f"it says {answer.status}", attempt))
+            return Stop(gone(why(answer), attempt))
         return Again(_pause(answer, attempt, dice))
     error = read_error(answer.body)
     if error.code in EXPIRED:
@@ -92,6 +92,11 @@ def verdict(answer: Answer, attempt: int, dice: float, attempts: int = ATTEMPTS)
     if answer.status in (404, 405) or error.code in _NOT_HERE:
         return Unknown(refusal)
     return Stop(refusal)
+
+
+def why(answer: Answer) -> str:
+    """Why an answer is none that can be taken, in a few words."""
+    return answer.reason or f"it says {answer.status}"
 
 
 def _pause(answer: Answer, attempt: int, dice: float) -> float:

@@ -55,6 +55,7 @@ class Driver:
         *,
         notice: Notice = lambda step: None,
         watching: Callable[[Progress], None] = lambda progress: None,
+        retrying: Callable[[str, int], None] = lambda reason, times: None,
     ) -> None:
         self._source = source
         self._destination = destination
@@ -62,6 +63,7 @@ class Driver:
         self._clock = clock
         self._notice = notice
         self._watching = watching
+        self._retrying = retrying
         self._progress: Progress | None = None
         self._pager: Pager | None = None
 
@@ -135,6 +137,7 @@ class Driver:
             position=progress.position or settings.api.beginning(),
             api=settings.api,
             page_size=settings.page_size,
+            retrying=self._retrying,
         )
 
     def _restarted(self, progress: Progress, pager: Pager) -> Progress:

@@ -78,6 +78,7 @@ def driver_of(
     *,
     max_pages: int | None = None,
     watching: Callable[[Progress], None] = lambda progress: None,
+    retrying: Callable[[str, int], None] = lambda reason, times: None,
 ) -> Driver:
     """The sync that a configuration describes."""
     settings = Settings(
@@ -88,7 +89,7 @@ def driver_of(
         api=config.deployment.api,
         max_pages=max_pages,
     )
-    return Driver(source, destination, settings, CLOCK, watching=watching)
+    return Driver(source, destination, settings, CLOCK, watching=watching, retrying=retrying)
 
 
 class Checked(msgspec.Struct, frozen=True):

@@ -34,18 +34,31 @@ def reported(
         return Report((("state", "nothing was synced yet"),), (), ())
     age_s = max(now_ms - progress.page_at_ms, 0) / 1000
     export = "data sync" if isinstance(progress.position, SyncPosition) else "legacy export"
+    pages = counted(progress.pages, "page")
     lines = [
         ("deployment", f"{progress.deployment} ({export})"),
         ("state", _state(progress)),
         ("lag", _lag(progress, age_s, now_ms)),
         ("cursor age", f"{_span(age_s)} of {_span(retention_s)} that it is good for"),
-        ("read so far", f"{progress.rows:,} revisions in {progress.pages:,} pages"),
+        (
+            "read so far",
+            f"{counted(progress.rows, 'revision')} in {pages}",
+        ),
         ("mode", progress.mode.value),
     ]
     if progress.restarts:
-        lines.append(("begun anew", f"{progress.restarts} times"))
+        lines.append(("begun anew", counted(progress.restarts, "time")))
     tables = tuple((table.name, counts.get(table.name, 0)) for table in progress.published())
     return Report(tuple(lines), tables, tuple(_warnings(progress, age_s, retention_s)))
+
+
+def counted(number: int, noun: str) -> str:
+    """So many of something.
+
+    >>> counted(1, "page"), counted(1200, "page")
+    ('1 page', '1,200 pages')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _state(progress: Progress) -> str:
