@@ -173,7 +173,7 @@ def _record() -> RunRecord:
         execution_id=scope.execution_id,
         kind="action",
         path="bench:call",
-        report=Report(items=tuple(tracing._items.items[:1]), user_id="ada"),
+        report=Report(items=tuple(tracing.items.items[:1]), user_id="ada"),
     )
 
 
@@ -201,7 +201,9 @@ def _tracing(hooks: tuple[AiHook, ...]) -> Tracing:
         1, "action", "", "bench:call", b"{}", b"", "request", 0.0, b"", False, False, b"", None,
         execution_id="7c9e6679-7425-40de-944b-000000000001",
     )  # fmt: skip
-    return Tracing(hooks, start, Items(), time.time_ns, _no_error, lambda: Whose("ada", None))
+    return Tracing(
+        hooks, start, Items(), time.time_ns(), time.time_ns, _no_error, lambda: Whose("ada", None)
+    )
 
 
 def _no_error(error: BaseException) -> ExceptionReport:

@@ -7,12 +7,14 @@ import logging
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pyconvex.database import Transaction
 from pyconvex.identity import ANONYMOUS, Admin, User
+from pyconvex.runlog.hooks import CalledOut, CallScope
 from pyconvex.runtime.app.image import AppImage
 from pyconvex.runtime.running.frame import Frame
 from pyconvex.runtime.running.output import shared_output
@@ -249,7 +251,29 @@ def test_arguments_that_do_not_validate(app: Any, args: dict[str, Any], text: st
     assert "Uncaught" not in ended.error
 
 
-def test_a_run_is_forgotten_at_its_end_without_the_garbage_collector(app: Any) -> None:
+class Onlooker:
+    """A hook that has something of its own on each call."""
+
+    def entered(self, scope: CallScope) -> None:
+        scope.state = [scope]
+
+    def left(self, scope: CallScope, error: BaseException | None) -> None:
+        assert scope.state == [scope]
+        scope.state.clear()
+
+    def span_id(self, scope: CallScope) -> str:
+        return ""
+
+    def called(self, scope: CallScope, called: CalledOut) -> None:
+        raise AssertionError("no action runs here")
+
+
+@pytest.mark.parametrize("hooks", [(), (Onlooker(),)], ids=["without hooks", "with one"])
+def test_a_run_is_forgotten_at_its_end_without_the_garbage_collector(
+    bench: Any, analysed: Callable[..., AppImage], hooks: tuple[Onlooker, ...]
+) -> None:
+    app = bench
+    app.deploy(replace(analysed(**APP), hooks=hooks), {"A": "1", "EXTRA": "2"})
     gc.collect()
     gc.disable()
     try:

@@ -26,7 +26,7 @@ class AiHook:
         return "" if call is None else call.open_span_id(_open_span())
 
     def called(self, scope: CallScope, called: CalledOut) -> None:
-        call: run_spans.CallSpans | None = scope.state
+        call = run_spans.spans_of(scope)
         if call is not None:
             call.run.called(called)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import secrets
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from typing import Any, Protocol, TypeAlias
 
 from posthog_convex.ai.choices import Choices, is_disabled, is_private
@@ -126,13 +126,11 @@ class RunSpans:
 class CallSpans:
     """One call, while it runs; `current()` in its context."""
 
-    __slots__ = ("began_ns", "leave_trace", "run", "scope", "token")
+    __slots__ = ("leave_trace", "run", "scope")
 
     def __init__(self, scope: CallScope, run: RunSpans) -> None:
         self.scope = scope
         self.run = run
-        self.began_ns = scope.now_ns()
-        self.token: Token[CallSpans | None] | None = None
         self.leave_trace: Callable[[], None] | None = None
 
     def keep(self, span: SpanFacts, choices: Choices, texts: tuple[bytes, bytes]) -> None:
@@ -177,12 +175,26 @@ class CallSpans:
             _open.pop(span.id, None)
 
 
-_call: ContextVar[CallSpans | None] = ContextVar("posthog_ai_call", default=None)
-#: The call whose code runs here.
-current: Callable[[], CallSpans | None] = _call.get
+#: The call whose code runs here: what is known of its spans, or what the host knows of it while
+#: nobody has asked for that.
+_call: ContextVar[CallSpans | CallScope | None] = ContextVar("posthog_ai_call", default=None)
 #: The spans that are open in this process, of whatever run: one may end in another context than it
 #: began in.
 _open: dict[int, OpenSpan] = {}
+
+
+def current() -> CallSpans | None:
+    """The call whose code runs here; None also for one that has ended without a word about AI."""
+    call = _call.get()
+    return spans_of(call) if isinstance(call, CallScope) else call
+
+
+def spans_of(scope: CallScope) -> CallSpans | None:
+    """The spans of a call, collected from now on if they were not; None once it has ended."""
+    spans: CallSpans | None = scope.state
+    if spans is None and not scope.over:
+        spans = scope.state = CallSpans(scope, RunSpans())
+    return spans
 
 
 def call_for(parent: int) -> CallSpans | None:
@@ -219,29 +231,32 @@ entering: Callable[[CallScope], Callable[[], None]] | None = None
 
 def enter(scope: CallScope) -> None:
     """A call begins."""
-    outer = _call.get() if scope.parent is not None else None
+    if scope.parent is None and entering is None:
+        _call.set(scope)  # most runs have nothing to tell: what they would tell with is made late
+        return
+    outer = current() if scope.parent is not None else None
     call = CallSpans(scope, RunSpans() if outer is None else outer.run)
-    call.token = _call.set(call)
+    _call.set(call)
+    scope.state = call
     if entering is not None:
         call.leave_trace = entering(scope)
-    scope.state = call
 
 
 def leave(scope: CallScope, error: BaseException | None) -> None:
     """It ended."""
     call: CallSpans | None = scope.state
-    if call is None:
-        return
+    if call is None and scope.trace.wanted:
+        call = spans_of(scope)
     try:
-        call.left(error)
+        if call is not None:
+            call.left(error)
     finally:
-        if call.leave_trace is not None:
+        if call is not None and call.leave_trace is not None:
             call.leave_trace()
-        if call.token is not None:
-            try:  # noqa: SIM105  # `suppress` costs more than all the rest
-                _call.reset(call.token)
-            except ValueError:
-                pass  # one that was abandoned is closed by the collector, in whatever context
+        # One that was abandoned is closed by the collector, in whatever context.
+        here = _call.get()
+        if here is not None and (here is scope or here is call):
+            _call.set(None if scope.parent is None else scope.parent.state or scope.parent)
 
 
 def _keep(span: OpenSpan, *, still_open: bool = False) -> None:
@@ -323,7 +338,7 @@ def _function(call: CallSpans, ended_ns: int, error: _Raised) -> SpanFacts:
         span_id=scope.span_id,
         parent_id=scope.parent_span_id if above else "",
         name=scope.path,
-        start_ns=call.began_ns,
+        start_ns=scope.began_ns,
         end_ns=ended_ns,
         status=0 if error is None else STATUS_ERROR,
         attributes=attributes,

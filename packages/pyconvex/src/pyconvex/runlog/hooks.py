@@ -47,86 +47,134 @@ class CalledOut(NamedTuple):
     kept_spans: bool
 
 
+class ScopedRun(Protocol):
+    """What the calls of one run share."""
+
+    @property
+    def request_id(self) -> str:
+        """Of the request that it serves."""
+
+    @property
+    def execution_id(self) -> str:
+        """Its own."""
+
+    @property
+    def attempt(self) -> int:
+        """Attempts of it before this one."""
+
+    @property
+    def trace(self) -> TraceContext:
+        """Where it was called."""
+
+    @property
+    def items(self) -> Items:
+        """What it reports."""
+
+    @property
+    def now_ns(self) -> Callable[[], int]:
+        """Nanoseconds since 1970, which go on also where the function's clock stands still."""
+
+    @property
+    def describe(self) -> Callable[[BaseException], ExceptionReport]:
+        """Describes an error of the run, under the id that the run reports it with."""
+
+    @property
+    def whose(self) -> Callable[[], Whose]:
+        """Whose it is, as is known by now: asking is not looking who calls."""
+
+
 class CallScope:
     """One function call: its identity, its place in the trace, and its run's report."""
 
     __slots__ = (
-        "_items",
+        "_run",
         "_span_id",
         "_trace_id",
-        "attempt",
+        "began_ns",
         "call",
         "component",
-        "describe",
         "env",
-        "execution_id",
         "kind",
-        "now_ns",
+        "over",
         "parent",
         "path",
-        "request_id",
         "state",
-        "trace",
-        "whose",
     )
 
     def __init__(
         self,
-        *,
+        run: ScopedRun,
         kind: str,
         path: str,
         component: str,
-        request_id: str,
-        execution_id: str,
-        attempt: int,
         call: int,
-        trace: TraceContext,
         parent: CallScope | None,
-        items: Items,
         env: Callable[[str], str | None],
-        now_ns: Callable[[], int],
-        describe: Callable[[BaseException], ExceptionReport],
-        whose: Callable[[], Whose],
+        began_ns: int,
     ) -> None:
+        self._run = run
         #: "query", "mutation", "action" or "http_action".
         self.kind = kind
         self.path = path
         self.component = component
-        self.request_id = request_id
-        self.execution_id = execution_id
-        #: Attempts of this run before this one.
-        self.attempt = attempt
         #: 0 for the function that the run is, then counted: calls within the same transaction.
         self.call = call
-        #: Where the run was called.
-        self.trace = trace
         #: The call that made this one within the same run.
         self.parent = parent
-        self._items = items
         #: Reads a variable of the component; a read like the function's own, in queries too.
         self.env = env
-        #: The time in nanoseconds since 1970, which goes on also where the function's stands still.
-        self.now_ns = now_ns
-        #: Describes an error of this run, under the id that the run reports it with.
-        self.describe = describe
-        #: Whose the run is, as is known by now: asking is not looking who calls.
-        self.whose = whose
+        #: When it began, by `now_ns`.
+        self.began_ns = began_ns
+        #: Whether it has ended.
+        self.over = False
         #: For the hook.
         self.state: Any = None
         self._trace_id = self._span_id = ""
+
+    @property
+    def request_id(self) -> str:
+        """Of the request that the run serves."""
+        return self._run.request_id
+
+    @property
+    def execution_id(self) -> str:
+        """Of the run."""
+        return self._run.execution_id
+
+    @property
+    def attempt(self) -> int:
+        """Attempts of this run before this one."""
+        return self._run.attempt
+
+    @property
+    def trace(self) -> TraceContext:
+        """Where the run was called."""
+        return self._run.trace
+
+    def now_ns(self) -> int:
+        """Nanoseconds since 1970, which go on also where the function's clock stands still."""
+        return self._run.now_ns()
+
+    def describe(self, error: BaseException) -> ExceptionReport:
+        """Describe an error of this run, under the id that the run reports it with."""
+        return self._run.describe(error)
+
+    def whose(self) -> Whose:
+        """Whose the run is, as is known by now: asking is not looking who calls."""
+        return self._run.whose()
 
     def report_packed(self, kind: str, packed: bytes, *, durable: bool = False) -> bool:
         """Add an item to the run's report, like `ctx.report`, of a value that is msgpack already;
         False when there is no room for it.
         """
-        return self._items.add_packed(kind, self.component, packed, durable=durable)
+        return self._run.items.add_packed(kind, self.component, packed, durable=durable)
 
     def report(
         self, kind: str, value: Any, *, durable: bool = False, component: str | None = None
     ) -> bool:
         """The same of plain data, also in the name of another component than the call's."""
         told_by = self.component if component is None else component
-        return self._items.add(kind, told_by, value, durable=durable, each_caller=False)
+        return self._run.items.add(kind, told_by, value, durable=durable, each_caller=False)
 
     @property
     def trace_id(self) -> str:

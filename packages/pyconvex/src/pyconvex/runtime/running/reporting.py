@@ -62,6 +62,7 @@ class Reporting:
                 image.hooks,
                 start,
                 self.items,
+                time.time_ns(),
                 time.time_ns,
                 self.describer.describe,
                 lambda: Whose(self.user_id(), person.session_id),

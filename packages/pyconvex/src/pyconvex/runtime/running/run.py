@@ -67,7 +67,7 @@ class PureRun:
             state.log.warn_of_limit(code, text)
         wall_ms, cpu_ms = (perf_counter() - began) * 1000, (thread_time() - cpu_began) * 1000
         finished = self._finished(value, error, data, wall_ms, cpu_ms)
-        state.transaction.close()
+        state.over()
         return finished
 
     def told_so_far(self) -> Report:

@@ -88,10 +88,18 @@ class RunState:
             self.image.hooks,
             self.start,
             self.items,
+            offset_ns,
             lambda: offset_ns + purity.real_steady_ns() - began_ns,
             lambda error: self.describer.describe(error),
             lambda: Whose(self.user_id(), self.person.session_id),
         )
+
+    def over(self) -> None:
+        """The run has ended: let go of what refers back to this, for no collection to find."""
+        self.transaction.close()
+        if self.tracing is not None:
+            self.tracing.over()
+            self.tracing = None
 
     def _check_document(
         self, component: str, tables: TableNumbers, table: str, document: dict[str, Value]

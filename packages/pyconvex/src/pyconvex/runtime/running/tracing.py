@@ -27,16 +27,21 @@ class Tracing:
         hooks: tuple[IsolateHook, ...],
         start: messages.Start,
         items: Items,
+        began_ns: int,
         now_ns: Callable[[], int],
         describe: Callable[[BaseException], ExceptionReport],
         whose: Callable[[], Whose],
     ) -> None:
         self._hooks = hooks
-        self._start = start
-        self._items = items
+        self.request_id = start.request_id
+        self.execution_id = start.execution_id
+        self.attempt = start.attempt
+        self.trace = start.trace
+        self.items = items
+        self._began_ns = began_ns
         self.now_ns = now_ns
-        self._describe = describe
-        self._whose = whose
+        self.describe = describe
+        self.whose = whose
         self._calls = 0
         #: The call that is the run itself.
         self.top: CallScope | None = None
@@ -45,27 +50,17 @@ class Tracing:
         self, path: str, kind: str, component: str, parent: CallScope | None, env: ReadVariable
     ) -> TracedCall:
         """A function of this run; call it inside the block."""
-        start = self._start
-        scope = CallScope(
-            kind=kind,
-            path=path,
-            component=component,
-            request_id=start.request_id,
-            execution_id=start.execution_id,
-            attempt=start.attempt,
-            call=self._calls,
-            trace=start.trace,
-            parent=parent,
-            items=self._items,
-            env=env,
-            now_ns=self.now_ns,
-            describe=self._describe,
-            whose=self._whose,
-        )
-        self._calls += 1
-        if self.top is None:
+        call = self._calls
+        began_ns = self.now_ns() if call else self._began_ns
+        scope = CallScope(self, kind, path, component, call, parent, env, began_ns)
+        self._calls = call + 1
+        if not call:
             self.top = scope
         return TracedCall(self._hooks, scope)
+
+    def over(self) -> None:
+        """The run has ended. Its call knows it, and would keep it until a collection."""
+        self.top = None
 
     def span_id(self) -> str:
         """The span that is open here and now and will be kept; "" for none."""
@@ -96,15 +91,24 @@ class TracedCall:
         self._scope = scope
 
     def __enter__(self) -> CallScope:
+        scope = self._scope
         for hook in self._hooks:
-            _guard(hook.entered, self._scope)
-        return self._scope
+            try:
+                hook.entered(scope)
+            except Exception:
+                _tell_failure()
+        return scope
 
     def __exit__(self, kind: object, error: BaseException | None, where: object) -> None:
+        scope = self._scope
         for hook in self._hooks:
-            _guard(hook.left, self._scope, error)
+            try:
+                hook.left(scope, error)
+            except Exception:
+                _tell_failure()
+        scope.over = True
         # It knows its scope, and would keep the run until a collection.
-        self._scope.state = None
+        scope.state = None
 
 
 def trace_within(
@@ -125,6 +129,10 @@ def _guard(work: Callable[..., object], *about: object) -> object:
     try:
         return work(*about)
     except Exception:
-        print("An isolate hook failed; the function goes on:", file=sys.stderr)
-        traceback.print_exc()
+        _tell_failure()
         return None
+
+
+def _tell_failure() -> None:
+    print("An isolate hook failed; the function goes on:", file=sys.stderr)
+    traceback.print_exc()
