@@ -1,5 +1,21 @@
-"""`python -m posthog_local`, the same as the command `posthog-local`."""
+"""`python -m posthog_local`, and the entry of the command `posthog-local`.
 
-from posthog_local.cli import main
+Owns a Ctrl-C that comes while Python still imports.
+"""
 
-main()
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command; Ctrl-C while it is imported ends with status 130 and says nothing."""
+    try:
+        from posthog_local.cli import main as command
+    except KeyboardInterrupt:
+        sys.exit(130)
+    command()
+
+
+if __name__ == "__main__":
+    main()

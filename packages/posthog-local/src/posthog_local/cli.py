@@ -104,11 +104,14 @@ def start(
     end_with_stdin: bool,
 ) -> None:
     """Start the server and keep it running until Ctrl-C."""
-    from posthog_local.http.server import CannotListen
-    from posthog_local.server import Settings, run
-    from posthog_local.store.folder import FolderError
-    from posthog_local.store.retention import Limits
-    from posthog_local.store.schema import UnknownFormat
+    try:
+        from posthog_local.http.server import CannotListen
+        from posthog_local.server import Settings, run
+        from posthog_local.store.folder import FolderError
+        from posthog_local.store.retention import Limits
+        from posthog_local.store.schema import UnknownFormat
+    except KeyboardInterrupt:  # nothing has begun yet
+        sys.exit(130)
 
     settings = Settings(
         host=host,

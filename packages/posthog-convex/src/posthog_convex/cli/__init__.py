@@ -8,6 +8,7 @@ it could not, 2 that the command line was wrong.
 from __future__ import annotations
 
 import importlib
+import sys
 from difflib import get_close_matches
 
 import click
@@ -31,7 +32,10 @@ class _Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module, name = _COMMANDS[cmd_name]
-        command: click.Command = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+        try:
+            command: click.Command = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+        except KeyboardInterrupt:  # nothing has begun yet
+            sys.exit(130)
         return command
 
     def resolve_command(

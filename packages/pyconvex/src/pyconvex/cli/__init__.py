@@ -7,6 +7,7 @@ invariant: exit status 0 means it happened, 1 that it could not, 2 that the comm
 from __future__ import annotations
 
 import importlib
+import sys
 from difflib import get_close_matches
 
 import click
@@ -43,7 +44,10 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"pyconvex.cli.{_COMMANDS[cmd_name]}")
+        try:
+            module = importlib.import_module(f"pyconvex.cli.{_COMMANDS[cmd_name]}")
+        except KeyboardInterrupt:  # nothing has begun yet
+            sys.exit(130)
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
