@@ -169,7 +169,12 @@ def _never_demoted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("path", BAD)
-def test_eight_at_once_fail_alone(deployed: Deployed, path: str) -> None:
+def test_eight_at_once_fail_alone(
+    deployed: Deployed, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if path != "spins":  # on a busy machine taking all memory may take over a second
+        monkeypatch.setattr(pure_isolates, "PURE_CPU_LIMIT_S", 60.0)
+
     async def scenario(d: Deployment) -> None:
         await d.deploy(lib=APP)
         # Queries with equal arguments would share one run.
