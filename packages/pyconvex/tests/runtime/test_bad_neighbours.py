@@ -40,7 +40,7 @@ async def spins(ctx: QueryCtx, n: int = 0) -> None:
 async def hoards(ctx: QueryCtx, n: int = 0) -> None:
     kept = []
     while True:
-        kept.append(bytearray(1 << 26))
+        kept.append(b"x" * (1 << 26))
 
 @query
 async def hoards_objects(ctx: QueryCtx, n: int = 0) -> None:

@@ -313,7 +313,7 @@ def test_an_error_of_a_function_that_calls_itself_for_ever_is_short(app: Any) ->
     lines = app.run("lib:without_end").error.splitlines()
     same = [number for number, line in enumerate(lines) if line.startswith("    at call_itself (")]
     assert len(same) == 3
-    assert re.fullmatch(r"    … \d{3} times more", lines[same[-1] + 1])
+    assert re.fullmatch(r"    … \d{3,} times more", lines[same[-1] + 1])
     assert lines[-1].startswith("    at without_end (/app/lib.py:")
 
 

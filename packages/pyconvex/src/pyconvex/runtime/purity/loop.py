@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -20,6 +21,16 @@ from pyconvex.runtime.purity import impure
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+
+if sys.version_info >= (3, 14):  # where a thread has one current task, and not each of its loops
+    from asyncio.tasks import _swap_current_task
+else:
+
+    def _swap_current_task(
+        loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any] | None
+    ) -> asyncio.Task[Any] | None:
+        return None
 
 
 class NeverSettlesError(RuntimeError):
@@ -36,6 +47,7 @@ class PureLoop(asyncio.AbstractEventLoop):
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run `coroutine` and everything it started; return its result or raise its error."""
         previous = events._get_running_loop()
+        outer = None if previous is None else _swap_current_task(previous, None)
         events._set_running_loop(self)
         try:
             task = asyncio.Task(coroutine, loop=self)
@@ -54,6 +66,8 @@ class PureLoop(asyncio.AbstractEventLoop):
         finally:
             self._ready.clear()
             events._set_running_loop(previous)
+            if previous is not None:
+                _swap_current_task(previous, outer)
 
     def _drain(self) -> None:
         ready = self._ready
