@@ -191,8 +191,7 @@ def test_a_token_that_is_refused_or_expires_on_a_socket(tmp_path: Path, issuer: 
             assert error["authUpdateAttempted"] is True
             assert error["baseVersion"] == 0
             assert "No auth provider found" in error["error"]
-            with pytest.raises(websockets.ConnectionClosed):
-                await connection.recv()
+            await end_of(connection)
         async with connect(server) as connection:
             socket = await opened(connection)
             # Good for as long as clocks may be apart, which is little more than a second here.
@@ -211,6 +210,15 @@ def test_a_token_that_is_refused_or_expires_on_a_socket(tmp_path: Path, issuer: 
     run(tmp_path, scenario)
 
 
+async def end_of(connection: Any) -> Any:
+    """How it ends; a busy server may say in between that it is alive."""
+    try:
+        while True:
+            await connection.recv()
+    except websockets.ConnectionClosed as closed:
+        return closed
+
+
 def test_an_issuer_that_is_down_asks_the_client_to_come_again(tmp_path: Path) -> None:
     with serving() as issuer:
         token = issuer.token()
@@ -221,9 +229,7 @@ def test_an_issuer_that_is_down_asks_the_client_to_come_again(tmp_path: Path) ->
         async with connect(server) as connection:
             socket = await opened(connection)
             await socket.authenticate(token)
-            with pytest.raises(websockets.ConnectionClosed) as closed:
-                await connection.recv()
-            assert closed.value.rcvd.code == 1013
+            assert (await end_of(connection)).rcvd.code == 1013
 
     run(tmp_path, scenario)
 
