@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from pyconvex.http.caller import Callers
-from pyconvex.http.exchange import Request, RequestError, Response, json, text
+from pyconvex.http.exchange import Request, Response, json, text
 from pyconvex.runtime.calls import EnvChange, Environment
 
 #: A hundred variables of the greatest size that Convex allows, 8 KiB, and their names.
@@ -63,12 +63,6 @@ class DeploymentRoutes:
     async def update_variables(self, request: Request) -> Response:
         """`POST /api/update_environment_variables`: all changes, or none."""
         await self._callers.admin(request)
-        body = await request.body(_MAX_CHANGES_BYTES)
-        try:
-            changes = msgspec.json.decode(body, type=_Changes).changes
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise RequestError(
-                400, "BadJsonBody", f"Could not read the body as changes: {error}."
-            ) from None
-        await self._environment.apply(changes)
+        asked = await request.json_body(_Changes, _MAX_CHANGES_BYTES, "changes")
+        await self._environment.apply(asked.changes)
         return Response(200, b"")

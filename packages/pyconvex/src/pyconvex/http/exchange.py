@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
+_Read = TypeVar("_Read")
 #: What is given to a connection at once; it waits while more than that is not sent yet.
 PIECE_BYTES = 256 * 1024
 
@@ -97,6 +98,16 @@ class Request:
         if message["type"] != "http.request":
             raise Gone
         return b"".join(chunks)
+
+    async def json_body(self, type: type[_Read], max_bytes: int, what: str) -> _Read:
+        """The body as JSON of that type. Raises `RequestError` (400) that says what was awaited."""
+        body = await self.body(max_bytes)
+        try:
+            return msgspec.json.decode(body, type=type)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise RequestError(
+                400, "BadJsonBody", f"Could not read the body as {what}: {error}."
+            ) from None
 
     def cors(self) -> list[tuple[bytes, bytes]]:
         """The headers that let a page of any origin read the response."""

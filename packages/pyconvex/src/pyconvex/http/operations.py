@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from pyconvex.http.caller import Callers
-from pyconvex.http.exchange import Request, RequestError, Response, json
+from pyconvex.http.exchange import Request, Response, json
 
 #: The source of one app, text as JSON; far more than an app of a thousand modules has.
 _MAX_SOURCE_BYTES = 32 * 1024 * 1024
@@ -57,25 +57,13 @@ class OperationRoutes:
     async def deploy(self, request: Request) -> Response:
         """`POST /api/pyconvex/deploy`: answered when the app is in force."""
         await self._callers.admin(request)
-        body = await request.body(_MAX_SOURCE_BYTES)
-        try:
-            upload = msgspec.json.decode(body, type=Upload)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise RequestError(
-                400, "BadJsonBody", f"Could not read the body as an app's source: {error}."
-            ) from None
+        upload = await request.json_body(Upload, _MAX_SOURCE_BYTES, "an app's source")
         return json(await self._operator.deploy(upload))
 
     async def delete_tables(self, request: Request) -> Response:
         """`POST /api/delete_tables`: what the button of Convex's dashboard asks for."""
         await self._callers.admin(request)
-        body = await request.body(_MAX_SOURCE_BYTES)
-        try:
-            asked = msgspec.json.decode(body, type=DeleteTables)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise RequestError(
-                400, "BadJsonBody", f"Could not read the body as names of tables: {error}."
-            ) from None
+        asked = await request.json_body(DeleteTables, _MAX_SOURCE_BYTES, "names of tables")
         await self._operator.delete_tables(asked)
         return Response(200, b"")
 

@@ -112,13 +112,7 @@ class QueueRoutes:
 
 
 async def _chosen(request: Request) -> ChosenRows:
-    body = await request.body(_MAX_BODY_BYTES)
-    try:
-        chosen = msgspec.json.decode(body, type=ChosenRows)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RequestError(
-            400, "BadJsonBody", f"Could not read the body as a choice of rows: {error}."
-        ) from None
+    chosen = await request.json_body(ChosenRows, _MAX_BODY_BYTES, "a choice of rows")
     if bool(chosen.ids) == chosen.all:
         raise RequestError(400, "BadJsonBody", "Give either `ids` of rows or `all: true`.")
     return chosen
