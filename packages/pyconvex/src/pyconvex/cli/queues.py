@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 import click
 import msgspec
 
+from pyconvex.cli.counted import counted
 from pyconvex.cli.deployment import Deployment, deployment_options
 
 _QUEUES = "/api/pyconvex/queues"
@@ -119,10 +120,10 @@ def retry(
     if done["left"]:
         raise click.ClickException(
             f"The queue {name} takes no more: it is full, or its oldest row is too old. "
-            f"{_rows(done['rows'])} went back, {_rows(done['left'])} are set aside still. Try "
-            "again when it has drained."
+            f"{counted(done['rows'], 'row')} went back, {counted(done['left'], 'row')} are set "
+            "aside still. Try again when it has drained."
         )
-    click.echo(f"Put back into {name}: {_rows(done['rows'])}.")
+    click.echo(f"Put back into {name}: {counted(done['rows'], 'row')}.")
 
 
 @queues.command("discard")
@@ -144,7 +145,7 @@ def discard(
     found = _find(deployment, queue)
     name = _name(found)
     if not yes:
-        which = "all rows" if every else _rows(len(ids))
+        which = "all rows" if every else counted(len(ids), "row")
         click.confirm(
             f"This forgets {which} of {name} at {deployment.url} that are set aside, for good. "
             "Go on?",
@@ -153,7 +154,7 @@ def discard(
     done = deployment.post(
         f"{_QUEUES}/discard", {**_body(found), **chosen}, timeout_s=_MOVED_WITHIN_S
     )
-    click.echo(f"Discarded of {name}: {_rows(done['rows'])}.")
+    click.echo(f"Discarded of {name}: {counted(done['rows'], 'row')}.")
 
 
 def _find(deployment: Deployment, queue: str) -> Mapping[str, Any]:
@@ -184,10 +185,6 @@ def _body(queue: Mapping[str, Any]) -> dict[str, Any]:
 def _name(queue: Mapping[str, Any]) -> str:
     component, name = queue["component"], queue["queue"]
     return f"{component}/{name}" if component else str(name)
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count} rows"
 
 
 def _told(queue: Mapping[str, Any]) -> list[str]:
