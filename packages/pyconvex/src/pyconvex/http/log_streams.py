@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
-import msgspec
-
 from pyconvex.http.caller import Callers
 from pyconvex.http.exchange import Request, RequestError, Response, json
 
@@ -115,9 +113,4 @@ async def _object(request: Request) -> dict[str, Any]:
     content_type = request.header(b"content-type") or ""
     if "json" not in content_type.lower():
         raise RequestError(400, "BadJsonBody", "The Content-Type must be application/json.")
-    try:
-        return msgspec.json.decode(await request.body(_MAX_BODY_BYTES), type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RequestError(
-            400, "BadJsonBody", f"Could not read the body as a log stream's settings: {error}."
-        ) from None
+    return await request.json_body(dict[str, Any], _MAX_BODY_BYTES, "a log stream's settings")
